@@ -1,0 +1,1 @@
+//! The weir command: parses arguments, fills the registry of stages, starts everything, prints diagnostics.

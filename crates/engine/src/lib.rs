@@ -1,0 +1,1 @@
+//! A plan and a registry of stages turned into a running pipeline, one epoch at a time.

@@ -1,0 +1,1 @@
+//! A WASM component as a stage: limits, versions, verdicts.

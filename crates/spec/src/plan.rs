@@ -1,0 +1,235 @@
+//! A pipeline with every decision made and every edge typed. Nothing in it can be wrong any more.
+
+use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use weir_zset::op::OpSpec;
+
+/// A checked pipeline.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The pipeline's name.
+    pub name: String,
+    /// Engine settings.
+    pub engine: EnginePlan,
+    /// Sources, by name in the file's order.
+    pub sources: Vec<SourcePlan>,
+    /// Steps in topological order; an input is a source or an earlier step.
+    pub steps: Vec<StepPlan>,
+    /// Tables in the file's order.
+    pub tables: Vec<TablePlan>,
+    /// What the page draws.
+    pub views: Vec<ViewPlan>,
+}
+
+/// How epochs are cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnginePlan {
+    /// Shortest time between two epochs, in milliseconds.
+    pub cycle_min_ms: u64,
+    /// Longest time between two epochs when something changed, in milliseconds.
+    pub cycle_max_ms: u64,
+    /// Most records one epoch takes.
+    pub epoch_rows_max: usize,
+    /// Most bytes one epoch takes.
+    pub epoch_bytes_max: usize,
+    /// Threads that decode and run plugins.
+    pub workers: usize,
+    /// What moves the clock.
+    pub clock: ClockPlan,
+}
+
+/// What moves the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockPlan {
+    /// The highest record timestamp; one more than `max_ahead_ms` in front of the wall clock does not move it.
+    Event {
+        /// In milliseconds.
+        max_ahead_ms: u64,
+    },
+    /// The wall clock at each epoch.
+    Tick,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// Its name in the file.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Kafka client properties, the cluster's and the source's own, interpolated.
+    pub properties: BTreeMap<String, String>,
+    /// Where to begin without a stored position.
+    pub start: StartPlan,
+    /// How values become rows.
+    pub decode: DecodePlan,
+    /// The columns of its rows: metadata, then the decoder's.
+    pub schema: SchemaRef,
+}
+
+/// Where a source begins without a stored position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartPlan {
+    /// The oldest record there is.
+    Earliest,
+    /// The next record to be written.
+    Latest,
+    /// The first record of this instant or later (microseconds since 1970, UTC).
+    At(i64),
+}
+
+/// How values become rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodePlan {
+    /// The value's encoding.
+    pub value: EncodingPlan,
+    /// Whether an empty value is a row of nulls (a deletion by key) or refused.
+    pub tombstones: bool,
+}
+
+/// An encoding, its files resolved against the pipeline file's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncodingPlan {
+    /// JSON by a JSON Schema file.
+    Json {
+        /// The schema.
+        schema: PathBuf,
+    },
+    /// Avro in the registry's wire format, read as the schema of a local file.
+    Avro {
+        /// The reader's schema.
+        schema: PathBuf,
+        /// Registry properties (`url`, credentials).
+        registry: BTreeMap<String, String>,
+    },
+    /// One string column, `text`.
+    Text,
+}
+
+/// One output of a step or a source's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Edge {
+    /// The rows of `Plan::sources[i]`.
+    Source(usize),
+    /// Output `port` of `Plan::steps[step]` (0 but for group plugins with several outputs).
+    Step {
+        /// Index of the step.
+        step: usize,
+        /// Index of its output.
+        port: usize,
+    },
+}
+
+/// One step: one operator. A stage of the file with `where`, `select` or several joins becomes several
+/// steps, all under its name; the last one's output is the stage's.
+#[derive(Clone, Debug)]
+pub struct StepPlan {
+    /// The stage it belongs to.
+    pub stage: String,
+    /// Inputs: the name a group plugin knows it by (else empty), and the edge.
+    pub inputs: Vec<(String, Edge)>,
+    /// What it does.
+    pub work: WorkPlan,
+    /// The schema of each output, with the output's name (empty for the only one).
+    pub outputs: Vec<(String, SchemaRef)>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum WorkPlan {
+    /// A built-in operator.
+    Op(OpSpec),
+    /// A plugin, row by row. The output is its columns, then the input's metadata columns.
+    Transform(WasmPlan),
+    /// A plugin, group by group. The output is its columns, which hold the key columns.
+    Group {
+        /// The plugin.
+        wasm: WasmPlan,
+        /// The key columns, in every input.
+        by: Vec<String>,
+        /// When all groups are evaluated again.
+        clock: GroupClock,
+    },
+}
+
+/// When the clock alone makes a group stage evaluate all its groups again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupClock {
+    /// Never.
+    None,
+    /// At midnight UTC.
+    Date,
+}
+
+/// A plugin stage's settings.
+#[derive(Clone, Debug)]
+pub struct WasmPlan {
+    /// The plugin's file.
+    pub file: PathBuf,
+    /// Its config as JSON text.
+    pub config: String,
+    /// Data files by name.
+    pub data: BTreeMap<String, PathBuf>,
+    /// Longest call, in milliseconds; `None`: the host's default.
+    pub call_ms_max: Option<u32>,
+    /// Most linear memory, in mebibytes; `None`: the host's default.
+    pub memory_mib_max: Option<u32>,
+    /// What happens when the whole call fails again and again.
+    pub on_failure: OnFailure,
+}
+
+/// What a plugin stage does with rows whose call failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The pipeline stops.
+    Stop,
+    /// The rows are dead letters.
+    DeadLetter,
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub struct TablePlan {
+    /// Its name.
+    pub name: String,
+    /// Whose rows it shows.
+    pub from: Edge,
+    /// Its key columns.
+    pub key: Vec<String>,
+    /// Its columns: metadata left out.
+    pub schema: SchemaRef,
+}
+
+/// One view of the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewPlan {
+    /// Big numbers: one per key, with a line over the day and a mark.
+    Headline {
+        /// The table.
+        table: String,
+        /// Its column.
+        column: String,
+        /// Columns that tell the numbers apart.
+        by: Vec<String>,
+        /// A second column shown beside, muted.
+        beside: Option<String>,
+        /// A reference line, as decimal text.
+        mark: Option<String>,
+        /// Draw a line over the day.
+        line: bool,
+        /// Show as a percentage.
+        percent: bool,
+        /// The heading.
+        title: String,
+    },
+    /// A grid of a table.
+    Grid {
+        /// The table.
+        table: String,
+        /// Columns to show, all when empty.
+        columns: Vec<String>,
+        /// The heading.
+        title: String,
+    },
+}

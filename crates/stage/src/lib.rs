@@ -1,0 +1,14 @@
+//! The contracts between the engine and what it runs: sources, plugins, the clock.
+//!
+//! `engine`, `kafka` and `host` do not know each other: they meet here.
+
+pub mod clock;
+pub mod plugin;
+pub mod source;
+
+pub use clock::Clock;
+pub use plugin::{
+    Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError, Plugins, Port, Produced, RowRefusal, Shape,
+    Transform,
+};
+pub use source::{Decoded, Decoder, Fault, Position, RawBatch, RawRecord, Refused, Source, SourceError, refusal_of};
