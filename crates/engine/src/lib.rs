@@ -1,1 +1,5 @@
 //! A plan and a registry of stages turned into a running pipeline, one epoch at a time.
+
+pub mod read;
+
+pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};

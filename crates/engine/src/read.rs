@@ -1,0 +1,246 @@
+//! What a running pipeline shows to its readers: status, published tables, dead letters.
+//!
+//! Every table in one [`Published`] is from one cut: the same epoch, clock and offsets.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+use tokio::sync::watch;
+use weir_spec::plan::{TablePlan, ViewPlan};
+use weir_zset::table::Version;
+
+/// What the pipeline is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Sources are being opened.
+    Starting,
+    /// Records written before the start are being read; nothing is published.
+    CatchingUp,
+    /// Publishing.
+    Live,
+    /// The input has ended (replay only); the last epoch is served.
+    Ended,
+    /// Stopped by an error, which `Status::error` tells.
+    Failed,
+}
+
+/// Where one source stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceStatus {
+    /// Its name in the pipeline file.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Next offset to read per partition.
+    pub position: BTreeMap<i32, i64>,
+    /// The newest known end per partition.
+    pub end: BTreeMap<i32, i64>,
+    /// Records between the two.
+    pub lag: i64,
+    /// Whether everything that was there at start has been read.
+    pub caught_up: bool,
+    /// The last failure, until it is over.
+    pub error: Option<String>,
+}
+
+/// The state of the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// This run's id: a new one at every start.
+    pub run: String,
+    /// What it is doing.
+    pub state: State,
+    /// The last published epoch, 0 before the first.
+    pub epoch: u64,
+    /// The clock, microseconds since 1970, UTC; `None` before the first record.
+    pub as_of_us: Option<i64>,
+    /// The sources.
+    pub sources: Vec<SourceStatus>,
+    /// Dead letters so far.
+    pub dead_letters: u64,
+    /// What stopped the pipeline.
+    pub error: Option<String>,
+}
+
+/// One cut of all tables.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The run's id.
+    pub run: String,
+    /// The epoch.
+    pub epoch: u64,
+    /// Its clock, microseconds since 1970, UTC.
+    pub as_of_us: i64,
+    /// Next offset per topic and partition: what this cut has seen.
+    pub offsets: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// The tables in the plan's order.
+    pub tables: Vec<(Arc<TablePlan>, Version)>,
+}
+
+impl Published {
+    /// The table of this name.
+    pub fn table(&self, name: &str) -> Option<&(Arc<TablePlan>, Version)> {
+        self.tables.iter().find(|(plan, _)| plan.name == name)
+    }
+}
+
+/// A record, or a row of one, that was refused and still is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The stage that refused it (`decode` for the source's decoder).
+    pub stage: String,
+    /// A stable code.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// The field at fault.
+    pub field: Option<String>,
+    /// The record's timestamp, microseconds since 1970, UTC; unknown for rows refused later than on arrival.
+    pub timestamp_us: Option<i64>,
+    /// The record's key: text, or base64 when it is not UTF-8.
+    pub key: Option<String>,
+    /// The record's value as text; `None` when too large, not UTF-8, or no longer at hand.
+    pub value: Option<String>,
+    /// The record's value as base64 when it is not UTF-8.
+    pub value_base64: Option<String>,
+}
+
+/// One metric's sample: name, labels, value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its name, such as `weir_records_total`.
+    pub name: &'static str,
+    /// Label names and values.
+    pub labels: Vec<(&'static str, String)>,
+    /// Its value; counters only rise within a run.
+    pub value: u64,
+}
+
+/// Every metric the engine samples: name, Prometheus type, help.
+pub const METRICS: &[(&str, &str, &str)] = &[
+    ("weir_epoch", "gauge", "Last published epoch."),
+    ("weir_state", "gauge", "1 for the state the pipeline is in, by label `state`."),
+    ("weir_clock_seconds", "gauge", "The pipeline's clock, seconds since 1970."),
+    ("weir_source_records_total", "counter", "Records taken, by source."),
+    ("weir_source_bytes_total", "counter", "Bytes of keys and values taken, by source."),
+    ("weir_source_lag_records", "gauge", "Records between position and end, by source."),
+    ("weir_dead_letters", "gauge", "Records refused now, by stage."),
+    ("weir_stage_rows_total", "counter", "Rows a stage answered, by stage."),
+    ("weir_stage_errors_total", "counter", "Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage."),
+    ("weir_stage_busy_us_total", "counter", "Time spent in a stage, microseconds, by stage."),
+    ("weir_stage_state_rows", "gauge", "Rows a stage keeps, by stage."),
+    ("weir_table_rows", "gauge", "Rows of a table, by table."),
+    ("weir_epochs_total", "counter", "Epochs run, published or not."),
+];
+
+/// The reading side of a running pipeline. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) views: Vec<ViewPlan>,
+    pub(crate) tables: Vec<Arc<TablePlan>>,
+    pub(crate) status: RwLock<Status>,
+    pub(crate) published: RwLock<Option<Arc<Published>>>,
+    pub(crate) dead_letters: RwLock<imbl::OrdMap<LetterKey, Arc<DeadLetter>>>,
+    pub(crate) samples: RwLock<Vec<Sample>>,
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+/// Topic, partition, offset, stage, code.
+pub(crate) type LetterKey = (String, i32, i64, String, String);
+
+impl Handle {
+    /// What the views declare.
+    pub fn views(&self) -> &[ViewPlan] {
+        &self.shared.views
+    }
+
+    /// The tables' plans, also before anything is published.
+    pub fn tables(&self) -> &[Arc<TablePlan>] {
+        &self.shared.tables
+    }
+
+    /// The status now.
+    pub fn status(&self) -> Status {
+        self.shared.status.read().expect("no writer panics").clone()
+    }
+
+    /// The last published cut; `None` until the pipeline is live for the first time.
+    pub fn published(&self) -> Option<Arc<Published>> {
+        self.shared.published.read().expect("no writer panics").clone()
+    }
+
+    /// Told the epoch at every publication, and also (same number) when only the status changed.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// How many dead letters there are, and some of them, ordered by topic, partition and offset.
+    pub fn dead_letters(&self, offset: usize, limit: usize) -> (usize, Vec<Arc<DeadLetter>>) {
+        let letters = self.shared.dead_letters.read().expect("no writer panics").clone();
+        let page = letters.values().skip(offset).take(limit).cloned().collect();
+        (letters.len(), page)
+    }
+
+    /// All samples of [`METRICS`] now.
+    pub fn metrics(&self) -> Vec<Sample> {
+        self.shared.samples.read().expect("no writer panics").clone()
+    }
+
+    /// A handle that shows what its [`Feed`] is given: for tests of readers.
+    pub fn fed(views: Vec<ViewPlan>, tables: Vec<Arc<TablePlan>>, status: Status) -> (Self, Feed) {
+        let shared = Arc::new(Shared {
+            views,
+            tables,
+            status: RwLock::new(status),
+            published: RwLock::new(None),
+            dead_letters: RwLock::default(),
+            samples: RwLock::default(),
+            changed: watch::channel(0).0,
+        });
+        (Self { shared: Arc::clone(&shared) }, Feed { shared })
+    }
+}
+
+/// The writing side of a [`Handle`]. The engine's loop holds the only one.
+#[derive(Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+}
+
+impl Feed {
+    /// Shows a new status.
+    pub fn status(&self, status: Status) {
+        let epoch = status.epoch;
+        *self.shared.status.write().expect("no writer panics") = status;
+        self.shared.changed.send_replace(epoch);
+    }
+
+    /// Shows a new cut. The status of the same epoch follows.
+    pub fn publish(&self, cut: Published) {
+        *self.shared.published.write().expect("no writer panics") = Some(Arc::new(cut));
+    }
+
+    /// Shows these dead letters.
+    pub(crate) fn dead_letters(&self, letters: imbl::OrdMap<LetterKey, Arc<DeadLetter>>) {
+        *self.shared.dead_letters.write().expect("no writer panics") = letters;
+    }
+
+    /// Shows these samples.
+    pub fn metrics(&self, samples: Vec<Sample>) {
+        *self.shared.samples.write().expect("no writer panics") = samples;
+    }
+}
