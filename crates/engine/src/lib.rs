@@ -3,3 +3,4 @@
 pub mod read;
 
 pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};
+pub use weir_spec::plan::{Edge, TablePlan, ViewPlan};

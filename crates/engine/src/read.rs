@@ -160,7 +160,7 @@ pub(crate) struct Shared {
 }
 
 /// Topic, partition, offset, stage, code.
-pub(crate) type LetterKey = (String, i32, i64, String, String);
+pub type LetterKey = (String, i32, i64, String, String);
 
 impl Handle {
     /// What the views declare.
@@ -235,7 +235,7 @@ impl Feed {
     }
 
     /// Shows these dead letters.
-    pub(crate) fn dead_letters(&self, letters: imbl::OrdMap<LetterKey, Arc<DeadLetter>>) {
+    pub fn dead_letters(&self, letters: imbl::OrdMap<LetterKey, Arc<DeadLetter>>) {
         *self.shared.dead_letters.write().expect("no writer panics") = letters;
     }
 
