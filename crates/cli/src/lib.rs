@@ -1,1 +1,40 @@
-//! The weir command: parses arguments, fills the registry of stages, starts everything, prints diagnostics.
+//! The `weir` command: parses arguments, fills the registry of stages, starts everything, prints diagnostics.
+//!
+//! Exit codes: 0 done, 1 failed while running, 2 the command or the pipeline file is wrong.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this crate is the command line")]
+
+mod args;
+mod check;
+mod dump;
+mod plugin;
+mod registry;
+pub mod run;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let args = args::Args::parse();
+    logging(args.log_format);
+    let done = match args.command {
+        args::Command::Check(args) => check::check(&args),
+        args::Command::Run(args) => run::run(*args),
+        args::Command::Plugin(args::Plugin::Pack { core, out }) => plugin::pack(&core, &out),
+        args::Command::Plugin(args::Plugin::Describe { file, config }) => plugin::describe(&file, &config),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("weir: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn logging(format: args::LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        args::LogFormat::Text => builder.init(),
+        args::LogFormat::Json => builder.json().init(),
+    }
+}

@@ -1,6 +1,22 @@
 //! A plan and a registry of stages turned into a running pipeline, one epoch at a time.
+//!
+//! [`Engine::build`] makes every stage of a plan, [`Engine::run`] is the loop, [`Handle`] is what readers see.
+//! Every published epoch is a function of the offsets it has seen and its clock alone.
 
+mod group;
+mod ingest;
+pub mod intake;
+mod letters;
 pub mod read;
+pub mod replay;
+mod rows;
+mod run;
+mod step;
+mod transform;
 
+pub use intake::{Intake, Sources};
 pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};
+pub use replay::{Pace, Replay, ReplayError};
+pub use run::{Engine, Parts, Stop};
+pub use step::Fault;
 pub use weir_spec::plan::{Edge, TablePlan, ViewPlan};

@@ -234,6 +234,11 @@ impl Feed {
         *self.shared.published.write().expect("no writer panics") = Some(Arc::new(cut));
     }
 
+    /// The pipeline's name.
+    pub(crate) fn pipeline(&self) -> String {
+        self.shared.status.read().expect("no writer panics").pipeline.clone()
+    }
+
     /// Shows these dead letters.
     pub fn dead_letters(&self, letters: imbl::OrdMap<LetterKey, Arc<DeadLetter>>) {
         *self.shared.dead_letters.write().expect("no writer panics") = letters;

@@ -1,0 +1,105 @@
+//! What fills a plan's places: decoders, Kafka sources, plugins; for the check and for the run.
+
+use arrow::datatypes::SchemaRef;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weir_host::Host;
+use weir_spec::plan::{DecodePlan, EncodingPlan, SourcePlan};
+use weir_spec::{Catalog, Problem, Shape};
+use weir_stage::{Clock, Decoder, Plugins};
+
+/// The machine's clock.
+#[derive(Debug)]
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock comes in")]
+    fn now_us(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Environment and files, for interpolation.
+#[derive(Debug)]
+pub(crate) struct Files;
+
+impl weir_spec::Reader for Files {
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+}
+
+/// Everything outside the pipeline file.
+pub(crate) struct World {
+    pub(crate) host: Arc<Host>,
+}
+
+impl World {
+    /// Enough to check: nothing is compiled.
+    pub(crate) fn for_check() -> Self {
+        Self::with_cache(None).expect("a host without a cache touches nothing outside")
+    }
+
+    /// Keeps compiled plugins in this folder.
+    pub(crate) fn with_cache(cache: Option<PathBuf>) -> Result<Self, weir_stage::PluginError> {
+        Ok(Self { host: Arc::new(Host::new(cache)?) })
+    }
+}
+
+impl Catalog for World {
+    fn decoded(&self, decode: &DecodePlan) -> Result<SchemaRef, Problem> {
+        local_decoder(decode).map(|decoder| decoder.schema())
+    }
+
+    fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem> {
+        let problem = |error: weir_stage::PluginError| Problem { code: error.code, message: error.message, hint: None };
+        self.host.shape(file, config).map_err(problem)
+    }
+
+    fn client_property(&self, key: &str, value: &str) -> Option<Problem> {
+        weir_kafka::client_property(key, value).map(|(code, message, hint)| Problem { code, message, hint })
+    }
+}
+
+/// A decoder that needs no service: Avro by the local schema alone, as a replay writes it.
+pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Problem> {
+    match &decode.value {
+        EncodingPlan::Text => Ok(Arc::new(weir_codec::TextDecoder::new(decode.tombstones))),
+        EncodingPlan::Json { schema } => {
+            let decoder = weir_codec::JsonDecoder::new(&read(schema)?, decode.tombstones);
+            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
+        }
+        EncodingPlan::Avro { schema, .. } => {
+            let decoder = weir_codec::AvroDecoder::local(&read(schema)?, decode.tombstones);
+            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
+        }
+    }
+}
+
+/// The decoder of a live source.
+pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
+    match &source.decode.value {
+        EncodingPlan::Avro { schema, registry } => {
+            let decoder = weir_kafka::RegistryDecoder::new(registry, &read(schema)?, source.decode.tombstones);
+            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
+        }
+        _ => local_decoder(&source.decode),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    std::fs::read_to_string(path).map_err(|error| Problem {
+        code: "schema_unreadable",
+        message: format!("cannot read schema {}: {error}", path.display()),
+        hint: Some("paths are relative to the pipeline file".to_owned()),
+    })
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Problem {
+    Problem { code: "schema_invalid", message: format!("{}: {error}", path.display()), hint: None }
+}

@@ -1,0 +1,349 @@
+//! A `group` plugin as a step: rows by key, keys that changed, answers that are diffed with the last ones.
+//!
+//! State is the integral of the inputs; what a plugin answered before is kept and retracted by its own bytes,
+//! so that a plugin that answers otherwise today leaves nothing behind.
+
+use crate::rows::{RowBytes, RowCodec};
+use crate::step::{Fault, StepOut};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_spec::plan::{GroupClock, OnFailure};
+use weir_stage::{Group, GroupInput, PluginError, Port};
+use weir_zset::{Delta, Refusal, meta};
+
+/// Groups handed to the plugin in one call: enough to spread the cost of crossing, few enough to bound its memory.
+const GROUPS_PER_CALL_MAX: usize = 4_096;
+/// Rows of one call, roughly, for the same reason.
+const ROWS_PER_CALL_MAX: usize = 262_144;
+const US_PER_DAY: i64 = 86_400_000_000;
+
+/// Rows with how often each stands.
+type Bag = BTreeMap<RowBytes, i64>;
+
+#[derive(Default)]
+struct GroupState {
+    inputs: Vec<Bag>,
+    answers: Vec<Bag>,
+    refusals: BTreeSet<Refusal>,
+}
+
+struct InputCodec {
+    /// For each column kept: its index in the input, or none when the input has no such column.
+    columns: Vec<Option<usize>>,
+    codec: RowCodec,
+    key: Vec<usize>,
+    /// How many of the kept columns cross the border; metadata follows them.
+    asked: usize,
+    asked_schema: SchemaRef,
+    tracked: bool,
+}
+
+/// A running group step.
+pub(crate) struct GroupStep {
+    plugin: Box<dyn Group>,
+    clock: GroupClock,
+    on_failure: OnFailure,
+    key_codec: RowCodec,
+    inputs: Vec<InputCodec>,
+    outputs: Vec<RowCodec>,
+    groups: BTreeMap<RowBytes, GroupState>,
+    dirty: BTreeSet<RowBytes>,
+    evaluated_day: Option<i64>,
+}
+
+impl GroupStep {
+    /// A step over inputs of these schemas, which the plugin knows by `ports` in the same order.
+    pub(crate) fn new(
+        plugin: Box<dyn Group>,
+        by: &[String],
+        clock: GroupClock,
+        on_failure: OnFailure,
+        schemas: &[SchemaRef],
+        ports: &[Port],
+    ) -> Self {
+        let first = schemas.first().expect("a group step has an input");
+        let key_fields: Vec<FieldRef> = by.iter().map(|name| field(first, name)).collect();
+        let inputs = schemas.iter().zip(ports).map(|(schema, port)| InputCodec::new(schema, port, by)).collect();
+        let outputs = plugin.outputs().into_iter().map(|port| RowCodec::new(port.schema)).collect();
+        Self {
+            plugin,
+            clock,
+            on_failure,
+            key_codec: RowCodec::new(Arc::new(Schema::new(key_fields))),
+            inputs,
+            outputs,
+            groups: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            evaluated_day: None,
+        }
+    }
+
+    /// Rows it keeps.
+    pub(crate) fn state_rows(&self) -> usize {
+        let rows = |state: &GroupState| state.inputs.iter().chain(&state.answers).map(Bag::len).sum::<usize>();
+        self.groups.values().map(rows).sum()
+    }
+
+    /// Takes the inputs' changes in; evaluates what changed when `evaluate` (not while catching up).
+    pub(crate) fn step(&mut self, deltas: &[Delta], as_of_us: i64, evaluate: bool) -> Result<StepOut, Fault> {
+        let mut out = StepOut { errors: self.take_in(deltas), ..StepOut::default() };
+        if !evaluate {
+            out.deltas = self.outputs.iter().map(|codec| Delta::empty(codec.schema().clone())).collect();
+            return Ok(out);
+        }
+        let day = as_of_us.div_euclid(US_PER_DAY);
+        if self.clock == GroupClock::Date && self.evaluated_day.is_some_and(|last| last != day) {
+            self.dirty = self.groups.keys().cloned().collect();
+        }
+        self.evaluated_day = Some(day);
+        let dirty: Vec<RowBytes> = std::mem::take(&mut self.dirty).into_iter().collect();
+        let mut changes: Vec<Bag> = vec![Bag::new(); self.outputs.len()];
+        for chunk in self.chunks(&dirty) {
+            self.evaluate(chunk, as_of_us, &mut changes, &mut out)?;
+        }
+        out.deltas = self.outputs.iter().zip(&changes).map(|(codec, bag)| delta_of(codec, bag)).collect();
+        Ok(out)
+    }
+
+    /// Adds the deltas to the groups; answers how many rows ended with a negative weight.
+    fn take_in(&mut self, deltas: &[Delta]) -> u64 {
+        let mut errors = 0;
+        let count = self.inputs.len();
+        for (index, (input, delta)) in self.inputs.iter().zip(deltas).enumerate() {
+            if delta.is_empty() {
+                continue;
+            }
+            let rows = input.codec.encode(&input.project(&delta.batch));
+            let keys = delta.batch.project(&input.key).expect("the plan checked the keys");
+            let keys = self.key_codec.encode(&with_schema(&keys, self.key_codec.schema()));
+            for (row, &weight) in delta.weights.iter().enumerate() {
+                let key: RowBytes = keys.row(row).data().into();
+                let state = self.groups.entry(key.clone()).or_default();
+                state.inputs.resize_with(count, Bag::new);
+                errors += u64::from(add(&mut state.inputs[index], rows.row(row).data(), weight) < 0 && weight < 0);
+                self.dirty.insert(key);
+            }
+        }
+        errors
+    }
+
+    /// Cuts the keys into calls.
+    fn chunks<'a>(&self, keys: &'a [RowBytes]) -> Vec<&'a [RowBytes]> {
+        let mut chunks = Vec::new();
+        let (mut start, mut rows) = (0, 0);
+        for (index, key) in keys.iter().enumerate() {
+            let group: usize = self.groups.get(key).map_or(0, |state| state.inputs.iter().map(Bag::len).sum());
+            if index > start && (index - start >= GROUPS_PER_CALL_MAX || rows + group > ROWS_PER_CALL_MAX) {
+                chunks.push(&keys[start..index]);
+                (start, rows) = (index, 0);
+            }
+            rows += group;
+        }
+        if start < keys.len() {
+            chunks.push(&keys[start..]);
+        }
+        chunks
+    }
+
+    fn evaluate(&mut self, keys: &[RowBytes], as_of_us: i64, changes: &mut [Bag], out: &mut StepOut) -> Result<(), Fault> {
+        let (gone, present): (Vec<&RowBytes>, Vec<&RowBytes>) =
+            keys.iter().partition(|key| self.groups.get(*key).is_none_or(|state| state.inputs.iter().all(Bag::is_empty)));
+        for key in gone {
+            if let Some(state) = self.groups.remove(key) {
+                replace(&state.answers, &vec![Bag::new(); self.outputs.len()], changes);
+                out.refusals.extend(state.refusals.into_iter().map(|refusal| Refusal { weight: -1, ..refusal }));
+            }
+        }
+        if present.is_empty() {
+            return Ok(());
+        }
+        let (answers, refusals) = match self.call(&present, as_of_us) {
+            Ok(answered) => answered,
+            Err(error) if self.on_failure == OnFailure::Stop => return Err(Fault::Plugin(error)),
+            Err(error) => self.all_refused(&present, &error),
+        };
+        for ((key, answers), refusals) in present.into_iter().zip(answers).zip(refusals) {
+            let state = self.groups.get_mut(key).expect("present groups exist");
+            replace(&state.answers, &answers, changes);
+            out.refusals.extend(refusals.difference(&state.refusals).cloned());
+            let over = state.refusals.difference(&refusals).cloned();
+            out.refusals.extend(over.map(|refusal| Refusal { weight: -1, ..refusal }));
+            (state.answers, state.refusals) = (answers, refusals);
+        }
+        Ok(())
+    }
+
+    /// One plugin call: answers and refusals by group.
+    fn call(
+        &mut self,
+        keys: &[&RowBytes],
+        as_of_us: i64,
+    ) -> Result<(Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>), PluginError> {
+        let key_batch = self.key_codec.decode(keys.iter().map(|key| key.as_ref()));
+        let gathered: Vec<(RecordBatch, Vec<u32>)> = (0..self.inputs.len()).map(|input| self.gather(input, keys)).collect();
+        let inputs: Vec<GroupInput> = gathered
+            .iter()
+            .zip(&self.inputs)
+            .map(|((rows, offsets), input)| GroupInput { rows: input.asked(rows), offsets: offsets.clone() })
+            .collect();
+        let grouped = self.plugin.evaluate(as_of_us, &key_batch, &inputs)?;
+        let mut answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
+        for (port, (codec, answer)) in self.outputs.iter().zip(&grouped.outputs).enumerate() {
+            let rows = codec.encode(&answer.batch);
+            for (row, &group) in answer.group.iter().enumerate() {
+                add(&mut answers[group as usize][port], rows.row(row).data(), 1);
+            }
+        }
+        let mut refusals = vec![BTreeSet::new(); keys.len()];
+        for refusal in grouped.refusals {
+            if let Some((group, refusal)) = self.locate(&gathered, refusal) {
+                refusals[group].insert(refusal);
+            }
+        }
+        Ok((answers, refusals))
+    }
+
+    /// The rows of one input for these keys, group by group, each as often as its weight says.
+    fn gather(&self, input: usize, keys: &[&RowBytes]) -> (RecordBatch, Vec<u32>) {
+        let mut offsets = vec![0];
+        let mut rows: Vec<&[u8]> = Vec::new();
+        for key in keys {
+            for (row, &weight) in &self.groups[*key].inputs[input] {
+                rows.extend(std::iter::repeat_n(row.as_ref(), usize::try_from(weight).unwrap_or(0)));
+            }
+            offsets.push(u32::try_from(rows.len()).expect("a call's rows are bounded"));
+        }
+        (self.inputs[input].codec.decode(rows), offsets)
+    }
+
+    /// Whose refusal it is: the group, and the record the row came from. Rows without a record are let go.
+    fn locate(
+        &self,
+        gathered: &[(RecordBatch, Vec<u32>)],
+        refusal: weir_stage::RowRefusal,
+    ) -> Option<(usize, Refusal)> {
+        let mut row = refusal.row as usize;
+        for ((rows, offsets), input) in gathered.iter().zip(&self.inputs) {
+            if row >= rows.num_rows() {
+                row -= rows.num_rows();
+                continue;
+            }
+            let group = offsets.partition_point(|&offset| offset as usize <= row) - 1;
+            let refusal = input.tracked.then(|| crate::step::refusal_at(rows, row, refusal))?;
+            return Some((group, refusal));
+        }
+        None
+    }
+
+    /// The policy `dead_letter`: no answers, every tracked row of the first input refused.
+    fn all_refused(&self, keys: &[&RowBytes], error: &PluginError) -> (Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>) {
+        let answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
+        let (rows, offsets) = self.gather(0, keys);
+        let mut refusals = vec![BTreeSet::new(); keys.len()];
+        if self.inputs[0].tracked {
+            for (group, refusals) in refusals.iter_mut().enumerate() {
+                for row in offsets[group]..offsets[group + 1] {
+                    let why = weir_stage::RowRefusal {
+                        row,
+                        code: error.code.to_owned(),
+                        message: error.message.clone(),
+                        field: None,
+                    };
+                    refusals.insert(crate::step::refusal_at(&rows, row as usize, why));
+                }
+            }
+        }
+        (answers, refusals)
+    }
+}
+
+impl InputCodec {
+    fn new(schema: &SchemaRef, port: &Port, by: &[String]) -> Self {
+        let mut fields: Vec<FieldRef> = port.schema.fields().iter().cloned().collect();
+        let asked_schema = port.schema.clone();
+        let tracked = meta::is_tracked(schema);
+        if tracked {
+            let kept: BTreeSet<String> = fields.iter().map(|field| field.name().clone()).collect();
+            fields.extend(meta::fields().into_iter().filter(|field| !kept.contains(field.name())));
+        }
+        let columns = fields.iter().map(|field| schema.index_of(field.name()).ok()).collect();
+        let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
+        Self {
+            columns,
+            asked: asked_schema.fields().len(),
+            codec: RowCodec::new(Arc::new(Schema::new(fields.iter().map(nullable).collect::<Vec<_>>()))),
+            key: by.iter().map(|name| schema.index_of(name).expect("the plan checked the keys")).collect(),
+            asked_schema,
+            tracked,
+        }
+    }
+
+    fn project(&self, batch: &RecordBatch) -> RecordBatch {
+        let column = |(kept, field): (&Option<usize>, &FieldRef)| -> ArrayRef {
+            match kept {
+                Some(index) => Arc::clone(batch.column(*index)),
+                None => null_column(field.data_type(), batch.num_rows()),
+            }
+        };
+        let columns = self.columns.iter().zip(self.codec.schema().fields()).map(column).collect();
+        RecordBatch::try_new(self.codec.schema().clone(), columns).expect("the plan checked the columns' types")
+    }
+
+    fn asked(&self, rows: &RecordBatch) -> RecordBatch {
+        let columns = rows.columns()[..self.asked].to_vec();
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        RecordBatch::try_new_with_options(self.asked_schema.clone(), columns, &options)
+            .expect("the plan checked the columns' types")
+    }
+}
+
+fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {
+    new_null_array(data_type, rows)
+}
+
+fn field(schema: &SchemaRef, name: &str) -> FieldRef {
+    let field = schema.field_with_name(name).expect("the plan checked the keys");
+    Arc::new(field.clone().with_nullable(true))
+}
+
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
+    RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).expect("the same types under other nullability")
+}
+
+/// Adds to a bag and answers the new weight; rows of weight 0 leave.
+pub(crate) fn add(bag: &mut Bag, row: &[u8], weight: i64) -> i64 {
+    match bag.get_mut(row) {
+        Some(now) => {
+            *now += weight;
+            let left = *now;
+            if left == 0 {
+                bag.remove(row);
+            }
+            left
+        }
+        None if weight == 0 => 0,
+        None => {
+            bag.insert(row.into(), weight);
+            weight
+        }
+    }
+}
+
+/// Adds to `changes` what takes `old` to `new`, output by output.
+fn replace(old: &[Bag], new: &[Bag], changes: &mut [Bag]) {
+    for (port, changes) in changes.iter_mut().enumerate() {
+        for (row, weight) in old.get(port).into_iter().flatten() {
+            add(changes, row, -weight);
+        }
+        for (row, weight) in new.get(port).into_iter().flatten() {
+            add(changes, row, *weight);
+        }
+    }
+}
+
+/// A bag as a delta.
+pub(crate) fn delta_of(codec: &RowCodec, bag: &BTreeMap<RowBytes, i64>) -> Delta {
+    Delta::new(codec.decode(bag.keys().map(AsRef::as_ref)), bag.values().copied().collect())
+}

@@ -1,0 +1,239 @@
+//! Recorded days: a folder with `<topic>.jsonl`, one record a line, in the place of Kafka.
+//!
+//! Records of all topics merge by timestamp, topic, partition and offset. With a pace they are handed out
+//! as their day went by; up to the first instant, which holds the state a day starts with, the pipeline
+//! counts as catching up.
+
+use crate::intake::{Intake, Polled, Standing};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weir_stage::{Clock, Position, RawBatch, RawRecord};
+
+/// A replay folder or file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is no record.
+    #[error("{path}:{line}: {message}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is no file for any of the pipeline's topics.
+    #[error("{path} holds no file of the form <topic>.jsonl for any of the pipeline's topics")]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Turns a record's JSON value into the bytes that its topic carries (Avro, say); `None`: the JSON text.
+pub type Encode = Arc<dyn Fn(&str) -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// One topic to replay.
+#[derive(Clone)]
+pub struct Topic {
+    /// Its name, and the file's.
+    pub name: String,
+    /// How a JSON value becomes bytes.
+    pub encode: Option<Encode>,
+}
+
+impl std::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Topic").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How fast a day goes by.
+#[derive(Clone)]
+pub enum Pace {
+    /// As fast as it can be taken.
+    Max,
+    /// So many times as fast as it was.
+    Times(u32, Arc<dyn Clock>),
+}
+
+impl std::fmt::Debug for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Max => f.write_str("Max"),
+            Self::Times(times, _) => write!(f, "Times({times})"),
+        }
+    }
+}
+
+/// A day being replayed.
+#[derive(Debug)]
+pub struct Replay {
+    /// Source index and record, in merge order.
+    records: Vec<(usize, RawRecord)>,
+    next: usize,
+    ends: Vec<Position>,
+    positions: Vec<Position>,
+    until_us: Option<i64>,
+    pace: Pace,
+    /// Wall clock at the first poll.
+    began_us: Option<i64>,
+}
+
+impl Replay {
+    /// Reads the files of these topics (in the plan's order of sources) up to and including `until_us`.
+    pub fn read(dir: &Path, topics: &[Topic], until_us: Option<i64>, pace: Pace) -> Result<Self, ReplayError> {
+        let mut keyed = Vec::new();
+        let mut found = false;
+        for (index, topic) in topics.iter().enumerate() {
+            let path = dir.join(format!("{}.jsonl", topic.name));
+            if !path.exists() {
+                continue;
+            }
+            found = true;
+            for record in read_topic(&path, topic)? {
+                if until_us.is_none_or(|until| record.timestamp_us <= until) {
+                    keyed.push((index, record));
+                }
+            }
+        }
+        if !found {
+            return Err(ReplayError::Nothing { path: dir.to_owned() });
+        }
+        keyed.sort_by(|(a_topic, a), (b_topic, b)| {
+            let key = |topic: &usize, r: &RawRecord| (r.timestamp_us, topics[*topic].name.clone(), r.partition, r.offset);
+            key(a_topic, a).cmp(&key(b_topic, b))
+        });
+        Ok(Self::of(keyed, topics.len(), until_us, pace))
+    }
+
+    /// Replays these records, in this order.
+    pub fn of(records: Vec<(usize, RawRecord)>, sources: usize, until_us: Option<i64>, pace: Pace) -> Self {
+        let mut ends = vec![Position::new(); sources];
+        for (source, record) in &records {
+            let end = ends[*source].entry(record.partition).or_insert(0);
+            *end = (*end).max(record.offset + 1);
+        }
+        Self { records, next: 0, positions: vec![Position::new(); sources], ends, until_us, pace, began_us: None }
+    }
+
+    /// The records not yet handed out, in order: what a test shuffles.
+    pub fn into_records(self) -> Vec<(usize, RawRecord)> {
+        self.records
+    }
+
+    /// How many of the records may be handed out by now.
+    fn released(&mut self) -> usize {
+        let Pace::Times(times, clock) = &self.pace else { return self.records.len() };
+        let Some(first_us) = self.records.first().map(|(_, record)| record.timestamp_us) else { return 0 };
+        let began_us = *self.began_us.get_or_insert_with(|| clock.now_us());
+        let now_us = first_us + (clock.now_us() - began_us).max(0) * i64::from(*times);
+        let left = &self.records[self.next..];
+        self.next + left.partition_point(|(_, record)| record.timestamp_us <= now_us)
+    }
+
+    /// Whether the state that the day starts with has been handed out, or the whole day at full speed.
+    fn has_started(&self) -> bool {
+        match (&self.pace, self.records.first(), self.records.get(self.next)) {
+            (_, _, None) => true,
+            (Pace::Max, ..) => false,
+            (Pace::Times(..), Some((_, first)), Some((_, next))) => next.timestamp_us > first.timestamp_us,
+            (Pace::Times(..), None, Some(_)) => true,
+        }
+    }
+}
+
+impl Intake for Replay {
+    fn poll(&mut self, rows_max: usize, bytes_max: usize) -> Polled {
+        let released = self.released();
+        let mut batches: Vec<RawBatch> = vec![RawBatch::default(); self.ends.len()];
+        let (mut rows, mut bytes) = (0, 0);
+        while self.next < released && rows < rows_max && bytes < bytes_max {
+            let (source, record) = &self.records[self.next];
+            bytes += record.value.as_ref().map_or(0, Bytes::len);
+            rows += 1;
+            self.positions[*source].insert(record.partition, record.offset + 1);
+            batches[*source].records.push(record.clone());
+            self.next += 1;
+        }
+        let batches = batches.into_iter().enumerate().filter(|(_, batch)| !batch.records.is_empty());
+        Polled { batches: batches.collect(), failed: Vec::new() }
+    }
+
+    fn standing(&self) -> Vec<Standing> {
+        let caught_up = self.has_started();
+        let standing = |(position, end): (&Position, &Position)| Standing {
+            position: position.clone(),
+            end: end.clone(),
+            caught_up,
+        };
+        self.positions.iter().zip(&self.ends).map(standing).collect()
+    }
+
+    fn clock_us(&self) -> Option<i64> {
+        if self.is_ended() { self.until_us } else { None }
+    }
+
+    fn is_ended(&self) -> bool {
+        self.next == self.records.len()
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    partition: i32,
+    offset: i64,
+    timestamp_ms: i64,
+    key: Option<String>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    text: Option<String>,
+    value_text: Option<String>,
+    value_base64: Option<String>,
+}
+
+fn read_topic(path: &Path, topic: &Topic) -> Result<Vec<RawRecord>, ReplayError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ReplayError::Read { path: path.to_owned(), source })?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let record = |(index, line)| {
+        read_line(line, topic).map_err(|message| ReplayError::Line { path: path.to_owned(), line: index + 1, message })
+    };
+    lines.map(record).collect()
+}
+
+fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
+    let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let timestamp_us = line.timestamp_ms.checked_mul(1000).ok_or("timestamp_ms is out of range")?;
+    let (partition, offset) = (line.partition, line.offset);
+    let key = line.key.clone().map(|key| Bytes::from(key.into_bytes()));
+    let value = value_of(line, topic)?.filter(|value| !value.is_empty());
+    Ok(RawRecord { partition, offset, timestamp_us, key, value })
+}
+
+fn value_of(line: Line<'_>, topic: &Topic) -> Result<Option<Bytes>, String> {
+    if let Some(text) = line.text.or(line.value_text) {
+        return Ok(Some(text.into_bytes().into()));
+    }
+    if let Some(text) = line.value_base64 {
+        use base64::Engine as _;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+        return bytes.map(|bytes| Some(bytes.into())).map_err(|error| format!("value_base64: {error}"));
+    }
+    let Some(value) = line.value.filter(|value| value.get() != "null") else { return Ok(None) };
+    match &topic.encode {
+        None => Ok(Some(Bytes::copy_from_slice(value.get().as_bytes()))),
+        Some(encode) => encode(value.get()).map(|bytes| Some(bytes.into())),
+    }
+}

@@ -1,0 +1,413 @@
+//! The loop: take what is ready, run it through the steps, publish one cut; once per epoch.
+//!
+//! What an epoch publishes is a function of the offsets it has seen and its clock, so the loop may cut
+//! epochs wherever it likes. While catching up nothing is published and `group` plugins rest; the first
+//! epoch after that shows the net of everything.
+
+use crate::ingest::Ingest;
+use crate::intake::{Intake, Standing, bytes_of, lag};
+use crate::letters::{Letters, Raws};
+use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
+use crate::step::{self, Fault, Step};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use weir_spec::Plan;
+use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
+use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
+use weir_zset::Delta;
+use weir_zset::table::Table;
+
+/// What the loop asks for when it finds nothing to do, before it looks again.
+const IDLE_MS: u64 = 2;
+/// How often metrics and lag are shown when nothing is published.
+const STATUS_MS: u64 = 250;
+
+/// What a pipeline is made of, beside its plan.
+pub struct Parts {
+    /// One decoder per source.
+    pub decoders: Vec<Arc<dyn Decoder>>,
+    /// The plugin host.
+    pub plugins: Arc<dyn Plugins>,
+    /// Where records come from.
+    pub intake: Box<dyn Intake>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// This run's id.
+    pub run: String,
+    /// Whether records far in front of the wall clock are kept from moving the clock (not in a replay).
+    pub guard_clock: bool,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+/// Tells a running engine to stop between two epochs.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Stops the engine after the epoch under way.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A built pipeline. [`Engine::run`] drives it on the calling thread.
+pub struct Engine {
+    settings: EnginePlan,
+    names: Vec<(String, String)>,
+    ingests: Vec<Ingest>,
+    intake: Box<dyn Intake>,
+    clock: Arc<dyn Clock>,
+    guard_clock: bool,
+    steps: Vec<Step>,
+    tables: Vec<(Arc<TablePlan>, Table)>,
+    letters: Letters,
+    feed: Feed,
+    run: String,
+    state: State,
+    epoch: u64,
+    epochs: u64,
+    as_of_us: Option<i64>,
+    /// Records that a stalled decoder left, per source.
+    pending: Vec<VecDeque<RawRecord>>,
+    /// Next offset per source: what the tables have seen.
+    applied: Vec<Position>,
+    failures: Vec<Option<SourceError>>,
+    taken: Vec<(u64, u64)>,
+    changed: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("run", &self.run).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Builds everything a plan names. Nothing is read yet.
+    pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
+        let steps = step::build(plan, parts.plugins.as_ref())?;
+        let tables: Vec<_> = plan
+            .tables
+            .iter()
+            .map(|table| (Arc::new(table.clone()), Table::new(step::schema_of(plan, table.from), &table.key)))
+            .collect();
+        let ingest = |(source, decoder): (&weir_spec::plan::SourcePlan, Arc<dyn Decoder>)| Ingest {
+            topic: source.topic.clone(),
+            schema: source.schema.clone(),
+            decoder,
+        };
+        let count = plan.sources.len();
+        let status = Status {
+            pipeline: plan.name.clone(),
+            run: parts.run.clone(),
+            state: State::Starting,
+            epoch: 0,
+            as_of_us: None,
+            sources: Vec::new(),
+            dead_letters: 0,
+            error: None,
+        };
+        let shown = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
+        let engine = Self {
+            settings: plan.engine.clone(),
+            names: plan.sources.iter().map(|source| (source.name.clone(), source.topic.clone())).collect(),
+            ingests: plan.sources.iter().zip(parts.decoders).map(ingest).collect(),
+            intake: parts.intake,
+            clock: parts.clock,
+            guard_clock: parts.guard_clock,
+            steps,
+            tables,
+            letters: Letters::default(),
+            feed,
+            run: parts.run,
+            state: State::Starting,
+            epoch: 0,
+            epochs: 0,
+            as_of_us: None,
+            pending: vec![VecDeque::new(); count],
+            applied: vec![Position::new(); count],
+            failures: vec![None; count],
+            taken: vec![(0, 0); count],
+            changed: true,
+        };
+        Ok((engine, handle))
+    }
+
+    /// Runs until told to stop or, when `until_end`, until the input has ended. An error that stops the
+    /// pipeline is shown in the status and answered.
+    pub fn run(mut self, stop: &Stop, until_end: bool) -> Result<(), Fault> {
+        self.enter(State::CatchingUp);
+        let mut shown_at = tokio::time::Instant::now();
+        while !stop.is_asked() {
+            let began = tokio::time::Instant::now();
+            let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
+            if self.state == State::Ended && until_end {
+                break;
+            }
+            if shown_at.elapsed() >= Duration::from_millis(STATUS_MS) {
+                self.show();
+                shown_at = tokio::time::Instant::now();
+            }
+            let floor = if took && self.state == State::CatchingUp { 0 } else { self.settings.cycle_min_ms };
+            let idle = if took { 0 } else { IDLE_MS };
+            let spent = began.elapsed();
+            if let Some(rest) = Duration::from_millis(floor.max(idle)).checked_sub(spent) {
+                std::thread::park_timeout(rest);
+            }
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// One turn of the loop; answers whether there was anything to do.
+    fn cycle(&mut self) -> Result<bool, Fault> {
+        let polled = self.intake.poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
+        for failure in &mut self.failures {
+            *failure = failure.take().filter(|error| error.fault != weir_stage::Fault::External);
+        }
+        for (source, error) in polled.failed {
+            self.failed(source, error);
+        }
+        let took = !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
+        let standing = self.intake.standing();
+        let caught_up = standing.iter().all(|standing| standing.caught_up);
+        let ended = self.intake.is_ended();
+        if took || self.clock_moved() || self.must_turn(caught_up, ended) {
+            self.epoch(polled.batches, caught_up, ended)?;
+        }
+        Ok(took)
+    }
+
+    /// Whether the state is about to change, so that an epoch is due without records.
+    fn must_turn(&self, caught_up: bool, ended: bool) -> bool {
+        (self.state == State::CatchingUp && caught_up) || (ended && self.state != State::Ended)
+    }
+
+    fn clock_moved(&self) -> bool {
+        self.settings.clock == ClockPlan::Tick && self.state == State::Live
+    }
+
+    fn failed(&mut self, source: usize, error: SourceError) {
+        if self.failures[source].as_ref().map(|e| e.code) != Some(error.code) {
+            tracing::warn!(source = self.names[source].0, code = error.code, error = %error, "source failed");
+        }
+        self.failures[source] = Some(error);
+        self.changed = true;
+    }
+
+    /// Runs one epoch over these records.
+    fn epoch(&mut self, batches: Vec<(usize, RawBatch)>, caught_up: bool, ended: bool) -> Result<(), Fault> {
+        let mut records: BTreeMap<usize, Vec<RawRecord>> = BTreeMap::new();
+        for (source, pending) in self.pending.iter_mut().enumerate() {
+            if !pending.is_empty() {
+                records.insert(source, pending.drain(..).collect());
+            }
+        }
+        for (source, batch) in batches {
+            let bytes = bytes_of(&batch) as u64;
+            self.taken[source].0 += batch.records.len() as u64;
+            self.taken[source].1 += bytes;
+            records.entry(source).or_default().extend(batch.records);
+        }
+        let mut raws: Vec<(String, RawBatch)> = Vec::new();
+        let mut decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)> = Vec::new();
+        for (source, mut records) in records {
+            let ingested = self.ingests[source].decode(&records, self.settings.workers);
+            if let Some((at, error)) = ingested.stalled {
+                self.pending[source].extend(records.drain(at..));
+                self.failed(source, error);
+            }
+            self.advance(source, &records);
+            raws.push((self.ingests[source].topic.clone(), RawBatch { records }));
+            decoded.push((source, ingested.delta, ingested.refusals));
+        }
+        self.move_clock(ended);
+        let stalled = self.pending.iter().any(|pending| !pending.is_empty());
+        let evaluate = (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
+        self.pass(decoded, &raws, evaluate)?;
+        self.epochs += 1;
+        if evaluate {
+            self.publish(ended);
+        }
+        Ok(())
+    }
+
+    /// Notes how far the tables will have seen a source, and moves an event clock.
+    fn advance(&mut self, source: usize, records: &[RawRecord]) {
+        let limit_us = match self.settings.clock {
+            ClockPlan::Event { max_ahead_ms } if self.guard_clock => {
+                let ahead_us = i64::try_from(max_ahead_ms).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
+                self.clock.now_us().saturating_add(ahead_us)
+            }
+            _ => i64::MAX,
+        };
+        for record in records {
+            self.applied[source].insert(record.partition, record.offset + 1);
+            if matches!(self.settings.clock, ClockPlan::Event { .. }) && record.timestamp_us <= limit_us {
+                self.as_of_us = Some(self.as_of_us.map_or(record.timestamp_us, |now| now.max(record.timestamp_us)));
+            }
+        }
+    }
+
+    fn move_clock(&mut self, ended: bool) {
+        if self.settings.clock == ClockPlan::Tick {
+            let now_us = self.clock.now_us();
+            self.as_of_us = Some(self.as_of_us.map_or(now_us, |last| last.max(now_us)));
+        }
+        if let Some(until_us) = self.intake.clock_us().filter(|_| ended) {
+            self.as_of_us = Some(self.as_of_us.map_or(until_us, |last| last.max(until_us)));
+        }
+    }
+
+    /// Runs the steps in topological order and brings their answers to the tables.
+    fn pass(
+        &mut self,
+        decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)>,
+        raws: &[(String, RawBatch)],
+        evaluate: bool,
+    ) -> Result<(), Fault> {
+        let as_of_us = self.as_of_us.unwrap_or(i64::MIN);
+        let mut raws = Raws::new(raws);
+        let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
+        for (source, delta, refusals) in decoded {
+            self.letters.add("decode", refusals, &mut raws);
+            edges.insert(Edge::Source(source), delta);
+        }
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            let inputs = step.inputs.iter().map(|edge| edges.get(edge).cloned()).collect();
+            let out = step.step(inputs, as_of_us, evaluate)?;
+            self.letters.add(&step.stage, out.refusals, &mut raws);
+            let deltas = out.deltas.into_iter().enumerate().filter(|(_, delta)| !delta.is_empty());
+            edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
+        }
+        for (plan, table) in &mut self.tables {
+            if let Some(delta) = edges.get(&plan.from) {
+                table.apply(delta);
+                self.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, ended: bool) {
+        self.epoch += 1;
+        self.feed.publish(Published {
+            run: self.run.clone(),
+            epoch: self.epoch,
+            as_of_us: self.as_of_us.unwrap_or(0),
+            offsets: self.names.iter().zip(&self.applied).map(|((_, topic), at)| (topic.clone(), at.clone())).collect(),
+            tables: self.tables.iter().map(|(plan, table)| (Arc::clone(plan), table.version())).collect(),
+        });
+        let state = if ended { State::Ended } else { State::Live };
+        if self.state == state {
+            self.show();
+        } else {
+            self.enter(state);
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        if self.state != state {
+            tracing::info!(from = ?self.state, to = ?state, epoch = self.epoch, "state changed");
+            self.state = state;
+        }
+        self.show();
+    }
+
+    fn fail(&self, fault: &Fault) {
+        let mut status = self.status(&self.intake.standing());
+        status.state = State::Failed;
+        status.error = Some(fault.to_string());
+        self.feed.status(status);
+    }
+
+    /// Shows status, dead letters and metrics.
+    fn show(&mut self) {
+        let standing = self.intake.standing();
+        self.feed.dead_letters(self.letters.shown());
+        self.feed.metrics(self.samples(&standing));
+        self.feed.status(self.status(&standing));
+        self.changed = false;
+    }
+
+    fn status(&self, standing: &[Standing]) -> Status {
+        let source = |(index, standing): (usize, &Standing)| SourceStatus {
+            name: self.names[index].0.clone(),
+            topic: self.names[index].1.clone(),
+            position: self.applied[index].clone(),
+            end: standing.end.clone(),
+            lag: lag(&standing.position, &standing.end),
+            caught_up: standing.caught_up,
+            error: self.failures[index].as_ref().map(ToString::to_string),
+        };
+        Status {
+            pipeline: self.feed.pipeline(),
+            run: self.run.clone(),
+            state: self.state,
+            epoch: self.epoch,
+            as_of_us: self.as_of_us,
+            sources: standing.iter().enumerate().map(source).collect(),
+            dead_letters: self.letters.len() as u64,
+            error: None,
+        }
+    }
+
+    fn samples(&self, standing: &[Standing]) -> Vec<Sample> {
+        let one = |name, labels, value| Sample { name, labels, value };
+        let count = |rows: usize| rows as u64;
+        let clock_s = self.as_of_us.map_or(0, |us| u64::try_from(us / 1_000_000).unwrap_or(0));
+        let state = format!("{:?}", self.state).to_lowercase();
+        let mut samples = vec![
+            one("weir_epoch", vec![], self.epoch),
+            one("weir_epochs_total", vec![], self.epochs),
+            one("weir_state", vec![("state", state)], 1),
+            one("weir_clock_seconds", vec![], clock_s),
+        ];
+        for (((name, _), standing), taken) in self.names.iter().zip(standing).zip(&self.taken) {
+            let source = || vec![("source", name.clone())];
+            let behind = u64::try_from(lag(&standing.position, &standing.end)).unwrap_or(0);
+            samples.push(one("weir_source_records_total", source(), taken.0));
+            samples.push(one("weir_source_bytes_total", source(), taken.1));
+            samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        for (stage, refused) in self.letters.by_stage() {
+            samples.push(one("weir_dead_letters", vec![("stage", stage.to_owned())], refused));
+        }
+        for (stage, sums) in self.by_stage() {
+            let label = || vec![("stage", stage.to_owned())];
+            samples.push(one("weir_stage_rows_total", label(), sums[0]));
+            samples.push(one("weir_stage_errors_total", label(), sums[1]));
+            samples.push(one("weir_stage_busy_us_total", label(), sums[2]));
+            samples.push(one("weir_stage_state_rows", label(), sums[3]));
+        }
+        for (plan, table) in &self.tables {
+            samples.push(one("weir_table_rows", vec![("table", plan.name.clone())], count(table.version().len())));
+        }
+        samples
+    }
+
+    /// Rows, errors, time and kept rows of each stage: the sums over its steps; rows are its last step's.
+    fn by_stage(&self) -> BTreeMap<&str, [u64; 4]> {
+        let mut stages: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+        for step in &self.steps {
+            let sums = stages.entry(&step.stage).or_default();
+            sums[0] = step.rows;
+            sums[1] += step.errors;
+            sums[2] += step.busy_us;
+            sums[3] += step.state_rows() as u64;
+        }
+        stages
+    }
+}
