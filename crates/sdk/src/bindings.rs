@@ -1,0 +1,257 @@
+//! The WebAssembly exports: from the WIT's types to the plain ones of this crate and back, by moving buffers.
+
+use crate::describe::{self, Shape};
+use crate::group::{Answers, Group, Grouped, Groups};
+use crate::transform::{Output, Transform};
+use crate::wire::{Batch, Buffers, Column, Varlen};
+use crate::{Data, Failure, Json, Refusal, Table};
+use std::marker::PhantomData;
+use transform::weir::plugin::types;
+
+#[expect(
+    unsafe_code,
+    missing_docs,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::pedantic,
+    clippy::undocumented_unsafe_blocks,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "written by wit-bindgen"
+)]
+pub mod transform {
+    wit_bindgen::generate!({
+        world: "transform",
+        path: "wit",
+        pub_export_macro: true,
+        default_bindings_module: "weir_sdk::bindings::transform",
+    });
+}
+
+#[expect(
+    unsafe_code,
+    missing_docs,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::pedantic,
+    clippy::undocumented_unsafe_blocks,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "written by wit-bindgen"
+)]
+pub mod group {
+    wit_bindgen::generate!({
+        world: "group",
+        path: "wit",
+        pub_export_macro: true,
+        default_bindings_module: "weir_sdk::bindings::group",
+        with: { "weir:plugin/types@0.1.0": crate::bindings::transform::weir::plugin::types },
+    });
+}
+
+use group::exports::weir::plugin::grouper;
+use transform::exports::weir::plugin::transformer;
+
+/// What [`crate::export_transform!`] exports.
+#[derive(Debug)]
+pub struct TransformExport<P>(PhantomData<P>);
+
+/// An opened transform.
+#[derive(Debug)]
+pub struct TransformInstance<P> {
+    plugin: P,
+    shape: Shape,
+}
+
+impl<P: Transform> transformer::Guest for TransformExport<P> {
+    type Instance = TransformInstance<P>;
+
+    fn describe() -> types::Description {
+        description(&P::description())
+    }
+}
+
+impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
+    fn open(opening: types::Opening) -> Result<transformer::Instance, types::Failure> {
+        let (shape, config, data) = opened(opening, &P::description()).map_err(failure)?;
+        let plugin = P::open(&config, &data).map_err(failure)?;
+        Ok(transformer::Instance::new(Self { plugin, shape }))
+    }
+
+    fn outputs(&self) -> Vec<types::Port> {
+        ports(&self.shape.outputs)
+    }
+
+    fn transform(&self, batch: types::Batch, _: Vec<types::Property>) -> Result<types::Produced, types::Failure> {
+        let rows = batch_in(batch);
+        let mut out = Output::new(Table::new(&self.shape.outputs[0].fields, rows.len()));
+        self.plugin.transform(&rows, &mut out);
+        let (output, origin, refusals) = out.finish();
+        let is_same = output.rows == rows.rows && origin.iter().copied().eq(0..rows.rows);
+        let origin = if is_same { types::Origin::Same } else { types::Origin::Rows(u32s(origin)) };
+        Ok(produced(output, origin, refusals))
+    }
+}
+
+/// What [`crate::export_group!`] exports.
+#[derive(Debug)]
+pub struct GroupExport<P>(PhantomData<P>);
+
+/// An opened group plugin.
+#[derive(Debug)]
+pub struct GroupInstance<P> {
+    plugin: P,
+    shape: Shape,
+}
+
+impl<P: Group> grouper::Guest for GroupExport<P> {
+    type Instance = GroupInstance<P>;
+
+    fn describe() -> types::Description {
+        description(&P::description())
+    }
+}
+
+impl<P: Group> grouper::GuestInstance for GroupInstance<P> {
+    fn open(opening: types::Opening) -> Result<grouper::Instance, types::Failure> {
+        let (shape, config, data) = opened(opening, &P::description()).map_err(failure)?;
+        let plugin = P::open(&config, &data).map_err(failure)?;
+        Ok(grouper::Instance::new(Self { plugin, shape }))
+    }
+
+    fn outputs(&self) -> Vec<types::Port> {
+        ports(&self.shape.outputs)
+    }
+
+    fn evaluate(
+        &self,
+        as_of_us: i64,
+        keys: types::Batch,
+        inputs: Vec<grouper::Grouped>,
+        _: Vec<types::Property>,
+    ) -> Result<Vec<grouper::Answered>, types::Failure> {
+        let groups = keys.rows;
+        let inputs = inputs.into_iter().map(|input| Grouped {
+            name: input.input,
+            offsets: input.offsets,
+            rows: batch_in(input.rows),
+        });
+        let mut out = Answers::new(&self.shape.outputs);
+        self.plugin.evaluate(as_of_us, &Groups::new(batch_in(keys), inputs.collect()), &mut out);
+        let (outputs, refusals) = out.finish();
+        let mut refusals = Some(refusals);
+        let answered = outputs.into_iter().map(|(name, rows, group_of)| grouper::Answered {
+            output: name.to_owned(),
+            offsets: u32s(crate::group::offsets_of(&group_of, groups)),
+            produced: produced(rows, types::Origin::Group, refusals.take().unwrap_or_default()),
+        });
+        Ok(answered.collect())
+    }
+}
+
+fn opened(opening: types::Opening, description: &describe::Description) -> Result<(Shape, Json, Data), Failure> {
+    let config = Json::parse(&opening.config)?;
+    let shape = description.shape(&config).cloned();
+    let shape = shape.ok_or_else(|| Failure::new("config_invalid", "no shape of the plugin holds for this config"))?;
+    let data = Data::new(opening.data.into_iter().map(|file| (file.name, file.bytes)).collect());
+    Ok((shape, config, data))
+}
+
+fn failure(failure: Failure) -> types::Failure {
+    types::Failure { code: failure.code, message: failure.message, transient: false, properties: Vec::new() }
+}
+
+fn description(from: &describe::Description) -> types::Description {
+    let when = |(key, value): &(&str, &str)| types::Property { key: (*key).to_owned(), value: (*value).to_owned() };
+    let shape = |shape: &Shape| types::Shape {
+        when: shape.when.iter().map(when).collect(),
+        inputs: ports(&shape.inputs),
+        outputs: ports(&shape.outputs),
+    };
+    types::Description {
+        name: from.name.to_owned(),
+        version: from.version.to_owned(),
+        config_schema: from.config_schema.to_owned(),
+        shapes: from.shapes.iter().map(shape).collect(),
+        properties: Vec::new(),
+    }
+}
+
+fn ports(from: &[describe::Port]) -> Vec<types::Port> {
+    let port = |port: &describe::Port| {
+        let mut fields = Vec::new();
+        port.fields.iter().for_each(|field| push_field(field, &mut fields));
+        types::Port { name: port.name.to_owned(), fields }
+    };
+    from.iter().map(port).collect()
+}
+
+fn push_field(from: &describe::Field, to: &mut Vec<types::Field>) {
+    to.push(types::Field {
+        name: from.name.to_owned(),
+        kind: from.kind.to_string(),
+        nullable: from.nullable,
+        children: u32::try_from(from.children.len()).expect("a struct has few fields"),
+        properties: Vec::new(),
+    });
+    from.children.iter().for_each(|child| push_field(child, to));
+}
+
+fn batch_in(batch: types::Batch) -> Batch {
+    let varlen = |values: types::Varlen| Varlen { offsets: values.offsets, bytes: values.bytes };
+    let column = |column: types::Column| Column {
+        name: column.name,
+        kind: column.kind,
+        validity: column.validity,
+        children: column.children,
+        data: match column.data {
+            types::Buffers::None => Buffers::None,
+            types::Buffers::Bits(bits) => Buffers::Bits(bits),
+            types::Buffers::Fixed(bytes) => Buffers::Fixed(bytes),
+            types::Buffers::Varlen(values) => Buffers::Varlen(varlen(values)),
+            types::Buffers::Dictionary(coded) => Buffers::Dictionary(coded.keys, varlen(coded.values)),
+            types::Buffers::Nested(offsets) => Buffers::Nested(offsets),
+        },
+    };
+    Batch { rows: batch.rows, columns: batch.columns.into_iter().map(column).collect() }
+}
+
+fn batch_out(batch: Batch) -> types::Batch {
+    let varlen = |values: Varlen| types::Varlen { offsets: values.offsets, bytes: values.bytes };
+    let column = |column: Column| types::Column {
+        name: column.name,
+        kind: column.kind,
+        validity: column.validity,
+        children: column.children,
+        data: match column.data {
+            Buffers::None => types::Buffers::None,
+            Buffers::Bits(bits) => types::Buffers::Bits(bits),
+            Buffers::Fixed(bytes) => types::Buffers::Fixed(bytes),
+            Buffers::Varlen(values) => types::Buffers::Varlen(varlen(values)),
+            Buffers::Dictionary(keys, values) => {
+                types::Buffers::Dictionary(types::Dictionary { keys, values: varlen(values) })
+            }
+            Buffers::Nested(offsets) => types::Buffers::Nested(offsets),
+        },
+    };
+    types::Batch { rows: batch.rows, columns: batch.columns.into_iter().map(column).collect() }
+}
+
+fn produced(output: Batch, origin: types::Origin, refusals: Vec<Refusal>) -> types::Produced {
+    let refusal = |refusal: Refusal| types::Refusal {
+        row: refusal.row,
+        code: refusal.code,
+        message: refusal.message,
+        field: refusal.field,
+    };
+    types::Produced {
+        output: batch_out(output),
+        origin,
+        refusals: refusals.into_iter().map(refusal).collect(),
+        properties: Vec::new(),
+    }
+}
+
+fn u32s(values: Vec<u32>) -> Vec<u8> {
+    values.into_iter().flat_map(u32::to_le_bytes).collect()
+}

@@ -1,0 +1,230 @@
+//! Typed views of the columns of a [`Batch`]. A view that does not fit its column is the author's
+//! mistake (the host passes what the shape asks for), so it panics with the column's name.
+
+use crate::I256;
+use crate::wire::{Batch, Buffers, Column};
+use std::marker::PhantomData;
+
+/// Bit `row` of a bitmap.
+fn bit(bits: &[u8], row: usize) -> bool {
+    bits[row / 8] >> (row % 8) & 1 == 1
+}
+
+/// Number `index` of a buffer of u32.
+pub(crate) fn u32_at(bytes: &[u8], index: usize) -> usize {
+    let at = index * 4;
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
+}
+
+/// Whether row `row` is not null by this bitmap.
+pub fn is_valid(validity: Option<&[u8]>, row: usize) -> bool {
+    validity.is_none_or(|bits| bit(bits, row))
+}
+
+/// A value of one width.
+pub trait Value: Copy {
+    /// Bytes.
+    const WIDTH: usize;
+    /// From exactly `WIDTH` little-endian bytes.
+    fn read(bytes: &[u8]) -> Self;
+    /// Appends `WIDTH` little-endian bytes.
+    fn write(self, to: &mut Vec<u8>);
+}
+
+macro_rules! value {
+    ($($type:ty),*) => { $(
+        impl Value for $type {
+            const WIDTH: usize = size_of::<$type>();
+            fn read(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
+            }
+            fn write(self, to: &mut Vec<u8>) {
+                to.extend_from_slice(&self.to_le_bytes());
+            }
+        }
+    )* };
+}
+value!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
+
+impl Value for I256 {
+    const WIDTH: usize = 32;
+
+    fn read(bytes: &[u8]) -> Self {
+        let mut digits = [0u64; 4];
+        for (digit, bytes) in digits.iter_mut().zip(bytes.chunks_exact(8)) {
+            *digit = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+        Self::from_bits(bnum::types::U256::from_digits(digits))
+    }
+
+    fn write(self, to: &mut Vec<u8>) {
+        for digit in self.to_bits().digits() {
+            to.extend_from_slice(&digit.to_le_bytes());
+        }
+    }
+}
+
+/// A column of one-width values: numbers, dates (days), instants (microseconds), decimals (digits without the point).
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed<'a, T> {
+    validity: Option<&'a [u8]>,
+    bytes: &'a [u8],
+    value: PhantomData<T>,
+}
+
+impl<T: Value> Fixed<'_, T> {
+    /// The value, `None` when null.
+    pub fn get(&self, row: usize) -> Option<T> {
+        if !is_valid(self.validity, row) {
+            return None;
+        }
+        Some(T::read(&self.bytes[row * T::WIDTH..(row + 1) * T::WIDTH]))
+    }
+}
+
+/// A column of true and false.
+#[derive(Clone, Copy, Debug)]
+pub struct Bools<'a> {
+    validity: Option<&'a [u8]>,
+    bits: &'a [u8],
+}
+
+impl Bools<'_> {
+    /// The value, `None` when null.
+    pub fn get(&self, row: usize) -> Option<bool> {
+        if !is_valid(self.validity, row) {
+            return None;
+        }
+        Some(bit(self.bits, row))
+    }
+}
+
+/// A column of text, plain or by dictionary.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    validity: Option<&'a [u8]>,
+    keys: Option<&'a [u8]>,
+    offsets: &'a [u8],
+    text: &'a str,
+}
+
+impl<'a> Text<'a> {
+    /// The text, `None` when null.
+    pub fn get(&self, row: usize) -> Option<&'a str> {
+        if !is_valid(self.validity, row) {
+            return None;
+        }
+        let at = self.keys.map_or(row, |keys| u32_at(keys, row));
+        self.text.get(u32_at(self.offsets, at)..u32_at(self.offsets, at + 1))
+    }
+}
+
+/// A column of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    validity: Option<&'a [u8]>,
+    offsets: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    /// The bytes, `None` when null.
+    pub fn get(&self, row: usize) -> Option<&'a [u8]> {
+        if !is_valid(self.validity, row) {
+            return None;
+        }
+        Some(&self.bytes[u32_at(self.offsets, row)..u32_at(self.offsets, row + 1)])
+    }
+}
+
+/// Columns in a row: those of a batch, or the fields of a struct column.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    columns: &'a [Column],
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of a batch.
+    pub fn of(batch: &'a Batch) -> Self {
+        Self { columns: &batch.columns }
+    }
+
+    /// The columns one level down: the column and everything behind it that is its own.
+    fn with_children(&self, name: &str) -> &'a [Column] {
+        let mut at = 0;
+        while at < self.columns.len() {
+            let end = end_of(self.columns, at);
+            if self.columns[at].name == name {
+                return &self.columns[at..end];
+            }
+            at = end;
+        }
+        panic!("the shape asks for no column `{name}`")
+    }
+
+    /// The columns that are no column's children.
+    pub(crate) fn top(self) -> impl Iterator<Item = &'a Column> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let column = self.columns.get(at)?;
+            at = end_of(self.columns, at);
+            Some(column)
+        })
+    }
+
+    fn column(&self, name: &str) -> &'a Column {
+        &self.with_children(name)[0]
+    }
+
+    /// A column of one-width values.
+    pub fn fixed<T: Value>(&self, name: &str) -> Fixed<'a, T> {
+        let column = self.column(name);
+        let Buffers::Fixed(bytes) = &column.data else { misfit(column, "values of one width") };
+        Fixed { validity: column.validity.as_deref(), bytes, value: PhantomData }
+    }
+
+    /// A column of true and false.
+    pub fn bools(&self, name: &str) -> Bools<'a> {
+        let column = self.column(name);
+        let Buffers::Bits(bits) = &column.data else { misfit(column, "true and false") };
+        Bools { validity: column.validity.as_deref(), bits }
+    }
+
+    /// A column of text.
+    pub fn text(&self, name: &str) -> Text<'a> {
+        let column = self.column(name);
+        let (keys, values) = match &column.data {
+            Buffers::Varlen(values) => (None, values),
+            Buffers::Dictionary(keys, values) => (Some(keys.as_slice()), values),
+            _ => misfit(column, "text"),
+        };
+        let text = std::str::from_utf8(&values.bytes).expect("the host sends UTF-8");
+        Text { validity: column.validity.as_deref(), keys, offsets: &values.offsets, text }
+    }
+
+    /// A column of bytes.
+    pub fn bytes(&self, name: &str) -> Bytes<'a> {
+        let column = self.column(name);
+        let Buffers::Varlen(values) = &column.data else { misfit(column, "bytes") };
+        Bytes { validity: column.validity.as_deref(), offsets: &values.offsets, bytes: &values.bytes }
+    }
+
+    /// A struct column: whether a row of it is null, and its fields.
+    pub fn fields(&self, name: &str) -> (Option<&'a [u8]>, Columns<'a>) {
+        let columns = self.with_children(name);
+        (columns[0].validity.as_deref(), Columns { columns: &columns[1..] })
+    }
+}
+
+/// The index behind the column at `at` and its children.
+fn end_of(columns: &[Column], at: usize) -> usize {
+    let mut end = at + 1;
+    for _ in 0..columns[at].children {
+        end = end_of(columns, end);
+    }
+    end
+}
+
+fn misfit(column: &Column, wanted: &str) -> ! {
+    panic!("column `{}` is {}, not {wanted}", column.name, column.kind)
+}
