@@ -9,10 +9,7 @@ use std::marker::PhantomData;
 use transform::weir::plugin::types;
 
 #[expect(
-    unsafe_code,
     missing_docs,
-    missing_debug_implementations,
-    unused_qualifications,
     clippy::pedantic,
     clippy::undocumented_unsafe_blocks,
     clippy::allow_attributes,
@@ -29,10 +26,7 @@ pub mod transform {
 }
 
 #[expect(
-    unsafe_code,
     missing_docs,
-    missing_debug_implementations,
-    unused_qualifications,
     clippy::pedantic,
     clippy::undocumented_unsafe_blocks,
     clippy::allow_attributes,

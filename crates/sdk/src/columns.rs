@@ -50,17 +50,11 @@ impl Value for I256 {
     const WIDTH: usize = 32;
 
     fn read(bytes: &[u8]) -> Self {
-        let mut digits = [0u64; 4];
-        for (digit, bytes) in digits.iter_mut().zip(bytes.chunks_exact(8)) {
-            *digit = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-        }
-        Self::from_bits(bnum::types::U256::from_digits(digits))
+        weir_exact::from_le_bytes(bytes.try_into().expect("the width of the kind"))
     }
 
     fn write(self, to: &mut Vec<u8>) {
-        for digit in self.to_bits().digits() {
-            to.extend_from_slice(&digit.to_le_bytes());
-        }
+        to.extend_from_slice(&weir_exact::to_le_bytes(self));
     }
 }
 

@@ -55,8 +55,7 @@ macro_rules! export_group {
     };
 }
 
-/// A 256-bit integer: the digits of a `decimal256`.
-pub type I256 = bnum::types::I256;
+pub use weir_exact::I256;
 
 /// Why `open` failed: a code and a message that names the config key or data file at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
