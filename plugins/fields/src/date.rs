@@ -1,0 +1,73 @@
+//! Days of the calendar in the five notations of the topics, as days since 1970.
+
+use crate::instant::parse_instant;
+use crate::refusal::{Code, Refusal};
+
+/// Days since 1 January 1970.
+pub type Date = i32;
+
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+
+/// `2026-03-17`, `20260317`, `03/17/2026`, `17.03.2026`, `17-MAR-26`, or an instant, whose UTC date counts.
+pub fn parse_date(field: &'static str, text: &str) -> Result<Date, Refusal> {
+    if text.len() > 10 {
+        return parse_instant(field, text).map(date_of);
+    }
+    notated(text.as_bytes()).ok_or_else(|| Refusal::new(Code::BadDate, field, "is not a date"))
+}
+
+/// The UTC date of an instant.
+pub fn date_of(micros: i64) -> Date {
+    i32::try_from(micros.div_euclid(86_400_000_000)).expect("292,000 years fit")
+}
+
+fn notated(text: &[u8]) -> Option<Date> {
+    match *text {
+        [_, _, _, _, b'-', _, _, b'-', _, _] => iso_date(text),
+        [_, _, b'/', _, _, b'/', _, _, _, _] => day_of(int(&text[6..])?, int(&text[..2])?, int(&text[3..5])?),
+        [_, _, b'.', _, _, b'.', _, _, _, _] => day_of(int(&text[6..])?, int(&text[3..5])?, int(&text[..2])?),
+        [_, _, b'-', _, _, _, b'-', _, _] => day_of(2000 + int(&text[7..])?, month(&text[3..6])?, int(&text[..2])?),
+        [_, _, _, _, _, _, _, _] => day_of(int(&text[..4])?, int(&text[4..6])?, int(&text[6..])?),
+        _ => None,
+    }
+}
+
+/// `2026-03-17` and nothing else.
+pub(crate) fn iso_date(text: &[u8]) -> Option<Date> {
+    match *text {
+        [_, _, _, _, b'-', _, _, b'-', _, _] => day_of(int(&text[..4])?, int(&text[5..7])?, int(&text[8..])?),
+        _ => None,
+    }
+}
+
+/// A short run of digits.
+pub(crate) fn int(digits: &[u8]) -> Option<i32> {
+    let digit = |value: i32, byte: &u8| byte.is_ascii_digit().then(|| value * 10 + i32::from(byte - b'0'));
+    digits.iter().try_fold(0, digit)
+}
+
+fn month(name: &[u8]) -> Option<i32> {
+    let at = MONTHS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
+    i32::try_from(at + 1).ok()
+}
+
+/// The day of a year from 1 to 9999, if the month has it.
+fn day_of(year: i32, month: i32, day: i32) -> Option<Date> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    (year > 0 && (1..=days).contains(&day)).then(|| days_since_1970(year, month, day))
+}
+
+/// Counts in years that begin in March, so that the leap day is the last of its year.
+fn days_since_1970(year: i32, month: i32, day: i32) -> i32 {
+    let year = if month > 2 { year } else { year - 1 };
+    let months_since_march = (month + 9) % 12;
+    let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
+    let days_before_march_of_year_0 = 719_468;
+    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - days_before_march_of_year_0
+}

@@ -1,0 +1,154 @@
+//! Trade legs: what every normaliser of trades writes.
+
+use crate::number::Number;
+use weir_exact::{Decimal, mul_div_round};
+use weir_sdk::{I256, record};
+
+record! {
+    /// One payment or delivery of a trade. A cancel is one row with nothing but id, version, action and class.
+    pub struct Leg<'a> {
+        /// Unique across all trade topics.
+        trade_id: utf8 required,
+        /// The highest one counts.
+        version: int64 required,
+        /// `NEW`, `AMEND` or `CANCEL`.
+        action: utf8 required,
+        /// `FX`, `REPO` or `BOND`.
+        asset_class: utf8 required,
+        /// `SPOT`, `FORWARD`, `SWAP`, `NDF`; `REPO`, `REVERSE_REPO`, `COLLATERAL_SWAP`; `BOND`.
+        product: utf8,
+        /// The bank entity that traded.
+        entity: utf8,
+        /// Its book.
+        book: utf8,
+        /// With whom.
+        counterparty: utf8,
+        /// The agreement that the trade itself names.
+        netting_agreement: utf8,
+        /// When it was agreed.
+        trade_date: date32,
+        /// When it begins, where a trade may begin in the future.
+        start_date: date32,
+        /// Its last date; null when open.
+        maturity_date: date32,
+        /// Counts the trade's legs from 0.
+        leg: int32 required,
+        /// The exchange of an FX trade: 1 near, 2 far.
+        exchange: int32,
+        /// `CASH`, `SECURITY`, `SECURED`, `SWAP` or `COUPON`.
+        kind: utf8,
+        /// `PAY` or `RECEIVE`, of the cash at the payment date; for a security `RECEIVE` is a purchase.
+        direction: utf8,
+        /// The security, or the collateral given or held.
+        instrument_id: utf8,
+        /// The security's CUSIP, as the message has it.
+        cusip: utf8,
+        /// How much of it.
+        quantity: decimal128(38, 9),
+        /// What a collateral swap holds for it.
+        received_instrument_id: utf8,
+        /// How much of that.
+        received_quantity: decimal128(38, 9),
+        /// Cash or cost.
+        amount: decimal256(76, 18),
+        /// Of the amount.
+        currency: utf8,
+        /// When it is paid or delivered; null when open.
+        payment_date: date32,
+        /// The collateral held may be used again.
+        rehypothecable: bool,
+        /// The collateral held is in use elsewhere.
+        reused: bool,
+        /// The contract's fields that no other column holds, by value.
+        terms: utf8,
+    }
+}
+
+/// What a message does to its trade. Spelled alike in all topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Books the trade.
+    New,
+    /// Books it as well.
+    Amend,
+    /// Removes it.
+    Cancel,
+}
+
+impl Action {
+    /// How messages spell the actions.
+    pub const SPELLINGS: [(&'static str, Self); 3] =
+        [("NEW", Self::New), ("AMEND", Self::Amend), ("CANCEL", Self::Cancel)];
+
+    /// As messages spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "NEW",
+            Self::Amend => "AMEND",
+            Self::Cancel => "CANCEL",
+        }
+    }
+}
+
+/// What identifies a message of a trade: all that is read of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade<'a> {
+    /// The trade's id.
+    pub id: &'a str,
+    /// The message's version.
+    pub version: i64,
+    /// What the message does.
+    pub action: Action,
+    /// `FX`, `REPO` or `BOND`.
+    pub asset_class: &'static str,
+}
+
+impl<'a> Trade<'a> {
+    /// A leg of this trade with everything else null: the row of a cancel, or the base of the others.
+    pub fn bare_leg(&self) -> Leg<'a> {
+        Leg {
+            trade_id: self.id,
+            version: self.version,
+            action: self.action.as_str(),
+            asset_class: self.asset_class,
+            product: None,
+            entity: None,
+            book: None,
+            counterparty: None,
+            netting_agreement: None,
+            trade_date: None,
+            start_date: None,
+            maturity_date: None,
+            leg: 0,
+            exchange: None,
+            kind: None,
+            direction: None,
+            instrument_id: None,
+            cusip: None,
+            quantity: None,
+            received_instrument_id: None,
+            received_quantity: None,
+            amount: None,
+            currency: None,
+            payment_date: None,
+            rehypothecable: None,
+            reused: None,
+            terms: None,
+        }
+    }
+}
+
+/// Decimals of an amount that is worked out.
+const AMOUNT_SCALE: u8 = 18;
+
+/// `a * b / c` as an amount, rounded half-even once.
+pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
+    let amount = mul_div_round(a, b, Decimal::from_i128(c, 0), AMOUNT_SCALE);
+    amount.expect("factors below 10^18 and a day count fit 76 digits").value
+}
+
+/// An amount as received, at the scale of those that are worked out.
+pub fn received_amount(digits: i128) -> I256 {
+    let received = Decimal::from_i128(digits, Number::AMOUNT.scale);
+    received.round(AMOUNT_SCALE).expect("an amount below 10^18 fits 76 digits")
+}

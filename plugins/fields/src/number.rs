@@ -1,0 +1,127 @@
+//! Numbers as messages spell them, read to whole digits at a fixed scale.
+//!
+//! A JSON number and a JSON text come in the same column; the decoder writes a number's exponent out, so an
+//! exponent that arrives here stood in a text and is refused.
+
+use crate::refusal::{Code, Refusal};
+
+/// Decimal places of the powers of ten that are out of range: 10^18 and more is refused everywhere.
+const INTEGER_DIGITS_MAX: i64 = 18;
+
+/// How a field reads its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Decimals that the field may have, and the scale of the digits read.
+    pub scale: u8,
+    /// The field is in percent: a trailing `%` says nothing new. Elsewhere it divides by 100.
+    pub percent: bool,
+}
+
+impl Number {
+    /// A quantity: 9 decimals.
+    pub const QUANTITY: Self = Self { scale: 9, percent: false };
+    /// An amount of money as received: 6 decimals.
+    pub const AMOUNT: Self = Self { scale: 6, percent: false };
+    /// A price or a rate of exchange: 12 decimals.
+    pub const PRICE: Self = Self { scale: 12, percent: false };
+    /// A field in percent: 9 decimals.
+    pub const PERCENT: Self = Self { scale: 9, percent: true };
+    /// A whole number.
+    pub const WHOLE: Self = Self { scale: 0, percent: false };
+}
+
+/// The value of `text` times 10^scale.
+pub fn parse_number(field: &'static str, text: &str, number: Number) -> Result<i128, Refusal> {
+    let (plain, shift) = split_suffix(text, number.percent);
+    let Some(literal) = Literal::parse(plain) else {
+        return Err(Refusal::new(Code::BadNumber, field, "is not a number"));
+    };
+    literal.at_scale(field, shift, number.scale)
+}
+
+/// Takes `k`, `mm`, `bn` or `%` off the end: the rest, and the power of ten it stands for.
+fn split_suffix(text: &str, percent: bool) -> (&str, i64) {
+    let plain = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%');
+    match text.strip_prefix(plain).unwrap_or_default() {
+        "%" => (plain, if percent { 0 } else { -2 }),
+        suffix if suffix.eq_ignore_ascii_case("k") => (plain, 3),
+        suffix if suffix.eq_ignore_ascii_case("mm") => (plain, 6),
+        suffix if suffix.eq_ignore_ascii_case("bn") => (plain, 9),
+        _ => (text, 0),
+    }
+}
+
+/// A value as `digits * 10^low`, where the last digit is not 0.
+#[derive(Clone, Copy)]
+struct Literal {
+    negative: bool,
+    /// Wraps when there are more than 38 of them; [`Literal::at_scale`] refuses such a value first.
+    digits: u128,
+    count: i64,
+    low: i64,
+}
+
+impl Literal {
+    /// A sign, digits with or without commas between groups of three, and decimals.
+    fn parse(text: &str) -> Option<Self> {
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        let good = is_whole(whole.as_bytes()) && is_digits(decimals.as_bytes());
+        good.then(|| Self::of(unsigned.len() < text.len(), whole.as_bytes(), decimals.as_bytes()))
+    }
+
+    fn of(negative: bool, whole: &[u8], decimals: &[u8]) -> Self {
+        let mut literal = Self { negative, digits: 0, count: 0, low: 0 };
+        let mut zeros = 0;
+        for byte in whole.iter().chain(decimals).filter(|byte| **byte != b',') {
+            zeros += 1;
+            if *byte != b'0' {
+                literal.push(byte - b'0', zeros);
+                zeros = 0;
+            }
+        }
+        let places = i64::try_from(decimals.len()).expect("a text is shorter than 2^63");
+        literal.low = zeros - places;
+        literal
+    }
+
+    /// Appends `places` digits: zeros, then this one.
+    fn push(&mut self, digit: u8, places: i64) {
+        // Zeros in front of the first digit do not count.
+        self.count = if self.count == 0 { 1 } else { self.count + places };
+        let shifted = (0..places.min(40)).fold(self.digits, |digits, _| digits.wrapping_mul(10));
+        self.digits = shifted.wrapping_add(u128::from(digit));
+    }
+
+    /// The value times 10^(shift + scale), when it has no more than `scale` decimals and is below 10^18.
+    fn at_scale(self, field: &'static str, shift: i64, scale: u8) -> Result<i128, Refusal> {
+        if self.count == 0 {
+            return Ok(0);
+        }
+        if self.low + shift + self.count > INTEGER_DIGITS_MAX {
+            return Err(Refusal::new(Code::OutOfRange, field, "is 10^18 or more"));
+        }
+        let low = self.low + shift + i64::from(scale);
+        let Ok(low) = u32::try_from(low) else {
+            return Err(Refusal::new(Code::OverPrecise, field, &format!("has more than {scale} decimals")));
+        };
+        let digits = i128::try_from(self.digits * 10_u128.pow(low)).expect("18 digits and a scale fit");
+        Ok(if self.negative { -digits } else { digits })
+    }
+}
+
+/// Digits, or groups of three behind commas. A first group that begins with 0 is a decimal comma in disguise.
+fn is_whole(text: &[u8]) -> bool {
+    let mut groups = text.split(|byte| *byte == b',');
+    let first = groups.next().unwrap_or_default();
+    let mut grouped = false;
+    let rest = groups.all(|group| {
+        grouped = true;
+        group.len() == 3 && is_digits(group)
+    });
+    is_digits(first) && rest && (!grouped || first.len() <= 3 && first.first() != Some(&b'0'))
+}
+
+fn is_digits(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}

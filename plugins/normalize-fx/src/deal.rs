@@ -1,0 +1,248 @@
+//! One message of the FX blotter, read and checked.
+
+use fields::{Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount};
+use weir_exact::Decimal;
+use weir_sdk::{I256, record};
+
+record! {
+    /// The columns of `trades.fx` as the decoder writes them.
+    pub(crate) struct Message<'a> {
+        /// Counts as the version where the message has none.
+        offset: int64 required = "_offset",
+        /// The deal's id.
+        deal_id: utf8 = "dealId",
+        /// A whole number.
+        version: utf8,
+        /// `NEW`, `AMEND`, `CANCEL`; missing: `NEW`.
+        action: utf8,
+        /// `SPOT`, `FORWARD`, `SWAP`, `NDF`; missing: `SPOT`.
+        product: utf8,
+        /// Base and quote currency.
+        pair: utf8 = "ccyPair",
+        /// What is done with the base currency.
+        side: utf8,
+        /// In the base currency.
+        notional: utf8,
+        /// Quote per base.
+        rate: utf8,
+        /// When it was agreed.
+        trade_date: utf8 = "tradeDate",
+        /// When the near exchange, or the one flow, is.
+        settlement_date: utf8 = "settlementDate",
+        /// When the far exchange is.
+        far_settlement_date: utf8 = "farSettlementDate",
+        /// Its rate.
+        far_rate: utf8 = "farRate",
+        /// The flow of a non-deliverable forward: above 0 is received.
+        settle_amount: utf8 = "settleAmount",
+        /// Its currency.
+        settle_currency: utf8 = "settleCcy",
+        /// The bank entity.
+        entity: utf8,
+        /// Its book.
+        book: utf8,
+        /// With whom.
+        counterparty: utf8 = "cpty",
+        /// The agreement it is netted under.
+        netting_agreement: utf8 = "nettingAgreement",
+    }
+}
+
+/// A message that is accepted.
+#[derive(Debug)]
+pub(crate) struct Deal<'a> {
+    trade: Trade<'a>,
+    /// None for a cancel.
+    booked: Option<Booked<'a>>,
+}
+
+#[derive(Debug)]
+struct Booked<'a> {
+    product: &'static str,
+    entity: &'a str,
+    book: &'a str,
+    counterparty: &'a str,
+    netting_agreement: Option<&'a str>,
+    trade_date: Date,
+    payments: Vec<Payment>,
+    terms: Terms,
+}
+
+/// One flow; above 0 it is received.
+#[derive(Clone, Copy, Debug)]
+struct Payment {
+    exchange: i32,
+    amount: I256,
+    currency: Currency,
+    date: Date,
+}
+
+impl<'a> Deal<'a> {
+    /// Reads a message.
+    pub(crate) fn read(message: &Message<'a>) -> Result<Self, Refusal> {
+        let action = Cell::new("action", message.action);
+        let trade = Trade {
+            id: Cell::new("dealId", message.deal_id).required()?,
+            version: Cell::new("version", message.version).version(message.offset)?,
+            action: action.one_of_or(&Action::SPELLINGS, Action::New)?,
+            asset_class: "FX",
+        };
+        let booked = match trade.action {
+            Action::Cancel => None,
+            Action::New | Action::Amend => Some(Booked::read(message)?),
+        };
+        Ok(Self { trade, booked })
+    }
+
+    /// The rows to write.
+    pub(crate) fn legs(&self) -> Vec<Leg<'_>> {
+        let bare = self.trade.bare_leg();
+        let Some(booked) = &self.booked else { return vec![bare] };
+        let maturity_date = booked.payments.iter().map(|payment| payment.date).max();
+        let trade = Leg {
+            product: Some(booked.product),
+            entity: Some(booked.entity),
+            book: Some(booked.book),
+            counterparty: Some(booked.counterparty),
+            netting_agreement: booked.netting_agreement,
+            trade_date: Some(booked.trade_date),
+            maturity_date,
+            kind: Some("CASH"),
+            terms: Some(booked.terms.as_str()),
+            ..bare
+        };
+        (0..).zip(&booked.payments).map(|(leg, payment)| Leg { leg, ..payment.on(trade) }).collect()
+    }
+}
+
+impl<'a> Booked<'a> {
+    fn read(message: &Message<'a>) -> Result<Self, Refusal> {
+        let product = Cell::new("product", message.product);
+        let product = product.one_of_or(&Product::SPELLINGS, Product::Spot)?;
+        let quoted = Quoted::read(message)?;
+        let payments = match product {
+            Product::Spot | Product::Forward => quoted.near().to_vec(),
+            Product::Swap => [quoted.near(), quoted.far()?].concat(),
+            Product::Ndf => vec![quoted.difference()?],
+        };
+        Ok(Self {
+            product: product.as_str(),
+            entity: Cell::new("entity", message.entity).required()?,
+            book: Cell::new("book", message.book).required()?,
+            counterparty: Cell::new("cpty", message.counterparty).required()?,
+            netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
+            trade_date: Cell::new("tradeDate", message.trade_date).date()?,
+            payments,
+            terms: quoted.terms(),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Product {
+    Spot,
+    Forward,
+    Swap,
+    Ndf,
+}
+
+impl Product {
+    const SPELLINGS: [(&'static str, Self); 4] =
+        [("SPOT", Self::Spot), ("FORWARD", Self::Forward), ("SWAP", Self::Swap), ("NDF", Self::Ndf)];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "SPOT",
+            Self::Forward => "FORWARD",
+            Self::Swap => "SWAP",
+            Self::Ndf => "NDF",
+        }
+    }
+}
+
+/// What was agreed. The fields of a far exchange and of a difference are read, and are content, in any product.
+struct Quoted {
+    base: Currency,
+    quote: Currency,
+    buys: bool,
+    notional: i128,
+    rate: i128,
+    date: Date,
+    far_rate: Option<i128>,
+    far_date: Option<Date>,
+    settle_amount: Option<i128>,
+    settle_currency: Option<Currency>,
+}
+
+impl Quoted {
+    fn read(message: &Message<'_>) -> Result<Self, Refusal> {
+        let (base, quote) = Cell::new("ccyPair", message.pair).currency_pair()?;
+        let sides = [("BUY", true), ("SELL", false), ("B", true), ("S", false)];
+        Ok(Self {
+            base,
+            quote,
+            buys: Cell::new("side", message.side).one_of(&sides)?,
+            notional: Cell::new("notional", message.notional).positive(Number::AMOUNT)?,
+            rate: Cell::new("rate", message.rate).positive(Number::PRICE)?,
+            date: Cell::new("settlementDate", message.settlement_date).date()?,
+            far_rate: Cell::new("farRate", message.far_rate).optional_positive(Number::PRICE)?,
+            far_date: Cell::new("farSettlementDate", message.far_settlement_date).optional_date()?,
+            settle_amount: Cell::new("settleAmount", message.settle_amount).optional_number(Number::AMOUNT)?,
+            settle_currency: Cell::new("settleCcy", message.settle_currency).optional_currency()?,
+        })
+    }
+
+    fn near(&self) -> [Payment; 2] {
+        self.exchange(1, self.buys, self.rate, self.date)
+    }
+
+    fn far(&self) -> Result<[Payment; 2], Refusal> {
+        let date = self.far_date.ok_or_else(|| Refusal::missing("farSettlementDate"))?;
+        let rate = self.far_rate.ok_or_else(|| Refusal::missing("farRate"))?;
+        Ok(self.exchange(2, !self.buys, rate, date))
+    }
+
+    fn exchange(&self, exchange: i32, buys: bool, rate: i128, date: Date) -> [Payment; 2] {
+        let signed = |receives: bool, amount: I256| if receives { amount } else { -amount };
+        let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
+        let cost = amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1);
+        [
+            Payment { exchange, amount: signed(buys, received_amount(self.notional)), currency: self.base, date },
+            Payment { exchange, amount: signed(!buys, cost), currency: self.quote, date },
+        ]
+    }
+
+    fn difference(&self) -> Result<Payment, Refusal> {
+        let settled = self.settle_amount.ok_or_else(|| Refusal::missing("settleAmount"))?;
+        let currency = self.settle_currency.ok_or_else(|| Refusal::missing("settleCcy"))?;
+        Ok(Payment { exchange: 1, amount: received_amount(settled), currency, date: self.date })
+    }
+
+    fn terms(&self) -> Terms {
+        let settle_currency = self.settle_currency.as_ref().map_or("", Currency::as_str);
+        Terms::default()
+            .code("base", self.base.as_str())
+            .code("quote", self.quote.as_str())
+            .code("side", if self.buys { "BUY" } else { "SELL" })
+            .digits("notional", Some(self.notional))
+            .digits("rate", Some(self.rate))
+            .digits("date", Some(self.date))
+            .digits("far_date", self.far_date)
+            .digits("far_rate", self.far_rate)
+            .digits("settle_amount", self.settle_amount)
+            .code("settle_currency", settle_currency)
+    }
+}
+
+impl Payment {
+    fn on<'t>(&'t self, trade: Leg<'t>) -> Leg<'t> {
+        Leg {
+            exchange: Some(self.exchange),
+            direction: Some(if self.amount.is_negative() { "PAY" } else { "RECEIVE" }),
+            amount: Some(self.amount.abs()),
+            currency: Some(self.currency.as_str()),
+            payment_date: Some(self.date),
+            ..trade
+        }
+    }
+}
