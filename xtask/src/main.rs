@@ -15,6 +15,7 @@ mod demo;
 mod failure;
 mod need;
 mod plugins;
+mod rows;
 mod services;
 mod shell;
 mod test;
@@ -74,7 +75,7 @@ fn dispatch(command: &str, arguments: lexopt::Parser, yes: bool) -> Outcome {
         "test" => test::main(arguments, yes),
         "plugins" => plugins::main(arguments, yes),
         "services" => services::main(arguments, yes),
-        "trades" => trades::main(arguments, yes),
+        "trades" => trades::main(arguments),
         "bench" => bench::main(arguments, yes),
         "tidy" => tidy::main(arguments),
         unknown => Err(Failure::usage(format!("no command `{unknown}`\n\n{HELP}"))),

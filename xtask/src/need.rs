@@ -87,16 +87,6 @@ pub(crate) fn install(packages: &[&str], yes: bool) -> Outcome {
     ))
 }
 
-/// The newest version that apt would install, if it knows the package.
-pub(crate) fn candidate(package: &str) -> Option<String> {
-    let policy = capture(Command::new("apt-cache").args(["policy", package])).ok()?;
-    let line = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:"))?
-        .trim();
-    (line != "(none)").then(|| line.to_owned())
-}
-
 /// Said before: by root on the command line or in CI, or at the question that `xtask/boot` asked.
 fn allowed(root: bool, yes: bool) -> bool {
     let ci = env::var("CI").is_ok_and(|value| value == "true");

@@ -27,7 +27,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// `rustup target add` downloads 20 MB; where its server is out of reach it hangs instead of failing.
-const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
+const RUSTUP_LIMIT: Duration = Duration::from_mins(1);
 
 /// A way to compile for WebAssembly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

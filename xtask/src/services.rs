@@ -93,25 +93,28 @@ pub(crate) fn held(yes: bool) -> Outcome<Held> {
 fn up(yes: bool) -> Outcome {
     let running = match found() {
         Some(running) => running,
-        None => {
-            if let Some(leftover) = Running::load() {
-                leftover.stop()?;
-            }
-            let [broker, controller, registry] = free_ports()?;
-            let ports = [
-                preferred(9092, broker),
-                controller,
-                preferred(8081, registry),
-            ];
-            let (running, _) = start(yes, ports, false)?;
-            running.save()?;
-            running
-        }
+        None => fresh(yes)?,
     };
     for (name, value) in running.variables() {
         println!("export {name}={value}");
     }
     Ok(())
+}
+
+/// New services, in the place of what an earlier run may have left.
+fn fresh(yes: bool) -> Outcome<Running> {
+    if let Some(leftover) = Running::load() {
+        leftover.stop()?;
+    }
+    let [broker, controller, registry] = free_ports()?;
+    let ports = [
+        preferred(9092, broker),
+        controller,
+        preferred(8081, registry),
+    ];
+    let (running, _) = start(yes, ports, false)?;
+    running.save()?;
+    Ok(running)
 }
 
 fn status() -> Outcome {
@@ -277,7 +280,7 @@ fn wait_for(running: &Running, children: &mut [Child]) -> Outcome {
     let [broker, registry] = children else {
         return Err(Failure::new("two services were started"));
     };
-    let limit = Duration::from_secs(120);
+    let limit = Duration::from_mins(2);
     let started = Instant::now();
     let up = wait_until(limit, broker, || probe::kafka(&running.bootstrap))?;
     let up = up && wait_until(limit, registry, || probe::registry(&running.registry_url))?;
