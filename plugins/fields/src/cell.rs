@@ -16,7 +16,10 @@ pub struct Cell<'a> {
 impl<'a> Cell<'a> {
     /// The cell of `field`.
     pub fn new(field: &'static str, text: Option<&'a str>) -> Self {
-        Self { field, text: text.filter(|text| !text.is_empty()) }
+        Self {
+            field,
+            text: text.filter(|text| !text.is_empty()),
+        }
     }
 
     /// The text as it stands, if there is one: an id that may be missing.
@@ -31,7 +34,9 @@ impl<'a> Cell<'a> {
 
     /// A number that may be missing.
     pub fn optional_number(self, number: Number) -> Result<Option<i128>, Refusal> {
-        self.text.map(|text| parse_number(self.field, text, number)).transpose()
+        self.text
+            .map(|text| parse_number(self.field, text, number))
+            .transpose()
     }
 
     /// A number of either sign.
@@ -61,7 +66,9 @@ impl<'a> Cell<'a> {
 
     /// A date that may be missing.
     pub fn optional_date(self) -> Result<Option<Date>, Refusal> {
-        self.text.map(|text| parse_date(self.field, text)).transpose()
+        self.text
+            .map(|text| parse_date(self.field, text))
+            .transpose()
     }
 
     /// A date, or none when it is missing or `OPEN`.
@@ -83,18 +90,27 @@ impl<'a> Cell<'a> {
         let known = spellings.iter().find(|(spelling, _)| *spelling == text);
         known.map(|(_, value)| *value).ok_or_else(|| {
             let names: Vec<&str> = spellings.iter().map(|(spelling, _)| *spelling).collect();
-            Refusal::new(Code::UnknownValue, self.field, &format!("is none of {}", names.join(", ")))
+            Refusal::new(
+                Code::UnknownValue,
+                self.field,
+                &format!("is none of {}", names.join(", ")),
+            )
         })
     }
 
     /// One of these spellings, or this value when there is none.
     pub fn one_of_or<T: Copy>(self, spellings: &[(&str, T)], missing: T) -> Result<T, Refusal> {
-        if self.text.is_some() { self.one_of(spellings) } else { Ok(missing) }
+        if self.text.is_some() {
+            self.one_of(spellings)
+        } else {
+            Ok(missing)
+        }
     }
 
     /// One of these words, as written here.
     pub fn word(self, words: &[&'static str]) -> Result<&'static str, Refusal> {
-        let spellings: Vec<(&str, &'static str)> = words.iter().map(|word| (*word, *word)).collect();
+        let spellings: Vec<(&str, &'static str)> =
+            words.iter().map(|word| (*word, *word)).collect();
         self.one_of(&spellings)
     }
 
@@ -111,8 +127,13 @@ impl<'a> Cell<'a> {
 
     /// Base and quote of a pair.
     pub fn currency_pair(self) -> Result<(Currency, Currency), Refusal> {
-        Currency::parse_pair(self.required()?)
-            .ok_or_else(|| Refusal::new(Code::BadCurrency, self.field, "is not a pair of currency codes"))
+        Currency::parse_pair(self.required()?).ok_or_else(|| {
+            Refusal::new(
+                Code::BadCurrency,
+                self.field,
+                "is not a pair of currency codes",
+            )
+        })
     }
 
     /// A whole number, else the record's offset.
@@ -134,17 +155,29 @@ fn whole(digits: i128) -> i64 {
 
 /// The value, if it is above 0.
 pub fn positive(field: &'static str, value: i128) -> Result<i128, Refusal> {
-    if value > 0 { Ok(value) } else { Err(Refusal::new(Code::NotPositive, field, "is not above 0")) }
+    if value > 0 {
+        Ok(value)
+    } else {
+        Err(Refusal::new(Code::NotPositive, field, "is not above 0"))
+    }
 }
 
 /// The value, if it is not below 0.
 pub fn not_negative(field: &'static str, value: i128) -> Result<i128, Refusal> {
-    if value >= 0 { Ok(value) } else { Err(Refusal::new(Code::Negative, field, "is below 0")) }
+    if value >= 0 {
+        Ok(value)
+    } else {
+        Err(Refusal::new(Code::Negative, field, "is below 0"))
+    }
 }
 
 /// The digits of a decimal that came typed, if it is below 10^18.
 pub fn in_range(field: &'static str, digits: i128, number: Number) -> Result<i128, Refusal> {
     let limit = 10_u128.pow(18 + u32::from(number.scale));
     let small = digits.unsigned_abs() < limit;
-    if small { Ok(digits) } else { Err(Refusal::new(Code::OutOfRange, field, "is 10^18 or more")) }
+    if small {
+        Ok(digits)
+    } else {
+        Err(Refusal::new(Code::OutOfRange, field, "is 10^18 or more"))
+    }
 }

@@ -8,7 +8,9 @@ impl Currency {
     /// Three letters, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         let code: [u8; 3] = text.as_bytes().try_into().ok()?;
-        code.iter().all(u8::is_ascii_alphabetic).then(|| Self(code.map(|letter| letter.to_ascii_uppercase())))
+        code.iter()
+            .all(u8::is_ascii_alphabetic)
+            .then(|| Self(code.map(|letter| letter.to_ascii_uppercase())))
     }
 
     /// Base and quote, with or without a slash between them.

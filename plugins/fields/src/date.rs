@@ -6,7 +6,9 @@ use crate::refusal::{Code, Refusal};
 /// Days since 1 January 1970.
 pub type Date = i32;
 
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 
 /// `2026-03-17`, `20260317`, `03/17/2026`, `17.03.2026`, `17-MAR-26`, or an instant, whose UTC date counts.
 pub fn parse_date(field: &'static str, text: &str) -> Result<Date, Refusal> {
@@ -24,9 +26,17 @@ pub fn date_of(micros: i64) -> Date {
 fn notated(text: &[u8]) -> Option<Date> {
     match *text {
         [_, _, _, _, b'-', _, _, b'-', _, _] => iso_date(text),
-        [_, _, b'/', _, _, b'/', _, _, _, _] => day_of(int(&text[6..])?, int(&text[..2])?, int(&text[3..5])?),
-        [_, _, b'.', _, _, b'.', _, _, _, _] => day_of(int(&text[6..])?, int(&text[3..5])?, int(&text[..2])?),
-        [_, _, b'-', _, _, _, b'-', _, _] => day_of(2000 + int(&text[7..])?, month(&text[3..6])?, int(&text[..2])?),
+        [_, _, b'/', _, _, b'/', _, _, _, _] => {
+            day_of(int(&text[6..])?, int(&text[..2])?, int(&text[3..5])?)
+        }
+        [_, _, b'.', _, _, b'.', _, _, _, _] => {
+            day_of(int(&text[6..])?, int(&text[3..5])?, int(&text[..2])?)
+        }
+        [_, _, b'-', _, _, _, b'-', _, _] => day_of(
+            2000 + int(&text[7..])?,
+            month(&text[3..6])?,
+            int(&text[..2])?,
+        ),
         [_, _, _, _, _, _, _, _] => day_of(int(&text[..4])?, int(&text[4..6])?, int(&text[6..])?),
         _ => None,
     }
@@ -35,19 +45,26 @@ fn notated(text: &[u8]) -> Option<Date> {
 /// `2026-03-17` and nothing else.
 pub(crate) fn iso_date(text: &[u8]) -> Option<Date> {
     match *text {
-        [_, _, _, _, b'-', _, _, b'-', _, _] => day_of(int(&text[..4])?, int(&text[5..7])?, int(&text[8..])?),
+        [_, _, _, _, b'-', _, _, b'-', _, _] => {
+            day_of(int(&text[..4])?, int(&text[5..7])?, int(&text[8..])?)
+        }
         _ => None,
     }
 }
 
 /// A short run of digits.
 pub(crate) fn int(digits: &[u8]) -> Option<i32> {
-    let digit = |value: i32, byte: &u8| byte.is_ascii_digit().then(|| value * 10 + i32::from(byte - b'0'));
+    let digit = |value: i32, byte: &u8| {
+        byte.is_ascii_digit()
+            .then(|| value * 10 + i32::from(byte - b'0'))
+    };
     digits.iter().try_fold(0, digit)
 }
 
 fn month(name: &[u8]) -> Option<i32> {
-    let at = MONTHS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
+    let at = MONTHS
+        .iter()
+        .position(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
     i32::try_from(at + 1).ok()
 }
 

@@ -11,14 +11,23 @@ const SECOND: i64 = 1_000_000;
 /// `2026-03-02T14:03:11.5-05:00`: date, `T` or a space, time to the minute, second or a fraction of it, and `Z` or
 /// an offset. What is finer than a microsecond is cut off.
 pub fn parse_instant(field: &'static str, text: &str) -> Result<Instant, Refusal> {
-    instant(text.as_bytes())
-        .ok_or_else(|| Refusal::new(Code::BadInstant, field, "is not an instant with an offset from UTC"))
+    instant(text.as_bytes()).ok_or_else(|| {
+        Refusal::new(
+            Code::BadInstant,
+            field,
+            "is not an instant with an offset from UTC",
+        )
+    })
 }
 
 fn instant(text: &[u8]) -> Option<Instant> {
     let (date, rest) = text.split_at_checked(10)?;
-    let (b'T' | b't' | b' ', rest) = rest.split_first()? else { return None };
-    let zone = rest.iter().position(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-'))?;
+    let (b'T' | b't' | b' ', rest) = rest.split_first()? else {
+        return None;
+    };
+    let zone = rest
+        .iter()
+        .position(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-'))?;
     let (time, zone) = rest.split_at(zone);
     let day = i64::from(iso_date(date)?) * 86_400 * SECOND;
     Some(day + time_of_day(time)? - offset(zone)?)
@@ -31,21 +40,29 @@ fn time_of_day(text: &[u8]) -> Option<i64> {
     match *rest {
         [] => Some(minutes),
         [b':', tens, ones] => Some(minutes + below(&[tens, ones], 60)? * SECOND),
-        [b':', tens, ones, b'.', _, ..] => Some(minutes + below(&[tens, ones], 60)? * SECOND + micros(&rest[4..])?),
+        [b':', tens, ones, b'.', _, ..] => {
+            Some(minutes + below(&[tens, ones], 60)? * SECOND + micros(&rest[4..])?)
+        }
         _ => None,
     }
 }
 
 /// `14:03` in minutes.
 fn hours_and_minutes(text: &[u8]) -> Option<i64> {
-    let [h, hh, b':', m, mm] = *text else { return None };
+    let [h, hh, b':', m, mm] = *text else {
+        return None;
+    };
     Some(below(&[h, hh], 24)? * 60 + below(&[m, mm], 60)?)
 }
 
 /// The digits behind the point, six of them.
 fn micros(digits: &[u8]) -> Option<i64> {
     let all = digits.iter().all(u8::is_ascii_digit);
-    let padded = digits.iter().copied().chain(std::iter::repeat(b'0')).take(6);
+    let padded = digits
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(b'0'))
+        .take(6);
     all.then(|| padded.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')))
 }
 

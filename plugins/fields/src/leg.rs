@@ -77,8 +77,11 @@ pub enum Action {
 
 impl Action {
     /// How messages spell the actions.
-    pub const SPELLINGS: [(&'static str, Self); 3] =
-        [("NEW", Self::New), ("AMEND", Self::Amend), ("CANCEL", Self::Cancel)];
+    pub const SPELLINGS: [(&'static str, Self); 3] = [
+        ("NEW", Self::New),
+        ("AMEND", Self::Amend),
+        ("CANCEL", Self::Cancel),
+    ];
 
     /// As messages spell it.
     pub fn as_str(self) -> &'static str {
@@ -144,11 +147,15 @@ const AMOUNT_SCALE: u8 = 18;
 /// `a * b / c` as an amount, rounded half-even once.
 pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
     let amount = mul_div_round(a, b, Decimal::from_i128(c, 0), AMOUNT_SCALE);
-    amount.expect("factors below 10^18 and a day count fit 76 digits").value
+    amount
+        .expect("factors below 10^18 and a day count fit 76 digits")
+        .value
 }
 
 /// An amount as received, at the scale of those that are worked out.
 pub fn received_amount(digits: i128) -> I256 {
     let received = Decimal::from_i128(digits, Number::AMOUNT.scale);
-    received.round(AMOUNT_SCALE).expect("an amount below 10^18 fits 76 digits")
+    received
+        .round(AMOUNT_SCALE)
+        .expect("an amount below 10^18 fits 76 digits")
 }

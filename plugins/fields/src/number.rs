@@ -19,15 +19,30 @@ pub struct Number {
 
 impl Number {
     /// A quantity: 9 decimals.
-    pub const QUANTITY: Self = Self { scale: 9, percent: false };
+    pub const QUANTITY: Self = Self {
+        scale: 9,
+        percent: false,
+    };
     /// An amount of money as received: 6 decimals.
-    pub const AMOUNT: Self = Self { scale: 6, percent: false };
+    pub const AMOUNT: Self = Self {
+        scale: 6,
+        percent: false,
+    };
     /// A price or a rate of exchange: 12 decimals.
-    pub const PRICE: Self = Self { scale: 12, percent: false };
+    pub const PRICE: Self = Self {
+        scale: 12,
+        percent: false,
+    };
     /// A field in percent: 9 decimals.
-    pub const PERCENT: Self = Self { scale: 9, percent: true };
+    pub const PERCENT: Self = Self {
+        scale: 9,
+        percent: true,
+    };
     /// A whole number.
-    pub const WHOLE: Self = Self { scale: 0, percent: false };
+    pub const WHOLE: Self = Self {
+        scale: 0,
+        percent: false,
+    };
 }
 
 /// The value of `text` times 10^scale.
@@ -67,11 +82,22 @@ impl Literal {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
         let good = is_whole(whole.as_bytes()) && is_digits(decimals.as_bytes());
-        good.then(|| Self::of(unsigned.len() < text.len(), whole.as_bytes(), decimals.as_bytes()))
+        good.then(|| {
+            Self::of(
+                unsigned.len() < text.len(),
+                whole.as_bytes(),
+                decimals.as_bytes(),
+            )
+        })
     }
 
     fn of(negative: bool, whole: &[u8], decimals: &[u8]) -> Self {
-        let mut literal = Self { negative, digits: 0, count: 0, low: 0 };
+        let mut literal = Self {
+            negative,
+            digits: 0,
+            count: 0,
+            low: 0,
+        };
         let mut zeros = 0;
         for byte in whole.iter().chain(decimals).filter(|byte| **byte != b',') {
             zeros += 1;
@@ -88,7 +114,11 @@ impl Literal {
     /// Appends `places` digits: zeros, then this one.
     fn push(&mut self, digit: u8, places: i64) {
         // Zeros in front of the first digit do not count.
-        self.count = if self.count == 0 { 1 } else { self.count + places };
+        self.count = if self.count == 0 {
+            1
+        } else {
+            self.count + places
+        };
         let shifted = (0..places.min(40)).fold(self.digits, |digits, _| digits.wrapping_mul(10));
         self.digits = shifted.wrapping_add(u128::from(digit));
     }
@@ -103,9 +133,14 @@ impl Literal {
         }
         let low = self.low + shift + i64::from(scale);
         let Ok(low) = u32::try_from(low) else {
-            return Err(Refusal::new(Code::OverPrecise, field, &format!("has more than {scale} decimals")));
+            return Err(Refusal::new(
+                Code::OverPrecise,
+                field,
+                &format!("has more than {scale} decimals"),
+            ));
         };
-        let digits = i128::try_from(self.digits * 10_u128.pow(low)).expect("18 digits and a scale fit");
+        let digits =
+            i128::try_from(self.digits * 10_u128.pow(low)).expect("18 digits and a scale fit");
         Ok(if self.negative { -digits } else { digits })
     }
 }

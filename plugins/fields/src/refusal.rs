@@ -71,7 +71,11 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal whose message is the field's name followed by `fault`.
     pub fn new(code: Code, field: &'static str, fault: &str) -> Self {
-        Self { code, field, message: format!("{field} {fault}") }
+        Self {
+            code,
+            field,
+            message: format!("{field} {fault}"),
+        }
     }
 
     /// The refusal of a message without this field.

@@ -5,9 +5,11 @@
 
 mod ticket;
 
-use ticket::{Message, Ticket};
 use fields::Leg;
-use weir_sdk::{Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform};
+use ticket::{Message, Ticket};
+use weir_sdk::{
+    Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform,
+};
 
 /// The plugin.
 #[derive(Debug)]

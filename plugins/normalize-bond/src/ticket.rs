@@ -1,6 +1,8 @@
 //! One message of the bond blotter, read and checked.
 
-use fields::{Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, not_negative};
+use fields::{
+    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, not_negative,
+};
 use weir_exact::Decimal;
 use weir_sdk::{I256, record};
 
@@ -85,7 +87,9 @@ impl<'a> Ticket<'a> {
     /// The rows to write.
     pub(crate) fn legs(&self) -> [Leg<'_>; 1] {
         let bare = self.trade.bare_leg();
-        let Some(booked) = &self.booked else { return [bare] };
+        let Some(booked) = &self.booked else {
+            return [bare];
+        };
         [Leg {
             product: Some("BOND"),
             entity: Some(booked.entity),
@@ -129,7 +133,9 @@ impl<'a> Booked<'a> {
             book: Cell::new("account", message.account).required()?,
             entity: Cell::new("entity", message.entity).required()?,
             counterparty: Cell::new("cpty", message.counterparty).required()?,
-            terms: Terms::default().digits("clean", Some(clean)).digits("accrued", Some(accrued)),
+            terms: Terms::default()
+                .digits("clean", Some(clean))
+                .digits("accrued", Some(accrued)),
         })
     }
 }
@@ -137,5 +143,9 @@ impl<'a> Booked<'a> {
 /// Prices are per 100 of face.
 fn cost(quantity: i128, dirty_price: i128) -> I256 {
     let quantity = Decimal::from_i128(quantity, Number::QUANTITY.scale);
-    amount(quantity, Decimal::from_i128(dirty_price, Number::PRICE.scale), 100)
+    amount(
+        quantity,
+        Decimal::from_i128(dirty_price, Number::PRICE.scale),
+        100,
+    )
 }

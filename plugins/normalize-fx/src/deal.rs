@@ -1,6 +1,8 @@
 //! One message of the FX blotter, read and checked.
 
-use fields::{Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount};
+use fields::{
+    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount,
+};
 use weir_exact::Decimal;
 use weir_sdk::{I256, record};
 
@@ -97,7 +99,9 @@ impl<'a> Deal<'a> {
     /// The rows to write.
     pub(crate) fn legs(&self) -> Vec<Leg<'_>> {
         let bare = self.trade.bare_leg();
-        let Some(booked) = &self.booked else { return vec![bare] };
+        let Some(booked) = &self.booked else {
+            return vec![bare];
+        };
         let maturity_date = booked.payments.iter().map(|payment| payment.date).max();
         let trade = Leg {
             product: Some(booked.product),
@@ -111,7 +115,13 @@ impl<'a> Deal<'a> {
             terms: Some(booked.terms.as_str()),
             ..bare
         };
-        (0..).zip(&booked.payments).map(|(leg, payment)| Leg { leg, ..payment.on(trade) }).collect()
+        (0..)
+            .zip(&booked.payments)
+            .map(|(leg, payment)| Leg {
+                leg,
+                ..payment.on(trade)
+            })
+            .collect()
     }
 }
 
@@ -147,8 +157,12 @@ enum Product {
 }
 
 impl Product {
-    const SPELLINGS: [(&'static str, Self); 4] =
-        [("SPOT", Self::Spot), ("FORWARD", Self::Forward), ("SWAP", Self::Swap), ("NDF", Self::Ndf)];
+    const SPELLINGS: [(&'static str, Self); 4] = [
+        ("SPOT", Self::Spot),
+        ("FORWARD", Self::Forward),
+        ("SWAP", Self::Swap),
+        ("NDF", Self::Ndf),
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -186,8 +200,10 @@ impl Quoted {
             rate: Cell::new("rate", message.rate).positive(Number::PRICE)?,
             date: Cell::new("settlementDate", message.settlement_date).date()?,
             far_rate: Cell::new("farRate", message.far_rate).optional_positive(Number::PRICE)?,
-            far_date: Cell::new("farSettlementDate", message.far_settlement_date).optional_date()?,
-            settle_amount: Cell::new("settleAmount", message.settle_amount).optional_number(Number::AMOUNT)?,
+            far_date: Cell::new("farSettlementDate", message.far_settlement_date)
+                .optional_date()?,
+            settle_amount: Cell::new("settleAmount", message.settle_amount)
+                .optional_number(Number::AMOUNT)?,
             settle_currency: Cell::new("settleCcy", message.settle_currency).optional_currency()?,
         })
     }
@@ -197,7 +213,9 @@ impl Quoted {
     }
 
     fn far(&self) -> Result<[Payment; 2], Refusal> {
-        let date = self.far_date.ok_or_else(|| Refusal::missing("farSettlementDate"))?;
+        let date = self
+            .far_date
+            .ok_or_else(|| Refusal::missing("farSettlementDate"))?;
         let rate = self.far_rate.ok_or_else(|| Refusal::missing("farRate"))?;
         Ok(self.exchange(2, !self.buys, rate, date))
     }
@@ -207,15 +225,34 @@ impl Quoted {
         let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
         let cost = amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1);
         [
-            Payment { exchange, amount: signed(buys, received_amount(self.notional)), currency: self.base, date },
-            Payment { exchange, amount: signed(!buys, cost), currency: self.quote, date },
+            Payment {
+                exchange,
+                amount: signed(buys, received_amount(self.notional)),
+                currency: self.base,
+                date,
+            },
+            Payment {
+                exchange,
+                amount: signed(!buys, cost),
+                currency: self.quote,
+                date,
+            },
         ]
     }
 
     fn difference(&self) -> Result<Payment, Refusal> {
-        let settled = self.settle_amount.ok_or_else(|| Refusal::missing("settleAmount"))?;
-        let currency = self.settle_currency.ok_or_else(|| Refusal::missing("settleCcy"))?;
-        Ok(Payment { exchange: 1, amount: received_amount(settled), currency, date: self.date })
+        let settled = self
+            .settle_amount
+            .ok_or_else(|| Refusal::missing("settleAmount"))?;
+        let currency = self
+            .settle_currency
+            .ok_or_else(|| Refusal::missing("settleCcy"))?;
+        Ok(Payment {
+            exchange: 1,
+            amount: received_amount(settled),
+            currency,
+            date: self.date,
+        })
     }
 
     fn terms(&self) -> Terms {
@@ -238,7 +275,11 @@ impl Payment {
     fn on<'t>(&'t self, trade: Leg<'t>) -> Leg<'t> {
         Leg {
             exchange: Some(self.exchange),
-            direction: Some(if self.amount.is_negative() { "PAY" } else { "RECEIVE" }),
+            direction: Some(if self.amount.is_negative() {
+                "PAY"
+            } else {
+                "RECEIVE"
+            }),
             amount: Some(self.amount.abs()),
             currency: Some(self.currency.as_str()),
             payment_date: Some(self.date),

@@ -8,7 +8,9 @@ mod deal;
 
 use deal::{Deal, Message};
 use fields::Leg;
-use weir_sdk::{Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform};
+use weir_sdk::{
+    Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform,
+};
 
 /// The plugin.
 #[derive(Debug)]

@@ -65,7 +65,11 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         user_key: &user_key(user)?,
         at: Cell::new("at", message.at).instant()?,
     };
-    let adjustment = if action == "SUBMIT" { with_terms(message, bare)? } else { bare };
+    let adjustment = if action == "SUBMIT" {
+        with_terms(message, bare)?
+    } else {
+        bare
+    };
     out.push(row, &adjustment);
     Ok(())
 }
@@ -73,7 +77,11 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
 /// Users compare without case and outer spaces.
 fn user_key(user: &str) -> Result<String, Refusal> {
     let key = user.trim().to_lowercase();
-    if key.is_empty() { Err(Refusal::missing("user")) } else { Ok(key) }
+    if key.is_empty() {
+        Err(Refusal::missing("user"))
+    } else {
+        Ok(key)
+    }
 }
 
 fn with_terms<'a>(message: &Message<'a>, bare: Adjustment<'a>) -> Result<Adjustment<'a>, Refusal> {
@@ -97,7 +105,11 @@ fn effective(message: &Message<'_>) -> Result<(Instant, Instant), Refusal> {
     if from < to {
         Ok((from, to))
     } else {
-        Err(Refusal::new(Code::BadOrder, "effectiveTo", "is not after effectiveFrom"))
+        Err(Refusal::new(
+            Code::BadOrder,
+            "effectiveTo",
+            "is not after effectiveFrom",
+        ))
     }
 }
 
@@ -105,5 +117,6 @@ fn effective(message: &Message<'_>) -> Result<(Instant, Instant), Refusal> {
 fn target<'a>(scope: &str, key: &'a str) -> Result<&'a str, Refusal> {
     let parts = key.split('|').filter(|part| !part.is_empty()).count();
     let good = scope != "position" || parts == 3 && key.matches('|').count() == 2;
-    good.then_some(key).ok_or_else(|| Refusal::new(Code::BadKey, "key", "is not entity|book|instrument"))
+    good.then_some(key)
+        .ok_or_else(|| Refusal::new(Code::BadKey, "key", "is not entity|book|instrument"))
 }

@@ -67,7 +67,13 @@ const KINDS: [&str; 25] = [
 ];
 
 pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
-    if is_empty(&[message.account_id, message.kind, message.currency, message.amount, message.entity]) {
+    if is_empty(&[
+        message.account_id,
+        message.kind,
+        message.currency,
+        message.amount,
+        message.entity,
+    ]) {
         out.push(row, &deleted(deleted_key(message.key)?));
         return Ok(());
     }

@@ -27,7 +27,15 @@ record! {
     }
 }
 
-const TYPES: [&str; 7] = ["bank", "financial", "nonfin_corporate", "sovereign", "central_bank", "pse", "retail"];
+const TYPES: [&str; 7] = [
+    "bank",
+    "financial",
+    "nonfin_corporate",
+    "sovereign",
+    "central_bank",
+    "pse",
+    "retail",
+];
 
 pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
     if is_empty(&[message.counterparty_id, message.counterparty_type]) {

@@ -58,7 +58,11 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
 }
 
 fn given(field: &'static str, digits: Option<i128>) -> Result<i128, Refusal> {
-    in_range(field, digits.ok_or_else(|| Refusal::missing(field))?, Number::QUANTITY)
+    in_range(
+        field,
+        digits.ok_or_else(|| Refusal::missing(field))?,
+        Number::QUANTITY,
+    )
 }
 
 fn deleted(key: &str) -> Holding<'_> {

@@ -64,15 +64,23 @@ const KINDS: [&str; 11] = [
 ];
 
 pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
-    if is_empty(&[message.instrument_id, message.kind, message.issuer_id, message.currency]) {
+    if is_empty(&[
+        message.instrument_id,
+        message.kind,
+        message.issuer_id,
+        message.currency,
+    ]) {
         out.push(row, &deleted(deleted_key(message.key)?));
         return Ok(());
     }
     let isin = Cell::new("isin", message.isin).optional();
     // The instrument's id is its ISIN where there is one.
-    let instrument_id = isin.unwrap_or(Cell::new("instrumentId", message.instrument_id).required()?);
+    let instrument_id =
+        isin.unwrap_or(Cell::new("instrumentId", message.instrument_id).required()?);
     let currency = Cell::new("ccy", message.currency).currency()?;
-    let issuer_financial = message.issuer_financial.ok_or_else(|| Refusal::missing("issuerFinancial"))?;
+    let issuer_financial = message
+        .issuer_financial
+        .ok_or_else(|| Refusal::missing("issuerFinancial"))?;
     let instrument = Instrument {
         key: instrument_id,
         deleted: false,
@@ -83,7 +91,8 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         instrument_kind: Some(Cell::new("kind", message.kind).word(&KINDS)?),
         issuer_id: Some(Cell::new("issuerId", message.issuer_id).required()?),
         issuer_financial: Some(issuer_financial),
-        risk_weight_pct: Cell::new("riskWeightPct", message.risk_weight_pct).optional_number(Number::PERCENT)?,
+        risk_weight_pct: Cell::new("riskWeightPct", message.risk_weight_pct)
+            .optional_number(Number::PERCENT)?,
         rating: Cell::new("rating", message.rating).optional(),
         home_or_local_ccy: Some(message.home_or_local_ccy.unwrap_or(false)),
         major_index: Some(message.major_index.unwrap_or(false)),

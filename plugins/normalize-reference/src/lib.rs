@@ -15,7 +15,10 @@ mod rate;
 mod settlement;
 
 use fields::{Cell, Code, Refusal};
-use weir_sdk::{Batch, Data, Description, Failure, Field, Json, Output, Record, Shape, Transform, export_transform};
+use weir_sdk::{
+    Batch, Data, Description, Failure, Field, Json, Output, Record, Shape, Transform,
+    export_transform,
+};
 
 /// The plugin, for one topic.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +51,38 @@ impl Transform for NormalizeReference {
             version: env!("CARGO_PKG_VERSION"),
             config_schema: CONFIG_SCHEMA,
             shapes: vec![
-                shape("balance", balance::Message::fields(), balance::Balance::fields()),
-                shape("holding", holding::Message::fields(), holding::Holding::fields()),
-                shape("settlement", settlement::Message::fields(), settlement::Settlement::fields()),
-                shape("instrument", instrument::Message::fields(), instrument::Instrument::fields()),
-                shape("counterparty", counterparty::Message::fields(), counterparty::Counterparty::fields()),
+                shape(
+                    "balance",
+                    balance::Message::fields(),
+                    balance::Balance::fields(),
+                ),
+                shape(
+                    "holding",
+                    holding::Message::fields(),
+                    holding::Holding::fields(),
+                ),
+                shape(
+                    "settlement",
+                    settlement::Message::fields(),
+                    settlement::Settlement::fields(),
+                ),
+                shape(
+                    "instrument",
+                    instrument::Message::fields(),
+                    instrument::Instrument::fields(),
+                ),
+                shape(
+                    "counterparty",
+                    counterparty::Message::fields(),
+                    counterparty::Counterparty::fields(),
+                ),
                 shape("price", price::Message::fields(), price::Price::fields()),
                 shape("rate", rate::Message::fields(), rate::Rate::fields()),
-                shape("adjustment", adjustment::Message::fields(), adjustment::Adjustment::fields()),
+                shape(
+                    "adjustment",
+                    adjustment::Message::fields(),
+                    adjustment::Adjustment::fields(),
+                ),
             ],
         }
     }
@@ -70,7 +97,10 @@ impl Transform for NormalizeReference {
             Some("price") => Ok(Self::Price),
             Some("rate") => Ok(Self::Rate),
             Some("adjustment") => Ok(Self::Adjustment),
-            _ => Err(Failure::new("config_invalid", "`record` names none of the plugin's record kinds")),
+            _ => Err(Failure::new(
+                "config_invalid",
+                "`record` names none of the plugin's record kinds",
+            )),
         }
     }
 

@@ -31,7 +31,12 @@ record! {
 }
 
 pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
-    if is_empty(&[message.instrument_id, message.dirty_price, message.per, message.currency]) {
+    if is_empty(&[
+        message.instrument_id,
+        message.dirty_price,
+        message.per,
+        message.currency,
+    ]) {
         out.push(row, &deleted(deleted_key(message.key)?));
         return Ok(());
     }
@@ -55,9 +60,19 @@ fn per(cell: Cell<'_>) -> Result<i128, Refusal> {
     let unit = 10_i128.pow(u32::from(Number::PRICE.scale));
     let per = cell.number(Number::PRICE)?;
     let known = per == unit || per == 100 * unit;
-    known.then_some(per).ok_or_else(|| Refusal::new(Code::UnknownValue, "per", "is none of 100, 1"))
+    known
+        .then_some(per)
+        .ok_or_else(|| Refusal::new(Code::UnknownValue, "per", "is none of 100, 1"))
 }
 
 fn deleted(key: &str) -> Price<'_> {
-    Price { key, deleted: true, version: 0, instrument_id: None, price: None, per: None, currency: None }
+    Price {
+        key,
+        deleted: true,
+        version: 0,
+        instrument_id: None,
+        price: None,
+        per: None,
+        currency: None,
+    }
 }

@@ -29,7 +29,16 @@ record! {
 pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
     if is_empty(&[message.currency, message.rate]) {
         let key = deleted_key(message.key)?.to_ascii_uppercase();
-        out.push(row, &Rate { key: &key, deleted: true, version: 0, currency: None, rate: None });
+        out.push(
+            row,
+            &Rate {
+                key: &key,
+                deleted: true,
+                version: 0,
+                currency: None,
+                rate: None,
+            },
+        );
         return Ok(());
     }
     let currency = Cell::new("ccy", message.currency).currency()?;

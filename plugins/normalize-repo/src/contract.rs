@@ -111,7 +111,9 @@ impl<'a> Contract<'a> {
     /// The rows to write.
     pub(crate) fn legs(&self) -> Vec<Leg<'_>> {
         let bare = self.trade.bare_leg();
-        let Some(booked) = &self.booked else { return vec![bare] };
+        let Some(booked) = &self.booked else {
+            return vec![bare];
+        };
         let trade = Leg {
             product: Some(booked.direction.as_str()),
             entity: Some(booked.entity),
@@ -126,7 +128,10 @@ impl<'a> Contract<'a> {
             terms: Some(booked.terms.as_str()),
             ..bare
         };
-        [Some(booked.principal(trade)), booked.coupon(trade)].into_iter().flatten().collect()
+        [Some(booked.principal(trade)), booked.coupon(trade)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -134,17 +139,30 @@ impl<'a> Booked<'a> {
     fn read(message: &Message<'a>) -> Result<Self, Refusal> {
         let direction = Cell::new("direction", message.direction).one_of(&Direction::SPELLINGS)?;
         let start_date = given("start_date", message.start_date)?;
-        if message.maturity_date.is_some_and(|maturity| maturity < start_date) {
-            return Err(Refusal::new(Code::BadOrder, "maturity_date", "is before start_date"));
+        if message
+            .maturity_date
+            .is_some_and(|maturity| maturity < start_date)
+        {
+            return Err(Refusal::new(
+                Code::BadOrder,
+                "maturity_date",
+                "is before start_date",
+            ));
         }
         let cash = direction.cash(given("cash", message.cash)?)?;
         let rate = given("repo_rate_pct", message.repo_rate_pct)?;
         Ok(Self {
             direction,
-            collateral: Held::read("collateral.instrument_id", "collateral.nominal", message.collateral)?,
+            collateral: Held::read(
+                "collateral.instrument_id",
+                "collateral.nominal",
+                message.collateral,
+            )?,
             received: direction.received(message.received)?,
             cash,
-            interest: message.maturity_date.map_or(I256::ZERO, |maturity| interest(cash, rate, maturity - start_date)),
+            interest: message.maturity_date.map_or(I256::ZERO, |maturity| {
+                interest(cash, rate, maturity - start_date)
+            }),
             currency: Cell::new("ccy", message.currency).currency()?,
             start_date,
             maturity_date: message.maturity_date,
@@ -181,13 +199,22 @@ impl<'a> Booked<'a> {
         let pays = (self.direction == Direction::Repo) != self.interest.is_negative();
         let direction = Some(if pays { "PAY" } else { "RECEIVE" });
         let amount = Some(self.interest.abs());
-        (!self.interest.is_zero()).then_some(Leg { leg: 1, kind: Some("COUPON"), direction, amount, ..trade })
+        (!self.interest.is_zero()).then_some(Leg {
+            leg: 1,
+            kind: Some("COUPON"),
+            direction,
+            amount,
+            ..trade
+        })
     }
 }
 
 impl Direction {
-    const SPELLINGS: [(&'static str, Self); 3] =
-        [("REPO", Self::Repo), ("REVERSE_REPO", Self::ReverseRepo), ("COLLATERAL_SWAP", Self::CollateralSwap)];
+    const SPELLINGS: [(&'static str, Self); 3] = [
+        ("REPO", Self::Repo),
+        ("REVERSE_REPO", Self::ReverseRepo),
+        ("COLLATERAL_SWAP", Self::CollateralSwap),
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -201,7 +228,11 @@ impl Direction {
     fn cash(self, digits: i128) -> Result<i128, Refusal> {
         let cash = not_negative("cash", in_range("cash", digits, Number::AMOUNT)?)?;
         match self {
-            Self::CollateralSwap if cash != 0 => Err(Refusal::new(Code::NotZero, "cash", "is not 0 in a collateral swap")),
+            Self::CollateralSwap if cash != 0 => Err(Refusal::new(
+                Code::NotZero,
+                "cash",
+                "is not 0 in a collateral swap",
+            )),
             Self::CollateralSwap => Ok(0),
             Self::Repo | Self::ReverseRepo => positive("cash", cash),
         }
@@ -210,18 +241,31 @@ impl Direction {
     /// What is held for the collateral; only a collateral swap has it read.
     fn received(self, asset: Option<Asset<'_>>) -> Result<Option<Held<'_>>, Refusal> {
         match self {
-            Self::CollateralSwap => Held::read("received.instrument_id", "received.nominal", asset).map(Some),
+            Self::CollateralSwap => {
+                Held::read("received.instrument_id", "received.nominal", asset).map(Some)
+            }
             Self::Repo | Self::ReverseRepo => Ok(None),
         }
     }
 }
 
 impl<'a> Held<'a> {
-    fn read(id_field: &'static str, nominal_field: &'static str, asset: Option<Asset<'a>>) -> Result<Self, Refusal> {
-        let instrument_id = Cell::new(id_field, asset.and_then(|asset| asset.instrument_id)).required()?;
+    fn read(
+        id_field: &'static str,
+        nominal_field: &'static str,
+        asset: Option<Asset<'a>>,
+    ) -> Result<Self, Refusal> {
+        let instrument_id =
+            Cell::new(id_field, asset.and_then(|asset| asset.instrument_id)).required()?;
         let nominal = given(nominal_field, asset.and_then(|asset| asset.nominal))?;
-        let nominal = positive(nominal_field, in_range(nominal_field, nominal, Number::QUANTITY)?)?;
-        Ok(Self { instrument_id, nominal })
+        let nominal = positive(
+            nominal_field,
+            in_range(nominal_field, nominal, Number::QUANTITY)?,
+        )?;
+        Ok(Self {
+            instrument_id,
+            nominal,
+        })
     }
 }
 
@@ -232,5 +276,9 @@ fn given<T>(field: &'static str, value: Option<T>) -> Result<T, Refusal> {
 /// A year of 360 days, a rate in percent.
 fn interest(cash: i128, rate_pct: i128, days: i32) -> I256 {
     let cash = Decimal::from_i128(cash, Number::AMOUNT.scale);
-    amount(cash, Decimal::from_i128(rate_pct * i128::from(days), Number::PERCENT.scale), 100 * 360)
+    amount(
+        cash,
+        Decimal::from_i128(rate_pct * i128::from(days), Number::PERCENT.scale),
+        100 * 360,
+    )
 }

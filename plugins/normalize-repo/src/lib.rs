@@ -5,9 +5,11 @@
 
 mod contract;
 
-use contract::{Message, Contract};
+use contract::{Contract, Message};
 use fields::Leg;
-use weir_sdk::{Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform};
+use weir_sdk::{
+    Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform,
+};
 
 /// The plugin.
 #[derive(Debug)]

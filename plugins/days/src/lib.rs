@@ -1,0 +1,298 @@
+//! For tests: the recorded days of `tests/days`, as rows for a normaliser.
+//!
+//! The records are turned into rows as the engine's decoders would: a JSON number's text is kept, its exponent written
+//! out, an Avro record's numbers and dates are typed. What a decoder refuses is counted here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use weir_sdk::columns::Columns;
+use weir_sdk::harness::{Ran, transform};
+use weir_sdk::{Data, Description, Field, Json, Kind, Transform};
+
+/// The days there are.
+pub const DAYS: [&str; 2] = ["sample-core", "sample-day"];
+
+const CONFLICT: &str = "version_conflict";
+
+/// Codes of refusals that only later stages can know of.
+const LATER: [&str; 3] = [CONFLICT, "over_settled", "four_eyes"];
+
+/// The records of one topic of one day.
+#[derive(Debug)]
+pub struct Topic {
+    records: Vec<Json>,
+    expected: Vec<String>,
+    conflicts: Vec<String>,
+    tombstones: bool,
+}
+
+/// What became of a topic's records.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Offsets that the decoder or the normaliser refused, in order.
+    pub refused: Vec<String>,
+    /// Offsets that must be refused before any stage that keeps state.
+    pub expected: Vec<String>,
+    /// Offsets that must be refused for their version.
+    pub conflicts: Vec<String>,
+    /// What the normaliser made of the others.
+    pub ran: Ran,
+    /// Offset of each record that it read.
+    pub read: Vec<String>,
+}
+
+impl Topic {
+    /// Reads a topic's file, and what must be refused of it at the day's last instant.
+    pub fn read(day: &str, topic: &str, tombstones: bool) -> Self {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/days")
+            .join(day);
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let parse =
+            |text: &str| Json::parse(text).unwrap_or_else(|error| panic!("{day} {topic}: {error}"));
+        let records = read(&format!("{topic}.jsonl")).lines().map(parse).collect();
+        let expected = parse(&read("expected.json"));
+        let last = expected
+            .get("instants")
+            .and_then(|instants| instants.items().last())
+            .expect("a day has instants");
+        let refused = last
+            .get("refused")
+            .expect("an instant has refusals")
+            .items()
+            .iter();
+        let refused: Vec<&Json> = refused
+            .filter(|refusal| text(refusal, "topic") == Some(topic))
+            .collect();
+        let places = |wanted: &dyn Fn(&str) -> bool| {
+            let wanted = refused
+                .iter()
+                .filter(|refusal| wanted(text(refusal, "code").unwrap_or_default()));
+            sorted(wanted.map(|refusal| place(refusal)).collect())
+        };
+        let expected = places(&|code| !LATER.contains(&code));
+        Self {
+            records,
+            expected,
+            conflicts: places(&|code| code == CONFLICT),
+            tombstones,
+        }
+    }
+
+    /// Puts the records through a decoder's twin and a normaliser.
+    pub fn run<T: Transform>(&self, config: &str) -> Outcome {
+        let fields = input::<T>(&T::description(), config);
+        let mut refused = Vec::new();
+        let mut rows = Vec::new();
+        let mut read = Vec::new();
+        for record in &self.records {
+            match decoded(record, &fields, self.tombstones) {
+                Some(row) => {
+                    rows.push(row);
+                    read.push(place(record));
+                }
+                None => refused.push(place(record)),
+            }
+        }
+        let ran =
+            transform::<T>(config, &Data::default(), &rows.join("\n")).expect("the config is good");
+        refused.extend(
+            ran.refusals
+                .iter()
+                .map(|refusal| read[refusal.row as usize].clone()),
+        );
+        let (expected, conflicts) = (self.expected.clone(), self.conflicts.clone());
+        Outcome {
+            refused: sorted(refused),
+            expected,
+            conflicts,
+            ran,
+            read,
+        }
+    }
+}
+
+/// On every day, exactly the records that must be are refused, and every other one gives a row.
+pub fn check<T: Transform>(config: &str, topic: &str, tombstones: bool) {
+    for day in DAYS {
+        let read = Topic::read(day, topic, tombstones);
+        let outcome = read.run::<T>(config);
+        assert_eq!(outcome.refused, outcome.expected, "{day} {topic}");
+        let mut accepted = outcome.ran.origin.clone();
+        accepted.dedup();
+        assert_eq!(
+            accepted.len() + outcome.refused.len(),
+            read.records.len(),
+            "{day} {topic}: a row for each"
+        );
+    }
+}
+
+/// On every day, exactly those records whose version came before with other content differ from it in their rows.
+pub fn check_versions<T: Transform>(config: &str, topic: &str, tombstones: bool, key: &str) {
+    for day in DAYS {
+        let outcome = Topic::read(day, topic, tombstones).run::<T>(config);
+        assert_eq!(conflicts(&outcome, key), outcome.conflicts, "{day} {topic}");
+    }
+}
+
+/// What a stage that keeps the highest version would refuse.
+fn conflicts(outcome: &Outcome, key: &str) -> Vec<String> {
+    let columns = Columns::of(&outcome.ran.rows);
+    let (keys, versions) = (columns.text(key), columns.fixed::<i64>("version"));
+    let is_keyed = outcome
+        .ran
+        .rows
+        .columns
+        .iter()
+        .any(|column| column.name == "deleted");
+    let deleted = is_keyed.then(|| columns.bools("deleted"));
+    let printed = outcome.ran.to_string();
+    let printed: Vec<&str> = printed
+        .lines()
+        .map(|line| line.split_once(": ").expect("a row").1)
+        .collect();
+    let mut seen: BTreeMap<(&str, i64), String> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (content, at) in contents(&outcome.ran.origin, &printed) {
+        let key = keys.get(at).expect("a key");
+        if deleted.is_some_and(|deleted| deleted.get(at) == Some(true)) {
+            seen.retain(|(other, _), _| *other != key);
+            continue;
+        }
+        let version = versions.get(at).expect("a version");
+        if seen
+            .entry((key, version))
+            .or_insert_with(|| content.clone())
+            != &content
+        {
+            found.push(outcome.read[outcome.ran.origin[at] as usize].clone());
+        }
+    }
+    sorted(found)
+}
+
+/// The rows of each record as one text, and the index of its first.
+fn contents(origin: &[u32], printed: &[&str]) -> Vec<(String, usize)> {
+    let starts = (0..origin.len()).filter(|at| *at == 0 || origin[*at] != origin[at - 1]);
+    let rows =
+        |start: usize| (start..origin.len()).take_while(move |at| origin[*at] == origin[start]);
+    starts
+        .map(|start| {
+            (
+                rows(start)
+                    .map(|at| printed[at])
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                start,
+            )
+        })
+        .collect()
+}
+
+fn input<T: Transform>(description: &Description, config: &str) -> Vec<Field> {
+    let config = Json::parse(config).expect("the config is JSON");
+    description
+        .shape(&config)
+        .expect("a shape for the config")
+        .inputs[0]
+        .fields
+        .clone()
+}
+
+fn text<'j>(json: &'j Json, name: &str) -> Option<&'j str> {
+    json.get(name).and_then(Json::as_str)
+}
+
+/// `partition/offset`, so that it sorts.
+fn place(record: &Json) -> String {
+    let number = |name: &str| {
+        record
+            .get(name)
+            .and_then(Json::as_i64)
+            .expect("a record has a place")
+    };
+    format!("{}/{:06}", number("partition"), number("offset"))
+}
+
+fn sorted(mut places: Vec<String>) -> Vec<String> {
+    places.sort();
+    places
+}
+
+/// The row that the decoder makes of a record, as JSON; none when it refuses.
+fn decoded(record: &Json, fields: &[Field], tombstones: bool) -> Option<String> {
+    let value = match (record.get("value"), text(record, "value_text")) {
+        (Some(Json::Null), _) if tombstones => Json::Null,
+        (Some(value @ Json::Object(_)), _) => value.clone(),
+        (None, Some(raw)) => Json::parse(raw)
+            .ok()
+            .filter(|value| matches!(value, Json::Object(_)))?,
+        _ => return None,
+    };
+    let cell = |field: &Field| match field.name {
+        "_offset" => record.get("offset").cloned(),
+        "_key" => record.get("key").cloned(),
+        name => value.get(name).cloned(),
+    };
+    let cells: Option<Vec<String>> = fields
+        .iter()
+        .map(|field| typed(field, &cell(field).unwrap_or(Json::Null)))
+        .collect();
+    Some(format!("{{{}}}", cells?.join(",")))
+}
+
+/// `"name":value` as the harness reads it for a column of this kind.
+fn typed(field: &Field, value: &Json) -> Option<String> {
+    let value = match (field.kind, value) {
+        (Kind::Utf8, Json::Number(literal)) => quoted(&plain(literal)),
+        (Kind::Utf8, Json::Bool(value)) => quoted(&value.to_string()),
+        (Kind::Bool, Json::Bool(value)) => value.to_string(),
+        (Kind::Bool, Json::Text(_) | Json::Number(_)) => return None,
+        (Kind::Struct, Json::Object(_)) => {
+            let child = |child: &Field| typed(child, value.get(child.name).unwrap_or(&Json::Null));
+            let cells: Option<Vec<String>> = field.children.iter().map(child).collect();
+            format!("{{{}}}", cells?.join(","))
+        }
+        (_, Json::Null) => "null".to_owned(),
+        (_, Json::Text(text)) => quoted(text),
+        (_, Json::Number(literal)) => literal.clone(),
+        _ => return None,
+    };
+    Some(format!("{}:{value}", quoted(field.name)))
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+/// A JSON number without its exponent.
+fn plain(literal: &str) -> String {
+    let Some((mantissa, exponent)) = literal.split_once(['e', 'E']) else {
+        return literal.to_owned();
+    };
+    let exponent: i64 = exponent.parse().expect("a small exponent");
+    let (sign, mantissa) = mantissa
+        .strip_prefix('-')
+        .map_or(("", mantissa), |rest| ("-", rest));
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{decimals}");
+    let point = i64::try_from(whole.len()).expect("a short number") + exponent;
+    match usize::try_from(point) {
+        Ok(point) if point >= digits.len() => format!("{sign}{digits:0<point$}"),
+        Ok(point) if point > 0 => format!("{sign}{}.{}", &digits[..point], &digits[point..]),
+        _ => format!(
+            "{sign}0.{}{digits}",
+            "0".repeat(usize::try_from(-point).expect("a negative power"))
+        ),
+    }
+}
