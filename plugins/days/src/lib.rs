@@ -85,7 +85,7 @@ impl Topic {
 
     /// Puts the records through a decoder's twin and a normaliser.
     pub fn run<T: Transform>(&self, config: &str) -> Outcome {
-        let fields = input::<T>(&T::description(), config);
+        let fields = input(&T::description(), config);
         let mut refused = Vec::new();
         let mut rows = Vec::new();
         let mut read = Vec::new();
@@ -194,7 +194,7 @@ fn contents(origin: &[u32], printed: &[&str]) -> Vec<(String, usize)> {
         .collect()
 }
 
-fn input<T: Transform>(description: &Description, config: &str) -> Vec<Field> {
+fn input(description: &Description, config: &str) -> Vec<Field> {
     let config = Json::parse(config).expect("the config is JSON");
     description
         .shape(&config)
@@ -287,12 +287,13 @@ fn plain(literal: &str) -> String {
     let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{decimals}");
     let point = i64::try_from(whole.len()).expect("a short number") + exponent;
-    match usize::try_from(point) {
-        Ok(point) if point >= digits.len() => format!("{sign}{digits:0<point$}"),
-        Ok(point) if point > 0 => format!("{sign}{}.{}", &digits[..point], &digits[point..]),
-        _ => format!(
+    let before = usize::try_from(point).unwrap_or(0);
+    match digits.split_at_checked(before) {
+        Some(("", digits)) => format!(
             "{sign}0.{}{digits}",
-            "0".repeat(usize::try_from(-point).expect("a negative power"))
+            "0".repeat(usize::try_from(-point).unwrap_or(0))
         ),
+        Some((whole, decimals)) if !decimals.is_empty() => format!("{sign}{whole}.{decimals}"),
+        _ => format!("{sign}{digits:0<before$}"),
     }
 }

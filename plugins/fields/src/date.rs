@@ -1,6 +1,6 @@
 //! Days of the calendar in the five notations of the topics, as days since 1970.
 
-use crate::instant::parse_instant;
+use crate::instant::instant;
 use crate::refusal::{Code, Refusal};
 
 /// Days since 1 January 1970.
@@ -12,10 +12,19 @@ const MONTHS: [&str; 12] = [
 
 /// `2026-03-17`, `20260317`, `03/17/2026`, `17.03.2026`, `17-MAR-26`, or an instant, whose UTC date counts.
 pub fn parse_date(field: &'static str, text: &str) -> Result<Date, Refusal> {
-    if text.len() > 10 {
-        return parse_instant(field, text).map(date_of);
-    }
-    notated(text.as_bytes()).ok_or_else(|| Refusal::new(Code::BadDate, field, "is not a date"))
+    let text = text.as_bytes();
+    let date = if text.len() > 10 {
+        instant(text).map(date_of)
+    } else {
+        notated(text)
+    };
+    date.ok_or_else(|| {
+        Refusal::new(
+            Code::BadDate,
+            field,
+            "is neither a date nor an instant with an offset from UTC",
+        )
+    })
 }
 
 /// The UTC date of an instant.

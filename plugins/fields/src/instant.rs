@@ -20,7 +20,8 @@ pub fn parse_instant(field: &'static str, text: &str) -> Result<Instant, Refusal
     })
 }
 
-fn instant(text: &[u8]) -> Option<Instant> {
+/// The instant that a text is.
+pub(crate) fn instant(text: &[u8]) -> Option<Instant> {
     let (date, rest) = text.split_at_checked(10)?;
     let (b'T' | b't' | b' ', rest) = rest.split_first()? else {
         return None;

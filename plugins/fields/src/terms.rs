@@ -6,11 +6,13 @@
 pub struct Terms(String);
 
 impl Terms {
-    /// Adds a code.
+    /// Adds a code, or nothing when there is none.
     #[must_use]
-    pub fn code(mut self, name: &str, value: &str) -> Self {
-        for part in [name, "=", value, ";"] {
-            self.0.push_str(part);
+    pub fn code(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            for part in [name, "=", value, ";"] {
+                self.0.push_str(part);
+            }
         }
         self
     }
@@ -18,14 +20,12 @@ impl Terms {
     /// Adds digits: a number at its field's scale, a date, or nothing when there is none.
     #[must_use]
     pub fn digits(self, name: &str, value: Option<impl Into<i128>>) -> Self {
-        match value {
-            Some(value) => self.code(name, &value.into().to_string()),
-            None => self,
-        }
+        let value = value.map(|value| value.into().to_string());
+        self.code(name, value.as_deref())
     }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The text, if there is any.
+    pub fn as_str(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
     }
 }

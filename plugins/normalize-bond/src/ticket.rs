@@ -1,8 +1,6 @@
 //! One message of the bond blotter, read and checked.
 
-use fields::{
-    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, not_negative,
-};
+use fields::{Action, Cell, Code, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount};
 use weir_exact::Decimal;
 use weir_sdk::{I256, record};
 
@@ -105,7 +103,7 @@ impl<'a> Ticket<'a> {
             amount: Some(booked.cost),
             currency: Some(booked.currency.as_str()),
             payment_date: Some(booked.settle_date),
-            terms: Some(booked.terms.as_str()),
+            terms: booked.terms.as_str(),
             ..bare
         }]
     }
@@ -126,7 +124,7 @@ impl<'a> Booked<'a> {
             cusip,
             buys: Cell::new("buySell", message.side).one_of(&[("B", true), ("S", false)])?,
             quantity,
-            cost: cost(quantity, not_negative("cleanPrice", clean + accrued)?),
+            cost: cost(quantity, dirty_price(clean, accrued)?),
             currency: Cell::new("ccy", message.currency).currency()?,
             trade_date: Cell::new("tradeDt", message.trade_date).date()?,
             settle_date: Cell::new("settleDt", message.settle_date).date()?,
@@ -137,6 +135,22 @@ impl<'a> Booked<'a> {
                 .digits("clean", Some(clean))
                 .digits("accrued", Some(accrued)),
         })
+    }
+}
+
+fn dirty_price(clean: i128, accrued: i128) -> Result<i128, Refusal> {
+    let dirty = clean + accrued;
+    let negative = || {
+        Refusal::new(
+            Code::Negative,
+            "cleanPrice",
+            "and accrued are together below 0",
+        )
+    };
+    if dirty >= 0 {
+        Ok(dirty)
+    } else {
+        Err(negative())
     }
 }
 

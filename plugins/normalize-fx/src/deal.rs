@@ -112,14 +112,14 @@ impl<'a> Deal<'a> {
             trade_date: Some(booked.trade_date),
             maturity_date,
             kind: Some("CASH"),
-            terms: Some(booked.terms.as_str()),
+            terms: booked.terms.as_str(),
             ..bare
         };
         (0..)
             .zip(&booked.payments)
             .map(|(leg, payment)| Leg {
                 leg,
-                ..payment.on(trade)
+                ..payment.on(&trade)
             })
             .collect()
     }
@@ -143,7 +143,7 @@ impl<'a> Booked<'a> {
             netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
             trade_date: Cell::new("tradeDate", message.trade_date).date()?,
             payments,
-            terms: quoted.terms(),
+            terms: quoted.terms(product),
         })
     }
 }
@@ -255,24 +255,38 @@ impl Quoted {
         })
     }
 
-    fn terms(&self) -> Terms {
-        let settle_currency = self.settle_currency.as_ref().map_or("", Currency::as_str);
+    /// What the legs do not show: a difference hides what it is the difference of, and any other product the fields
+    /// that it has no use for.
+    fn terms(&self, product: Product) -> Terms {
+        let terms = match product {
+            Product::Ndf => self.hidden(),
+            Product::Spot | Product::Forward | Product::Swap => Terms::default()
+                .digits("settle_amount", self.settle_amount)
+                .code(
+                    "settle_currency",
+                    self.settle_currency.as_ref().map(Currency::as_str),
+                ),
+        };
+        match product {
+            Product::Swap => terms,
+            Product::Spot | Product::Forward | Product::Ndf => terms
+                .digits("far_date", self.far_date)
+                .digits("far_rate", self.far_rate),
+        }
+    }
+
+    fn hidden(&self) -> Terms {
         Terms::default()
-            .code("base", self.base.as_str())
-            .code("quote", self.quote.as_str())
-            .code("side", if self.buys { "BUY" } else { "SELL" })
+            .code("base", Some(self.base.as_str()))
+            .code("quote", Some(self.quote.as_str()))
+            .code("side", Some(if self.buys { "BUY" } else { "SELL" }))
             .digits("notional", Some(self.notional))
             .digits("rate", Some(self.rate))
-            .digits("date", Some(self.date))
-            .digits("far_date", self.far_date)
-            .digits("far_rate", self.far_rate)
-            .digits("settle_amount", self.settle_amount)
-            .code("settle_currency", settle_currency)
     }
 }
 
 impl Payment {
-    fn on<'t>(&'t self, trade: Leg<'t>) -> Leg<'t> {
+    fn on<'t>(&'t self, trade: &Leg<'t>) -> Leg<'t> {
         Leg {
             exchange: Some(self.exchange),
             direction: Some(if self.amount.is_negative() {
@@ -283,7 +297,7 @@ impl Payment {
             amount: Some(self.amount.abs()),
             currency: Some(self.currency.as_str()),
             payment_date: Some(self.date),
-            ..trade
+            ..*trade
         }
     }
 }

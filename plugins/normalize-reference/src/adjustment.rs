@@ -27,7 +27,7 @@ record! {
 record! {
     /// One step in the life of an adjustment.
     pub(crate) struct Adjustment<'a> {
-        adjustment_id: utf8 required,
+        id: utf8 required = "adjustment_id",
         version: int64 required,
         action: utf8 required,
         scope: utf8,
@@ -51,7 +51,7 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     let action = Cell::new("action", message.action).word(&ACTIONS)?;
     let user = Cell::new("user", message.user).required()?;
     let bare = Adjustment {
-        adjustment_id: Cell::new("adjustmentId", message.adjustment_id).required()?,
+        id: Cell::new("adjustmentId", message.adjustment_id).required()?,
         version: Cell::new("version", message.version).required_version()?,
         action,
         scope: None,

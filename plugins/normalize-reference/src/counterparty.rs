@@ -21,8 +21,8 @@ record! {
         key: utf8 required,
         deleted: bool required,
         version: int64 required,
-        counterparty_id: utf8,
-        counterparty_type: utf8,
+        id: utf8 = "counterparty_id",
+        kind: utf8 = "counterparty_type",
         netting_agreement: utf8,
     }
 }
@@ -47,8 +47,8 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         key: counterparty_id,
         deleted: false,
         version: message.offset,
-        counterparty_id: Some(counterparty_id),
-        counterparty_type: Some(Cell::new("type", message.counterparty_type).word(&TYPES)?),
+        id: Some(counterparty_id),
+        kind: Some(Cell::new("type", message.counterparty_type).word(&TYPES)?),
         netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
     };
     out.push(row, &counterparty);
@@ -60,8 +60,8 @@ fn deleted(key: &str) -> Counterparty<'_> {
         key,
         deleted: true,
         version: 0,
-        counterparty_id: None,
-        counterparty_type: None,
+        id: None,
+        kind: None,
         netting_agreement: None,
     }
 }

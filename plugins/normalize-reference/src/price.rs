@@ -24,7 +24,7 @@ record! {
         deleted: bool required,
         version: int64 required,
         instrument_id: utf8,
-        price: decimal128(38, 12),
+        dirty: decimal128(38, 12) = "price",
         per: decimal128(38, 12),
         currency: utf8,
     }
@@ -47,7 +47,7 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         deleted: false,
         version: Cell::new("version", message.version).version(message.offset)?,
         instrument_id: Some(instrument_id),
-        price: Some(Cell::new("dirtyPrice", message.dirty_price).not_negative(Number::PRICE)?),
+        dirty: Some(Cell::new("dirtyPrice", message.dirty_price).not_negative(Number::PRICE)?),
         per: Some(per(Cell::new("per", message.per))?),
         currency: Some(currency.as_str()),
     };
@@ -71,7 +71,7 @@ fn deleted(key: &str) -> Price<'_> {
         deleted: true,
         version: 0,
         instrument_id: None,
-        price: None,
+        dirty: None,
         per: None,
         currency: None,
     }

@@ -22,7 +22,7 @@ record! {
         deleted: bool required,
         version: int64 required,
         currency: utf8,
-        rate: decimal128(38, 12),
+        value: decimal128(38, 12) = "rate",
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
                 deleted: true,
                 version: 0,
                 currency: None,
-                rate: None,
+                value: None,
             },
         );
         return Ok(());
@@ -47,7 +47,7 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         deleted: false,
         version: Cell::new("version", message.version).version(message.offset)?,
         currency: Some(currency.as_str()),
-        rate: Some(Cell::new("rate", message.rate).positive(Number::PRICE)?),
+        value: Some(Cell::new("rate", message.rate).positive(Number::PRICE)?),
     };
     out.push(row, &rate);
     Ok(())

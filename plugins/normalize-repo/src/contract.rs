@@ -125,10 +125,10 @@ impl<'a> Contract<'a> {
             payment_date: booked.maturity_date,
             rehypothecable: Some(booked.rehypothecable),
             reused: Some(booked.reused),
-            terms: Some(booked.terms.as_str()),
+            terms: booked.terms.as_str(),
             ..bare
         };
-        [Some(booked.principal(trade)), booked.coupon(trade)]
+        [Some(booked.principal(&trade)), booked.coupon(&trade)]
             .into_iter()
             .flatten()
             .collect()
@@ -176,7 +176,7 @@ impl<'a> Booked<'a> {
     }
 
     /// The cash that goes back, or the collateral that does.
-    fn principal<'t>(&'t self, trade: Leg<'t>) -> Leg<'t> {
+    fn principal<'t>(&'t self, trade: &Leg<'t>) -> Leg<'t> {
         let (kind, direction) = match self.direction {
             Direction::Repo => ("SECURED", Some("PAY")),
             Direction::ReverseRepo => ("SECURED", Some("RECEIVE")),
@@ -190,12 +190,12 @@ impl<'a> Booked<'a> {
             received_instrument_id: self.received.map(|held| held.instrument_id),
             received_quantity: self.received.map(|held| held.nominal),
             amount: Some(received_amount(self.cash)),
-            ..trade
+            ..*trade
         }
     }
 
     /// The interest, without the collateral: paid on a repo, received on a reverse repo, the other way round below 0.
-    fn coupon<'t>(&self, trade: Leg<'t>) -> Option<Leg<'t>> {
+    fn coupon<'t>(&self, trade: &Leg<'t>) -> Option<Leg<'t>> {
         let pays = (self.direction == Direction::Repo) != self.interest.is_negative();
         let direction = Some(if pays { "PAY" } else { "RECEIVE" });
         let amount = Some(self.interest.abs());
@@ -204,7 +204,7 @@ impl<'a> Booked<'a> {
             kind: Some("COUPON"),
             direction,
             amount,
-            ..trade
+            ..*trade
         })
     }
 }
