@@ -1,0 +1,542 @@
+//! The pipeline file as it is written: one type per mapping, nothing resolved.
+//!
+//! `schemas/pipeline.schema.json` is generated from these types; their doc comments are the help that editors
+//! show, so they speak to whoever writes a pipeline.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A pipeline of Weir: sources, stages, tables and views.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("patternProperties" = {"^x-": true}))]
+pub struct PipelineSpec {
+    /// Version of this grammar: 1.
+    pub weir: u32,
+    /// The pipeline's name.
+    pub name: String,
+    /// Folder of the plugins (`<plugin>.wasm`), relative to this file. Default: `plugins`.
+    pub plugins: Option<String>,
+    /// How epochs are cut and what moves the clock.
+    #[serde(default)]
+    pub engine: EngineSpec,
+    /// Kafka clusters by name: any librdkafka property, `bootstrap.servers` at least.
+    #[serde(default)]
+    pub clusters: IndexMap<String, IndexMap<String, ScalarSpec>>,
+    /// Schema registries by name: `url`, and credentials if it wants them.
+    #[serde(default)]
+    pub registries: IndexMap<String, IndexMap<String, ScalarSpec>>,
+    /// Where rows come from, by name.
+    pub sources: IndexMap<String, SourceSpec>,
+    /// What is done with them, by name, in any order.
+    #[serde(default)]
+    pub stages: IndexMap<String, StageSpec>,
+    /// What is served, by name.
+    #[serde(default)]
+    pub tables: IndexMap<String, TableSpec>,
+    /// What the page draws, from top to bottom.
+    #[serde(default)]
+    #[schemars(with = "Vec<ViewSpec>")]
+    pub views: Vec<Option<ViewSpec>>,
+}
+
+/// Text, a number or true/false; passed on as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "serde_json::Value")]
+pub struct ScalarSpec(pub String);
+
+impl From<serde_json::Value> for ScalarSpec {
+    fn from(value: serde_json::Value) -> Self {
+        Self(
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        )
+    }
+}
+
+impl JsonSchema for ScalarSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scalar".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// How epochs are cut and what moves the clock. Everything has a default.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSpec {
+    /// Shortest time between two epochs, in milliseconds. Default: 20.
+    pub cycle_min_ms: Option<u64>,
+    /// Longest time between two epochs when something changed, in milliseconds. Default: 250.
+    #[schemars(range(min = 1))]
+    pub cycle_max_ms: Option<u64>,
+    /// Most records that one epoch takes. Default: 65536.
+    #[schemars(range(min = 1))]
+    pub epoch_rows_max: Option<u32>,
+    /// Most bytes that one epoch takes. Default: 67108864.
+    #[schemars(range(min = 1))]
+    pub epoch_bytes_max: Option<u64>,
+    /// Threads that decode and run plugins. Default: 2.
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<u32>,
+    /// `event`: the highest record timestamp moves the clock; `tick`: the wall clock. Default: event.
+    pub clock: Option<ClockSpec>,
+    /// With `clock: event`: a record this far in front of the wall clock does not move it, in milliseconds.
+    /// Default: 3600000.
+    pub max_ahead_ms: Option<u64>,
+}
+
+/// What moves the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockSpec {
+    /// The highest record timestamp.
+    Event,
+    /// The wall clock.
+    Tick,
+}
+
+/// A topic and how its records become rows.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// The topic.
+    pub kafka: KafkaSpec,
+    /// How a record becomes a row.
+    pub decode: DecodeSpec,
+    /// Whether an empty value is a deletion by key (a row of nulls with the key in `_key`). Default: false, it is
+    /// refused.
+    #[serde(default)]
+    pub tombstones: bool,
+}
+
+/// A Kafka topic.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSpec {
+    /// The cluster, by its name under `clusters`.
+    pub cluster: String,
+    /// The topic's name.
+    #[schemars(length(min = 1))]
+    pub topic: String,
+    /// Where to begin without a stored position: `earliest`, `latest`, or an instant such as
+    /// `2026-03-02T00:00:00Z`. Default: earliest.
+    pub start: Option<String>,
+    /// librdkafka properties for this topic alone, over the cluster's.
+    #[serde(default)]
+    pub properties: IndexMap<String, ScalarSpec>,
+}
+
+/// How a record becomes a row: an encoding, or one for the key and one for the value.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DecodeSpec {
+    /// `text`: one text column, `text`.
+    Text(TextSpec),
+    /// By a schema.
+    By(EncodingSpec),
+    /// Key and value.
+    Both(KeyValueSpec),
+}
+
+/// `text`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TextSpec {
+    /// Text.
+    Text,
+}
+
+/// `decode` of key and value.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyValueSpec {
+    /// The key's encoding: `text`, which `_key` shows.
+    pub key: Option<TextSpec>,
+    /// The value's encoding.
+    pub value: ValueSpec,
+}
+
+/// The value's encoding.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ValueSpec {
+    /// `text`: one text column, `text`.
+    Text(TextSpec),
+    /// By a schema.
+    By(EncodingSpec),
+}
+
+/// An encoding with a schema.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EncodingSpec {
+    /// JSON by a JSON Schema.
+    Json(JsonSpec),
+    /// Avro in the registry's wire format.
+    Avro(AvroSpec),
+}
+
+/// JSON by a JSON Schema.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonSpec {
+    /// The JSON Schema's file, relative to this one.
+    pub schema: String,
+}
+
+/// Avro in the registry's wire format.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AvroSpec {
+    /// The registry, by its name under `registries`.
+    pub registry: String,
+    /// The Avro schema that rows are read as, a file relative to this one.
+    pub schema: String,
+}
+
+/// A stage: rows of other stages, at most one operation, then `let`, `where` and `select` in that order.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// The source or stage whose rows come in; a list for all their rows together; for a plugin that takes several
+    /// inputs a mapping from the plugin's name of an input. `stage.output` names one output of a plugin.
+    pub from: FromSpec,
+    /// Operation: of each key the rows of the highest version.
+    pub latest: Option<LatestSpec>,
+    /// Operation: rows exist from one instant until another.
+    pub valid: Option<ValidSpec>,
+    /// Operation: looks up columns in another stage, or in several, one after the other.
+    pub join: Option<JoinsSpec>,
+    /// Operation: sums and the like per key.
+    pub aggregate: Option<AggregateSpec>,
+    /// Operation: a row per element of a list column.
+    pub explode: Option<ExplodeSpec>,
+    /// Operation: the first row of each key, later ones are dropped.
+    pub dedupe: Option<DedupeSpec>,
+    /// Operation: replaces columns of rows that an override names, while it holds.
+    pub r#override: Option<OverrideSpec>,
+    /// Operation: a plugin.
+    pub wasm: Option<WasmSpec>,
+    /// Columns to add or to replace: name and SQL expression.
+    pub r#let: Option<IndexMap<String, String>>,
+    /// SQL condition: only rows for which it is true.
+    pub r#where: Option<String>,
+    /// The columns to keep: name and SQL expression.
+    #[schemars(extend("minProperties" = 1))]
+    pub select: Option<IndexMap<String, String>>,
+}
+
+/// Whose rows come in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FromSpec {
+    /// A source or stage.
+    One(String),
+    /// All their rows together.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+    /// By the plugin's input names.
+    Named(IndexMap<String, String>),
+}
+
+/// Of each key the rows of the highest version, whatever the order of arrival. Needs records in offset order: not
+/// behind a join, an aggregate or another `latest`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatestSpec {
+    /// Key columns.
+    #[schemars(length(min = 1))]
+    pub key: Vec<String>,
+    /// The version column, an integer.
+    pub version: String,
+    /// A true/false column that marks a deletion of the key.
+    pub tombstone: Option<String>,
+}
+
+/// Rows exist while `from <= clock < until`; null is unbounded.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub struct ValidSpec {
+    /// The column with the first instant or date.
+    pub from: Option<String>,
+    /// The column with the first instant or date after.
+    pub until: Option<String>,
+}
+
+/// One join or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum JoinsSpec {
+    /// One.
+    One(JoinSpec),
+    /// One after the other.
+    Many(#[schemars(length(min = 1))] Vec<JoinSpec>),
+}
+
+/// Looks up columns in another stage. Null joins nothing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinSpec {
+    /// The source or stage to look in.
+    pub with: String,
+    /// Columns that must be equal: a list when they have the same name on both sides, else `left: right`.
+    pub on: PairsSpec,
+    /// `inner`: rows without a partner go; `left`: they stay, with nulls. Default: inner.
+    pub kind: Option<JoinKindSpec>,
+    /// Columns to take over: a list, or `new_name: column`. Default: none.
+    pub take: Option<PairsSpec>,
+    /// Whether the other side has at most one row per key. Default: true; more are counted as errors.
+    pub at_most_one: Option<bool>,
+}
+
+/// Columns, or pairs of them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PairsSpec {
+    /// The same name on both sides.
+    Same(#[schemars(length(min = 1))] Vec<String>),
+    /// Two names.
+    Pairs(#[schemars(extend("minProperties" = 1))] IndexMap<String, String>),
+}
+
+impl PairsSpec {
+    /// The pairs.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Same(names) => names
+                .iter()
+                .map(|name| (name.clone(), name.clone()))
+                .collect(),
+            Self::Pairs(pairs) => pairs
+                .iter()
+                .map(|(left, right)| (left.clone(), right.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// How rows without a partner fare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JoinKindSpec {
+    /// They go.
+    Inner,
+    /// They stay, with nulls.
+    Left,
+}
+
+/// Sums and the like per key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AggregateSpec {
+    /// Key columns; an empty list makes one row of all.
+    pub by: Vec<String>,
+    /// New columns: name and function, such as `total: { sum: amount }`.
+    #[serde(default)]
+    pub values: IndexMap<String, AggSpec>,
+}
+
+/// One aggregate function with its column.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct AggSpec {
+    /// The exact sum of a column.
+    pub sum: Option<String>,
+    /// Rows where the column is not null; `"*"`: all rows.
+    pub count: Option<String>,
+    /// The least value of a column.
+    pub min: Option<String>,
+    /// The greatest value of a column.
+    pub max: Option<String>,
+    /// The mean of a column.
+    pub avg: Option<String>,
+}
+
+/// A row per element of a list column; the fields of its elements become columns.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplodeSpec {
+    /// The list column.
+    pub list: String,
+    /// A new column with the element's index from 0.
+    pub index: Option<String>,
+}
+
+/// The first row of each key in offset order. Needs records in offset order, as `latest` does.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DedupeSpec {
+    /// Key columns.
+    #[schemars(length(min = 1))]
+    pub key: Vec<String>,
+}
+
+/// Replaces columns while an override matches the row; former values stay in `base_<column>`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverrideSpec {
+    /// The stage with the overrides in force.
+    pub with: String,
+    /// Its column that names the scope.
+    pub scope: String,
+    /// Its column that holds the key within the scope.
+    pub key: String,
+    /// Scope and the column compared with the key, in order of precedence.
+    #[schemars(extend("minProperties" = 1))]
+    pub r#match: IndexMap<String, String>,
+    /// Its columns that are compared in order when several overrides match: the greatest wins.
+    #[serde(default)]
+    pub latest: Vec<String>,
+    /// Columns to replace: `column: override_column`.
+    #[schemars(extend("minProperties" = 1))]
+    pub set: IndexMap<String, String>,
+    /// Columns to take over: `new_name: override_column`; null where nothing is overridden.
+    #[serde(default)]
+    pub take: IndexMap<String, String>,
+}
+
+/// A plugin, row by row or group by group.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WasmSpec {
+    /// The plugin's name: `<plugin>.wasm` in the folder that `plugins` names.
+    pub plugin: String,
+    /// Its config; the plugin says what it takes.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, serde_json::Value>")]
+    pub config: Option<serde_json::Value>,
+    /// Data files for it: name and path relative to this file.
+    #[serde(default)]
+    pub data: IndexMap<String, String>,
+    /// Key columns of the groups (plugins that work group by group only).
+    #[schemars(length(min = 1))]
+    pub group_by: Option<Vec<String>>,
+    /// When the clock alone makes all groups be evaluated again: `date`, at midnight UTC. Default: never.
+    pub clock: Option<GroupClockSpec>,
+    /// Longest call, in milliseconds.
+    #[schemars(range(min = 1))]
+    pub call_ms_max: Option<u32>,
+    /// Most memory, in mebibytes.
+    #[schemars(range(min = 1, max = 4096))]
+    pub memory_mib_max: Option<u32>,
+    /// When a call fails for good: `stop` the pipeline, or `dead_letter` the rows. Default: stop.
+    pub on_failure: Option<OnFailureSpec>,
+}
+
+/// When all groups are evaluated again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupClockSpec {
+    /// At midnight UTC.
+    Date,
+}
+
+/// What happens when a call fails for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailureSpec {
+    /// The pipeline stops.
+    Stop,
+    /// The rows are dead letters.
+    DeadLetter,
+}
+
+/// A table.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// The source or stage whose rows it shows.
+    pub from: String,
+    /// Its key columns: at most one row for each.
+    #[schemars(length(min = 1))]
+    pub key: Vec<String>,
+}
+
+/// One view of the page.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "serde_json::Value")]
+#[schemars(untagged)]
+pub enum ViewSpec {
+    /// Big numbers.
+    Headline(HeadlineSpec),
+    /// A grid.
+    Grid(GridSpec),
+}
+
+impl TryFrom<serde_json::Value> for ViewSpec {
+    type Error = serde_json::Error;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, Self::Error> {
+        if value.get("headline").is_some() {
+            serde_json::from_value(value).map(Self::Headline)
+        } else {
+            serde_json::from_value(value).map(Self::Grid)
+        }
+    }
+}
+
+/// Big numbers, one per key, with a line over the day.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeadlineSpec {
+    /// The number: `table.column`.
+    pub headline: String,
+    /// Columns that tell the numbers apart.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// A second number beside it, muted: `table.column` of the same table.
+    pub beside: Option<String>,
+    /// Draw a line over the day. Default: false.
+    #[serde(default)]
+    pub line: bool,
+    /// A reference line at this number.
+    #[schemars(with = "NumberSpec")]
+    pub mark: Option<ScalarSpec>,
+    /// Show as a percentage. Default: false.
+    #[serde(default)]
+    pub percent: bool,
+    /// The heading. Default: the column's name.
+    pub title: Option<String>,
+}
+
+/// A number, or its digits as text.
+#[derive(Debug)]
+pub struct NumberSpec;
+
+impl JsonSchema for NumberSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["number", "string"], "pattern": r"^-?[0-9]+(\.[0-9]+)?$" })
+    }
+}
+
+/// A grid of a table.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GridSpec {
+    /// The table.
+    pub grid: String,
+    /// Columns to show, in this order. Default: all.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// The heading. Default: the table's name.
+    pub title: Option<String>,
+}

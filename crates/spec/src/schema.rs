@@ -1,0 +1,429 @@
+//! Checks by JSON Schema with findings that people can act on; and the pipeline file's own schema.
+
+use crate::codes;
+use crate::diagnostic::Findings;
+use crate::nearest::{hint, nearest};
+use crate::raw::PipelineSpec;
+use crate::tree::At;
+use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::{ValidationError, Validator};
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use serde_json::Value as Json;
+use std::sync::LazyLock;
+
+/// The JSON Schema of pipeline files, as `schemas/pipeline.schema.json` has it.
+pub fn pipeline_schema() -> Json {
+    let settings = SchemaSettings::draft2020_12().with_transform(NoNull);
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<PipelineSpec>();
+    schema.insert("title".to_owned(), "Weir pipeline".into());
+    schema.to_value()
+}
+
+/// A JSON Schema, compiled.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    json: Json,
+    validator: Validator,
+}
+
+impl Schema {
+    pub(crate) fn new(json: Json) -> Result<Self, String> {
+        let validator = jsonschema::validator_for(&json).map_err(|error| error.to_string())?;
+        Ok(Self { json, validator })
+    }
+
+    /// The schema of pipeline files.
+    pub(crate) fn pipeline() -> &'static Self {
+        static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+            Schema::new(pipeline_schema()).expect("the generated schema is a schema")
+        });
+        &SCHEMA
+    }
+
+    /// Everything in `instance` that does not fit.
+    pub(crate) fn violations(&self, instance: &Json) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for error in self.validator.iter_errors(instance) {
+            self.explain(&error, &mut found);
+        }
+        drop_explained(&mut found);
+        found
+    }
+
+    fn explain(&self, error: &ValidationError<'_>, found: &mut Vec<Violation>) {
+        let at = path(error);
+        match error.kind() {
+            Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+                self.alternatives(at, context, error, found)
+            }
+            Kind::AdditionalProperties { unexpected } => {
+                let known = self.properties_beside(error);
+                for key in unexpected {
+                    found.push(Violation {
+                        at: at.to(key),
+                        what: What::UnknownKey {
+                            key: key.clone(),
+                            nearest: nearest(key, known.iter().copied()).map(str::to_owned),
+                        },
+                        message: format!("unknown key \"{key}\""),
+                        hint: hint(key, known.iter().copied()),
+                    });
+                }
+            }
+            Kind::Required { property } => {
+                let key = property.as_str().unwrap_or_default().to_owned();
+                let message = format!("the key \"{key}\" is missing");
+                found.push(Violation {
+                    at,
+                    what: What::MissingKey(key),
+                    message,
+                    hint: None,
+                });
+            }
+            Kind::Type { kind } => {
+                let message = wrong_type(&types(kind), error.instance());
+                found.push(Violation {
+                    at,
+                    what: What::Type,
+                    message,
+                    hint: None,
+                });
+            }
+            Kind::Enum { options } => {
+                let options: Vec<&Json> = options.as_array().into_iter().flatten().collect();
+                found.push(wrong_choice(at, error.instance(), &options));
+            }
+            Kind::Constant { expected_value } => {
+                found.push(wrong_choice(at, error.instance(), &[expected_value]))
+            }
+            Kind::MinProperties { .. } | Kind::MaxProperties { .. } => {
+                let known = self.properties_beside(error);
+                let message = if known.is_empty() {
+                    error.masked().to_string()
+                } else {
+                    one_of(error, &known)
+                };
+                found.push(Violation {
+                    at,
+                    what: What::Value,
+                    message,
+                    hint: None,
+                });
+            }
+            Kind::MinItems { limit: 1 } => {
+                let message = "the list is empty".to_owned();
+                found.push(Violation {
+                    at,
+                    what: What::Value,
+                    message,
+                    hint: None,
+                });
+            }
+            _ => {
+                let message = error.masked_with("the value").to_string();
+                found.push(Violation {
+                    at,
+                    what: What::Value,
+                    message,
+                    hint: None,
+                });
+            }
+        }
+    }
+
+    /// None of several alternatives fits: tells about the one that was most likely meant.
+    fn alternatives(
+        &self,
+        at: At,
+        context: &[Vec<ValidationError<'static>>],
+        error: &ValidationError<'_>,
+        found: &mut Vec<Violation>,
+    ) {
+        let branches: Vec<Vec<Violation>> = context
+            .iter()
+            .map(|errors| {
+                let mut branch = Vec::new();
+                errors
+                    .iter()
+                    .for_each(|error| self.explain(error, &mut branch));
+                drop_explained(&mut branch);
+                branch
+            })
+            .collect();
+        let is_wrong_kind = |branch: &Vec<Violation>| {
+            branch
+                .iter()
+                .any(|one| one.what == What::Type && one.at == at)
+        };
+        let constants: Option<Vec<&Json>> = context.iter().map(|errors| constant(errors)).collect();
+        if let Some(options) = constants {
+            found.push(wrong_choice(at, error.instance(), &options));
+        } else if branches.iter().all(is_wrong_kind) {
+            let mut wanted: Vec<&'static str> = context
+                .iter()
+                .flatten()
+                .flat_map(|error| kinds_of(error))
+                .collect();
+            wanted.dedup();
+            let message = wrong_type(&wanted, error.instance());
+            found.push(Violation {
+                at,
+                what: What::Type,
+                message,
+                hint: None,
+            });
+        } else {
+            let likeliest = branches
+                .into_iter()
+                .filter(|branch| !is_wrong_kind(branch))
+                .min_by_key(|branch| cost(branch));
+            found.extend(likeliest.into_iter().flatten());
+        }
+    }
+
+    /// The keys that the mapping may have whose unexpected one (or number of them) `error` is about.
+    fn properties_beside(&self, error: &ValidationError<'_>) -> Vec<&str> {
+        let place = error.schema_path().as_str();
+        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let properties = self
+            .json
+            .pointer(parent)
+            .and_then(|schema| schema.get("properties"));
+        properties
+            .and_then(Json::as_object)
+            .map(|keys| keys.keys().map(String::as_str).collect())
+            .unwrap_or_default()
+    }
+}
+
+/// One thing that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) at: At,
+    what: What,
+    message: String,
+    hint: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    UnknownKey {
+        key: String,
+        nearest: Option<String>,
+    },
+    MissingKey(String),
+    Type,
+    Value,
+}
+
+impl Violation {
+    /// Reports it about the value at `below`, with its own code or the one given.
+    pub(crate) fn report(
+        self,
+        below: &At,
+        code: Option<&'static str>,
+        findings: &mut Findings<'_>,
+    ) {
+        let at = self
+            .at
+            .parts()
+            .iter()
+            .fold(below.clone(), |at, part| at.to(part));
+        let found = match self.what {
+            What::UnknownKey { .. } => {
+                findings.key_error(&at, code.unwrap_or(codes::UNKNOWN_KEY), self.message)
+            }
+            What::MissingKey(_) => {
+                findings.error(&at, code.unwrap_or(codes::MISSING_KEY), self.message)
+            }
+            What::Type => findings.error(&at, code.unwrap_or(codes::BAD_TYPE), self.message),
+            What::Value => findings.error(&at, code.unwrap_or(codes::BAD_VALUE), self.message),
+        };
+        found.hinted(self.hint);
+    }
+}
+
+/// A missing key that an unknown one is a misspelling of needs no second finding.
+fn drop_explained(found: &mut Vec<Violation>) {
+    let suggested: Vec<(At, String)> = found
+        .iter()
+        .filter_map(|one| match &one.what {
+            What::UnknownKey {
+                nearest: Some(nearest),
+                ..
+            } => Some((one.at.parent(), nearest.clone())),
+            _ => None,
+        })
+        .collect();
+    found.retain(|one| match &one.what {
+        What::MissingKey(key) => !suggested
+            .iter()
+            .any(|(at, nearest)| *at == one.at && nearest == key),
+        _ => true,
+    });
+}
+
+/// How far an alternative is from what was written: what is missing weighs more than what is too much, and a
+/// misspelling hardly anything.
+fn cost(branch: &[Violation]) -> usize {
+    branch
+        .iter()
+        .map(|one| match &one.what {
+            What::UnknownKey {
+                nearest: Some(_), ..
+            } => 1,
+            What::UnknownKey { .. } | What::Value => 2,
+            What::MissingKey(_) | What::Type => 3,
+        })
+        .sum()
+}
+
+/// Where in the instance the error is.
+fn path(error: &ValidationError<'_>) -> At {
+    error
+        .instance_path()
+        .segments()
+        .fold(At::default(), |at, part| at.to(part))
+}
+
+/// The one value that an alternative is, if that is what it failed by.
+fn constant<'e>(errors: &'e [ValidationError<'static>]) -> Option<&'e Json> {
+    match errors {
+        [error] => match error.kind() {
+            Kind::Constant { expected_value } => Some(expected_value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn kinds_of(error: &ValidationError<'_>) -> Vec<&'static str> {
+    match error.kind() {
+        Kind::Type { kind } => types(kind),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
+            .iter()
+            .flatten()
+            .flat_map(|error| kinds_of(error))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn types(kind: &TypeKind) -> Vec<&'static str> {
+    let name = |text: &str| match text {
+        "string" => "text",
+        "integer" => "an integer",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a mapping",
+        _ => "nothing",
+    };
+    match kind {
+        TypeKind::Single(one) => vec![name(&one.to_string())],
+        TypeKind::Multiple(several) => several.iter().map(|one| name(&one.to_string())).collect(),
+    }
+}
+
+fn wrong_type(wanted: &[&str], found: &Json) -> String {
+    let found = match found {
+        Json::Null => "nothing",
+        Json::Bool(_) => "true or false",
+        Json::Number(number) if number.is_i64() || number.is_u64() => "an integer",
+        Json::Number(_) => "a number",
+        Json::String(_) => "text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "a mapping",
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for one in wanted {
+        if !seen.contains(one) {
+            seen.push(one);
+        }
+    }
+    format!("expected {}, found {found}", seen.join(" or "))
+}
+
+fn wrong_choice(at: At, found: &Json, options: &[&Json]) -> Violation {
+    let shown: Vec<String> = options.iter().map(|option| plain(option)).collect();
+    let message = match found {
+        Json::String(text) => format!("\"{text}\" is not one of {}", shown.join(", ")),
+        _ => wrong_type(&[&shown.join(" or ")], found),
+    };
+    let nearest = found
+        .as_str()
+        .and_then(|text| nearest(text, shown.iter().map(String::as_str)));
+    let hint = nearest.map(|nearest| format!("did you mean \"{nearest}\"?"));
+    Violation {
+        at,
+        what: What::Value,
+        message,
+        hint,
+    }
+}
+
+fn one_of(error: &ValidationError<'_>, known: &[&str]) -> String {
+    let number = match error.kind() {
+        Kind::MaxProperties { limit: 1 } => "only one",
+        Kind::MinProperties { limit: 1 } => "at least one",
+        _ => "some",
+    };
+    format!("takes {number} of {}", known.join(", "))
+}
+
+fn plain(value: &Json) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `Option` means that a key may be missing, not that it may be null; and a default is told in words.
+#[derive(Clone, Debug)]
+struct NoNull;
+
+impl Transform for NoNull {
+    fn transform(&mut self, schema: &mut schemars::Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
+        if object.get("default").is_some_and(Json::is_null) {
+            object.remove("default");
+        }
+        if let Some(Json::Array(types)) = object.get_mut("type") {
+            types.retain(|one| one != "null");
+            if let [one] = &types[..] {
+                let one = one.clone();
+                object.insert("type".to_owned(), one);
+            }
+        }
+        if let Some(Json::Array(options)) = object.get_mut("anyOf") {
+            let is_null = |option: &Json| option.get("type").is_some_and(|kind| kind == "null");
+            if options.iter().any(is_null) {
+                options.retain(|option| !is_null(option));
+                if let [Json::Object(one)] = &options[..] {
+                    let one = one.clone();
+                    object.remove("anyOf");
+                    object.extend(one);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pipeline_schema;
+    use expect_test::expect_file;
+
+    /// Editors read the file, so it must be what the types say. `UPDATE_EXPECT=1` rewrites it.
+    #[test]
+    fn the_schema_file_is_current() {
+        let mut text = serde_json::to_string_pretty(&pipeline_schema()).unwrap();
+        text.push('\n');
+        expect_file!["../../../schemas/pipeline.schema.json"].assert_eq(&text);
+    }
+}
