@@ -9,9 +9,9 @@ record! {
     /// A security and how much of it.
     pub(crate) struct Asset<'a> {
         /// The security.
-        instrument_id: utf8,
+        instrument_id: utf8 required,
         /// Its face.
-        nominal: decimal128(38, 9),
+        nominal: decimal128(38, 9) required,
     }
 }
 
@@ -151,13 +151,10 @@ impl<'a> Booked<'a> {
         }
         let cash = direction.cash(given("cash", message.cash)?)?;
         let rate = given("repo_rate_pct", message.repo_rate_pct)?;
+        let collateral = given("collateral", message.collateral)?;
         Ok(Self {
             direction,
-            collateral: Held::read(
-                "collateral.instrument_id",
-                "collateral.nominal",
-                message.collateral,
-            )?,
+            collateral: Held::read(collateral, "collateral.instrument_id", "collateral.nominal")?,
             received: direction.received(message.received)?,
             cash,
             interest: message.maturity_date.map_or(I256::ZERO, |maturity| {
@@ -242,7 +239,8 @@ impl Direction {
     fn received(self, asset: Option<Asset<'_>>) -> Result<Option<Held<'_>>, Refusal> {
         match self {
             Self::CollateralSwap => {
-                Held::read("received.instrument_id", "received.nominal", asset).map(Some)
+                let received = given("received", asset)?;
+                Held::read(received, "received.instrument_id", "received.nominal").map(Some)
             }
             Self::Repo | Self::ReverseRepo => Ok(None),
         }
@@ -251,16 +249,14 @@ impl Direction {
 
 impl<'a> Held<'a> {
     fn read(
+        asset: Asset<'a>,
         id_field: &'static str,
         nominal_field: &'static str,
-        asset: Option<Asset<'a>>,
     ) -> Result<Self, Refusal> {
-        let instrument_id =
-            Cell::new(id_field, asset.and_then(|asset| asset.instrument_id)).required()?;
-        let nominal = given(nominal_field, asset.and_then(|asset| asset.nominal))?;
+        let instrument_id = Cell::new(id_field, Some(asset.instrument_id)).required()?;
         let nominal = positive(
             nominal_field,
-            in_range(nominal_field, nominal, Number::QUANTITY)?,
+            in_range(nominal_field, asset.nominal, Number::QUANTITY)?,
         )?;
         Ok(Self {
             instrument_id,
