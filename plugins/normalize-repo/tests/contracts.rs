@@ -192,7 +192,7 @@ fn refusals() {
         refused 12: missing_field (book): book is missing
         refused 13: missing_field (counterparty): counterparty is missing
         refused 14: not_zero (cash): cash is not 0 in a collateral swap
-        refused 15: missing_field (received.instrument_id): received.instrument_id is missing
+        refused 15: missing_field (received): received is missing
         refused 16: missing_field (received.instrument_id): received.instrument_id is missing
         refused 17: not_positive (received.nominal): received.nominal is not above 0
     "]],
