@@ -1,0 +1,226 @@
+//! An entity's liquidity cells: a `group` plugin over all that the entity holds, owes and is owed.
+//!
+//! The pipeline hands over sums in the reporting currency; this plugin says which of them count, on which day, with
+//! which factor: one cell per side, line, detail and day, in each regime, twice: `adjusted` with overrides in force
+//! and `base` without. Sides: `HQLA` is the stock, `OUT` and `IN` the flows of thirty days, `UNWIND` what undoing the
+//! secured trades of those days adds to the stock's levels. A value that is null has no rate or price: it counts
+//! nothing and the entity is `incomplete`. topics.md section 3, lcr.md sections 1.6 and 2.
+
+mod book;
+mod classes;
+mod exposures;
+
+use book::{Book, Key};
+use exposures::{Balance, Flow, Named, Netted, Secured, SecurityFlow, Stock, Swap};
+use lcr_rules::{Regime, RuleError};
+use weir_sdk::{
+    Answers, Data, Description, Failure, Group, Groups, Json, Record, Shape, export_group, record,
+};
+
+record! {
+    /// A cell: `weighted = unweighted * factor`.
+    pub struct Cell<'a> {
+        /// Whose.
+        entity: utf8 required,
+        /// What the ratio is of: `total`.
+        scope: utf8 required,
+        /// Whose rules.
+        regime: utf8 required,
+        /// `adjusted` or `base`.
+        basis: utf8 required,
+        /// `HQLA`, `OUT`, `IN` or `UNWIND`.
+        side: utf8 required,
+        /// The class of `HQLA` and `UNWIND`, else what flows.
+        line: utf8 required,
+        /// What tells apart cells of a line: the counterparty and agreement of a net, the collateral's class.
+        detail: utf8 required,
+        /// Day of the horizon.
+        day: int32 required,
+        /// The amount.
+        unweighted: decimal256(76, 18) required,
+        /// What of it counts.
+        factor: decimal128(38, 2) required,
+        /// What counts.
+        weighted: decimal256(76, 20) required,
+    }
+}
+
+record! {
+    /// That an entity is there, and whether all of it could be valued.
+    pub struct EntityState<'a> {
+        /// Which.
+        entity: utf8 required,
+        /// What the ratio is of: `total`.
+        scope: utf8 required,
+        /// Whose rules.
+        regime: utf8 required,
+        /// A price, rate or instrument is missing.
+        incomplete: bool required,
+    }
+}
+
+const SCOPE: &str = "total";
+
+const DAY_US: i64 = 86_400_000_000;
+
+const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"required":["regimes"],
+"properties":{"regimes":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["basel"]}}}}"#;
+
+/// The plugin: the regimes it writes cells for.
+#[derive(Clone, Debug)]
+pub struct LiquidityCells {
+    regimes: Vec<Regime>,
+}
+
+impl Group for LiquidityCells {
+    fn description() -> Description {
+        let inputs = vec![
+            ("entities", Named::fields()),
+            ("stock", Stock::fields()),
+            ("security_flows", SecurityFlow::fields()),
+            ("flows", Flow::fields()),
+            ("secured", Secured::fields()),
+            ("swaps", Swap::fields()),
+            ("netted", Netted::fields()),
+            ("balances", Balance::fields()),
+        ];
+        let outputs = vec![("cells", Cell::fields()), ("states", EntityState::fields())];
+        Description {
+            name: "liquidity_cells",
+            version: env!("CARGO_PKG_VERSION"),
+            config_schema: CONFIG_SCHEMA,
+            shapes: vec![Shape::group(inputs, outputs)],
+        }
+    }
+
+    fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
+        let names = config
+            .get("regimes")
+            .map(|regimes| regimes.items().iter().filter_map(Json::as_str));
+        let regimes: Option<Vec<Regime>> =
+            names.and_then(|names| names.map(Regime::parse).collect());
+        let regimes = regimes.filter(|regimes| !regimes.is_empty());
+        let regimes = regimes
+            .ok_or_else(|| Failure::new("config_invalid", "`regimes` is a list such as [basel]"))?;
+        Ok(Self { regimes })
+    }
+
+    fn evaluate(&self, as_of_us: i64, groups: &Groups, out: &mut Answers) {
+        let business_date = i32::try_from(as_of_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
+        for (group, key) in groups.keys::<Named<'_>>() {
+            let Some(entity) = key.entity else { continue };
+            let mut book = Book::new(&self.regimes, business_date);
+            fill(&mut book, groups, group, out);
+            write(&book, entity, group, out);
+        }
+    }
+}
+
+export_group!(LiquidityCells);
+
+fn fill<'a>(book: &mut Book<'_>, groups: &'a Groups, group: u32, out: &mut Answers) {
+    each(
+        book,
+        groups.input::<Stock<'a>>("stock").of(group),
+        out,
+        exposures::stock,
+    );
+    each(
+        book,
+        groups.input::<SecurityFlow<'a>>("security_flows").of(group),
+        out,
+        exposures::security_flow,
+    );
+    each(
+        book,
+        groups.input::<Flow<'a>>("flows").of(group),
+        out,
+        exposures::flow,
+    );
+    each(
+        book,
+        groups.input::<Secured<'a>>("secured").of(group),
+        out,
+        exposures::secured,
+    );
+    each(
+        book,
+        groups.input::<Swap<'a>>("swaps").of(group),
+        out,
+        exposures::swap,
+    );
+    each(
+        book,
+        groups.input::<Netted<'a>>("netted").of(group),
+        out,
+        exposures::netted,
+    );
+    book.is_incomplete |= exposures::nets(book).is_err();
+    each(
+        book,
+        groups.input::<Balance<'a>>("balances").of(group),
+        out,
+        exposures::balance,
+    );
+}
+
+/// Takes every row into the book. A row whose amounts outgrow 256 bits is refused, and the entity is incomplete.
+fn each<'r, 'b, R>(
+    book: &mut Book<'b>,
+    rows: impl Iterator<Item = (u32, R)> + 'r,
+    out: &mut Answers,
+    take: impl Fn(&mut Book<'b>, &R) -> Result<(), RuleError>,
+) {
+    for (number, row) in rows {
+        if let Err(error) = take(book, &row) {
+            book.is_incomplete = true;
+            out.refuse(number, error.code(), error.to_string());
+        }
+    }
+}
+
+fn write(book: &Book<'_>, entity: &str, group: u32, out: &mut Answers) {
+    for (
+        Key {
+            regime,
+            basis,
+            side,
+            line,
+            detail,
+            day,
+        },
+        cell,
+    ) in book.cells()
+    {
+        let row = Cell {
+            entity,
+            scope: SCOPE,
+            regime: regime.name(),
+            basis: basis.name(),
+            side: side.name(),
+            line,
+            detail,
+            day: *day,
+            unweighted: cell.unweighted,
+            factor: cell.percent.into(),
+            weighted: cell.weighted,
+        };
+        out.push("cells", group, &row);
+    }
+    for regime in book.regimes() {
+        let incomplete = book.is_incomplete;
+        out.push(
+            "states",
+            group,
+            &EntityState {
+                entity,
+                scope: SCOPE,
+                regime: regime.name(),
+                incomplete,
+            },
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+//! Exposures as rows, and the cells they make on 2 March 2026. Only adjusted cells are printed where the base ones are
+//! the same; `~` in front of those that are base alone.
+
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
+use crate::{Cell, EntityState, LiquidityCells};
+use expect_test::{Expect, expect};
+use std::collections::BTreeSet;
+use weir_exact::Decimal;
+use weir_sdk::{Data, harness};
+
+const L2A: &str = r#""hqla_class": "L2A", "us_class": "NON", "eu_class": "L1CB",
+    "base_hqla_class": "L2A", "base_us_class": "NON", "base_eu_class": "L1CB""#;
+const L1: &str = r#""hqla_class": "L1", "us_class": "L1", "eu_class": "L1",
+    "base_hqla_class": "L1", "base_us_class": "L1", "base_eu_class": "L1""#;
+const OVERRIDDEN: &str = r#""hqla_class": "NON", "us_class": "NON", "eu_class": "NON",
+    "base_hqla_class": "L1", "base_us_class": "L1", "base_eu_class": "L1""#;
+
+/// Rows of one input, one in each line, without the entity; `<L2A>`, `<L1>` and `<L1 now NON>` stand for the class columns.
+fn check(input: &str, rows: &str, expected: &Expect) {
+    let row = |row: &str| {
+        let row = row
+            .trim()
+            .replace("<L1 now NON>", OVERRIDDEN)
+            .replace("<L2A>", L2A)
+            .replace("<L1>", L1);
+        format!(r#"{{"entity": "E", {}}}"#, row.replace('\n', " "))
+    };
+    let rows: Vec<String> = rows
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(row)
+        .collect();
+    let rows = rows.join("\n");
+    let inputs = [("entities", r#"{"entity": "E"}"#), (input, rows.as_str())];
+    let config = r#"{"regimes": ["basel"]}"#;
+    let ran = harness::group::<LiquidityCells>(
+        config,
+        &Data::default(),
+        "2026-03-02T12:00:00Z",
+        &["entity"],
+        &inputs,
+    )
+    .unwrap();
+    let print = |cell: &Cell<'_>| {
+        let unweighted = Decimal::new(cell.unweighted, 18);
+        let weighted = Decimal::new(cell.weighted, 20);
+        let Cell {
+            side,
+            line,
+            detail,
+            day,
+            factor,
+            ..
+        } = cell;
+        format!("{side} {line} [{detail}] day {day}: {unweighted} at {factor} % = {weighted}")
+    };
+    let printed = |basis: &str| -> BTreeSet<String> {
+        let cells = ran
+            .output("cells")
+            .records::<Cell<'_>>()
+            .map(|(_, cell)| cell);
+        cells
+            .filter(|cell| cell.basis == basis)
+            .map(|cell| print(&cell))
+            .collect()
+    };
+    let (adjusted, base) = (printed("adjusted"), printed("base"));
+    let mut lines: Vec<String> = adjusted.iter().cloned().collect();
+    lines.extend(base.difference(&adjusted).map(|line| format!("~ {line}")));
+    lines.extend(
+        adjusted
+            .difference(&base)
+            .map(|line| format!("adjusted alone: {line}")),
+    );
+    for (_, state) in ran.output("states").records::<EntityState<'_>>() {
+        lines.push(format!("incomplete: {}", state.incomplete));
+    }
+    expected.assert_eq(&(lines.join("\n") + "\n"));
+}
+
+/// The stock counts after haircut; what is not liquid does not; an override moves the adjusted cells alone.
+#[test]
+fn stock() {
+    check(
+        "stock",
+        r#"<L2A>, "value": 200, "unvalued": 0
+           <L1 now NON>, "value": 50, "unvalued": 0"#,
+        &expect![[r#"
+            HQLA L2A [securities] day 0: 200 at 85 % = 170
+            ~ HQLA L1 [securities] day 0: 50 at 100 % = 50
+            incomplete: false
+        "#]],
+    );
+    check(
+        "stock",
+        r#"<L1>, "value": 0, "unvalued": 1"#,
+        &expect![[r#"
+        incomplete: true
+    "#]],
+    );
+}
+
+/// Pending trades and redemptions count where the security does not, a failed trade on day 0; a currency without a
+/// rate matters where any regime counts the flow.
+#[test]
+fn security_flows() {
+    check(
+        "security_flows",
+        r#"<L1 now NON>, "line": "pending_purchase", "direction": "PAY", "payment_date": "2026-02-27", "last": true, "value": 10
+           <L1 now NON>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-04-01", "last": false, "value": 20
+           <L1 now NON>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-04-02", "last": false, "value": 40
+           <L1 now NON>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-03-01", "last": false, "value": 80"#,
+        &expect![[r#"
+            IN redemption [] day 30: 20 at 100 % = 20
+            OUT pending_purchase [] day 0: 10 at 100 % = 10
+            adjusted alone: IN redemption [] day 30: 20 at 100 % = 20
+            adjusted alone: OUT pending_purchase [] day 0: 10 at 100 % = 10
+            incomplete: false
+        "#]],
+    );
+    check(
+        "security_flows",
+        r#"<L1>, "line": "pending_sale", "direction": "RECEIVE", "payment_date": "2026-03-03", "last": true"#,
+        &expect![[r#"
+            incomplete: false
+        "#]],
+    );
+    check(
+        "security_flows",
+        r#"<L2A>, "line": "pending_sale", "direction": "RECEIVE", "payment_date": "2026-03-03", "last": true"#,
+        &expect![[r#"
+            incomplete: true
+        "#]],
+    );
+}
+
+/// Flows count in full; interest received on collateral in use elsewhere does not, interest paid on it does.
+#[test]
+fn flows() {
+    check(
+        "flows",
+        r#""line": "interest", "direction": "RECEIVE", "reused": true, "payment_date": "2026-03-03", "last": true, "value": 1, "unrated": 0
+           "line": "interest", "direction": "RECEIVE", "reused": false, "payment_date": "2026-03-03", "last": true, "value": 2, "unrated": 0
+           "line": "interest", "direction": "PAY", "reused": true, "payment_date": "2026-03-03", "last": true, "value": 4, "unrated": 0
+           "line": "fx", "direction": "PAY", "payment_date": "2026-04-02", "last": true, "value": 8, "unrated": 3"#,
+        &expect![[r#"
+            IN interest [] day 1: 2 at 100 % = 2
+            IN interest [reused] day 1: 1 at 0 % = 0
+            OUT interest [] day 1: 4 at 100 % = 4
+            incomplete: false
+        "#]],
+    );
+    check(
+        "flows",
+        r#""line": "fx", "direction": "PAY", "payment_date": "2026-04-01", "last": true, "value": 8, "unrated": 1"#,
+        &expect![[r#"
+            OUT fx [] day 30: 8 at 100 % = 8
+            incomplete: true
+        "#]],
+    );
+}
+
+/// Repos: the collateral's rate, none towards a central bank; open is day 1; behind the horizon nothing.
+#[test]
+fn repos() {
+    check(
+        "secured",
+        r#"<L2A>, "direction": "PAY", "central_bank": false, "rehypothecable": true, "reused": false, "last": false, "rated": true, "valued": true, "cash": 100, "collateral": 120
+           <L1 now NON>, "direction": "PAY", "central_bank": true, "rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true, "cash": 10, "collateral": 12
+           <L2A>, "direction": "PAY", "central_bank": false, "rehypothecable": true, "reused": false, "payment_date": "2026-04-02", "last": true, "rated": true, "valued": true, "cash": 1000, "collateral": 1200"#,
+        &expect![[r#"
+            OUT repo [L2A] day 1: 100 at 15 % = 15
+            OUT repo_central_bank [NON] day 10: 10 at 0 % = 0
+            UNWIND L1 [cash] day 1: -100 at 100 % = -100
+            UNWIND L2A [collateral] day 1: 120 at 85 % = 102
+            ~ OUT repo_central_bank [L1] day 10: 10 at 0 % = 0
+            ~ UNWIND L1 [cash] day 10: -10 at 100 % = -10
+            ~ UNWIND L1 [collateral] day 10: 12 at 100 % = 12
+            adjusted alone: OUT repo_central_bank [NON] day 10: 10 at 0 % = 0
+            incomplete: false
+        "#]],
+    );
+}
+
+/// Reverse repos: collateral in the stock, even of open ones, and in the unwind only while at the bank's disposal.
+#[test]
+fn reverse_repos() {
+    check(
+        "secured",
+        r#"<L2A>, "direction": "RECEIVE", "central_bank": true, "rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true, "cash": 100, "collateral": 120
+           <L2A>, "direction": "RECEIVE", "central_bank": false, "rehypothecable": true, "reused": true, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true, "cash": 10, "collateral": 12
+           <L2A>, "direction": "RECEIVE", "central_bank": false, "rehypothecable": false, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true, "cash": 1, "collateral": 1.2
+           <L2A>, "direction": "RECEIVE", "central_bank": false, "rehypothecable": true, "reused": false, "last": false, "rated": true, "valued": true, "cash": 1000, "collateral": 1200"#,
+        &expect![[r#"
+            HQLA L2A [collateral held] day 0: 1320 at 85 % = 1122
+            IN reverse_repo [L2A] day 10: 101 at 15 % = 15.15
+            IN reverse_repo_reused [L2A] day 10: 10 at 0 % = 0
+            UNWIND L1 [cash] day 10: 100 at 100 % = 100
+            UNWIND L2A [collateral] day 10: -120 at 85 % = -102
+            incomplete: false
+        "#]],
+    );
+}
+
+/// Collateral without price stays out of stock and unwind, its cash counts; cash without rate counts nothing.
+#[test]
+fn secured_without_value() {
+    check(
+        "secured",
+        r#"<L2A>, "direction": "PAY", "central_bank": false, "rehypothecable": true, "reused": false, "last": false, "rated": true, "valued": false, "cash": 100, "collateral": 0"#,
+        &expect![[r#"
+            OUT repo [L2A] day 1: 100 at 15 % = 15
+            incomplete: true
+        "#]],
+    );
+    check(
+        "secured",
+        r#"<L2A>, "direction": "RECEIVE", "central_bank": false, "rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": false, "valued": true, "cash": 0, "collateral": 120"#,
+        &expect![[r#"
+            HQLA L2A [collateral held] day 0: 120 at 85 % = 102
+            incomplete: true
+        "#]],
+    );
+}
+
+fn swap(terms: &str, given: &str, received: &str) -> String {
+    let classes = |prefix: &str, class: &str| {
+        let column = |name: &str| format!(r#""{prefix}{name}": "{class}""#);
+        let names = [
+            "hqla_class",
+            "us_class",
+            "eu_class",
+            "base_hqla_class",
+            "base_us_class",
+            "base_eu_class",
+        ];
+        names.map(column).join(", ")
+    };
+    let (given_class, given_value) = given.split_once(' ').unwrap();
+    let (received_class, received_value) = received.split_once(' ').unwrap();
+    let classes = [
+        classes("", given_class),
+        classes("received_", received_class),
+    ]
+    .join(", ");
+    let values = format!(r#""given": {given_value}, "received": {received_value}"#);
+    format!(
+        r#"{terms}, "valued": {}, "received_valued": {}, {classes}, {values}"#,
+        given_value != "0",
+        received_value != "0"
+    )
+}
+
+/// Collateral swaps: the difference of the rates on the asset that flows; open ones only against us; in the unwind
+/// when both are liquid and what is held is at the bank's disposal.
+#[test]
+fn swaps() {
+    let dated =
+        r#""rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true"#;
+    let open = r#""rehypothecable": true, "reused": false, "last": false"#;
+    let reused =
+        r#""rehypothecable": true, "reused": true, "payment_date": "2026-03-12", "last": true"#;
+    check(
+        "swaps",
+        &swap(dated, "L2B 100", "L1 80"),
+        &expect![[r#"
+        HQLA L1 [collateral held] day 0: 80 at 100 % = 80
+        OUT collateral_swap [L2B for L1] day 10: 100 at 50 % = 50
+        UNWIND L1 [collateral held] day 10: -80 at 100 % = -80
+        UNWIND L2B [collateral given] day 10: 100 at 50 % = 50
+        incomplete: false
+    "#]],
+    );
+    check(
+        "swaps",
+        &swap(dated, "L1 100", "NON 120"),
+        &expect![[r#"
+        IN collateral_swap [L1 for NON] day 10: 120 at 100 % = 120
+        incomplete: false
+    "#]],
+    );
+    check(
+        "swaps",
+        &swap(open, "L1 100", "L2A 120"),
+        &expect![[r#"
+        HQLA L2A [collateral held] day 0: 120 at 85 % = 102
+        UNWIND L1 [collateral given] day 1: 100 at 100 % = 100
+        UNWIND L2A [collateral held] day 1: -120 at 85 % = -102
+        incomplete: false
+    "#]],
+    );
+    check(
+        "swaps",
+        &swap(open, "NON 100", "L1 80"),
+        &expect![[r#"
+        HQLA L1 [collateral held] day 0: 80 at 100 % = 80
+        OUT collateral_swap [NON for L1] day 1: 100 at 100 % = 100
+        incomplete: false
+    "#]],
+    );
+    check(
+        "swaps",
+        &swap(reused, "L1 100", "L2A 120"),
+        &expect![[r#"
+        incomplete: false
+    "#]],
+    );
+    check(
+        "swaps",
+        &swap(dated, "L2A 100", "L1 0"),
+        &expect![[r#"
+        incomplete: true
+    "#]],
+    );
+}
+
+/// One net per counterparty and agreement over all days inside; what is outside stays out.
+#[test]
+fn netted() {
+    check(
+        "netted",
+        r#""counterparty": "C", "agreement": "A", "payment_date": "2026-03-03", "last": false, "value": 10
+           "counterparty": "C", "agreement": "A", "payment_date": "2026-04-01", "last": true, "value": -25
+           "counterparty": "C", "agreement": "A", "payment_date": "2026-04-02", "last": true, "value": 1000
+           "counterparty": "C", "agreement": "A", "payment_date": "2026-03-01", "last": false, "value": 1000
+           "counterparty": "D", "agreement": "A", "payment_date": "2026-03-01", "last": true, "value": 3
+           "counterparty": "D", "agreement": "A", "payment_date": "2026-05-01", "last": true"#,
+        &expect![[r#"
+            IN net_derivatives [D A] day 30: 3 at 100 % = 3
+            OUT net_derivatives [C A] day 30: 15 at 100 % = 15
+            incomplete: false
+        "#]],
+    );
+}
+
+/// Balances at their factors: stock whatever the maturity, open ones by side, some at any maturity.
+#[test]
+fn balances() {
+    check(
+        "balances",
+        r#""kind": "cb_reserve", "maturity": "2020-01-01", "value": 1000
+           "kind": "deposit_nonfin", "value": 100
+           "kind": "deposit_nonfin", "maturity": "2026-03-01", "value": 100
+           "kind": "deposit_nonfin", "maturity": "2026-04-02", "value": 100
+           "kind": "commitment_bank", "maturity": "2030-01-01", "value": 100
+           "kind": "loan_financial", "value": 10
+           "kind": "loan_financial", "maturity": "2026-03-02", "value": 20
+           "kind": "nostro_excess", "value": 40"#,
+        &expect![[r#"
+            HQLA L1 [cb_reserve] day 0: 1000 at 100 % = 1000
+            IN loan_financial [] day 0: 20 at 100 % = 20
+            IN nostro_excess [] day 1: 40 at 100 % = 40
+            OUT commitment_bank [] day 30: 100 at 40 % = 40
+            OUT deposit_nonfin [] day 1: 100 at 40 % = 40
+            incomplete: false
+        "#]],
+    );
+    check(
+        "balances",
+        r#""kind": "loan_financial""#,
+        &expect![[r#"
+        incomplete: false
+    "#]],
+    );
+    check(
+        "balances",
+        r#""kind": "deposit_retail_term", "maturity": "2030-01-01""#,
+        &expect![[r#"
+        incomplete: true
+    "#]],
+    );
+}

@@ -1,0 +1,278 @@
+//! What of each trade is settled and what is still to come: a `group` plugin over one trade's legs and confirmations.
+//!
+//! A bond or equity trade is delivered piece by piece: its `SECURITY` row stays as long as the trade lives, with the
+//! cost of what is not delivered yet, and each delivery that counts is a `DELIVERY` row. Any other trade is settled
+//! in full by any confirmation, and has no rows any more. Confirmations of a trade that is not there wait.
+//! topics.md: settlements, section 3 "Running".
+
+mod delivery;
+
+use delivery::{Confirmation, Delivered, deliver, remaining_amount};
+use weir_sdk::{
+    Answers, Data, Description, Failure, Group, Groups, I256, Json, Record, Shape, export_group,
+    record,
+};
+
+record! {
+    /// A leg of the trade's winning version.
+    pub struct TradeLeg<'a> {
+        /// The trade.
+        trade_id: utf8,
+        /// The bank entity.
+        entity: utf8,
+        /// Its book.
+        book: utf8,
+        /// With whom.
+        counterparty: utf8,
+        /// The agreement that the trade names.
+        netting_agreement: utf8,
+        /// When the trade begins, where that may be in the future.
+        start_date: date32,
+        /// Counts the legs from 0.
+        leg: int32,
+        /// The exchange of an FX trade.
+        exchange: int32,
+        /// `SECURITY` or what the flow is.
+        kind: utf8,
+        /// `PAY` or `RECEIVE`; of a security `RECEIVE` is a purchase.
+        direction: utf8,
+        /// The security, or the collateral.
+        instrument_id: utf8,
+        /// The security's CUSIP.
+        cusip: utf8,
+        /// How much of it.
+        quantity: decimal128(38, 9),
+        /// What a collateral swap holds for it.
+        received_instrument_id: utf8,
+        /// How much of that.
+        received_quantity: decimal128(38, 9),
+        /// Cash or cost.
+        amount: decimal256(76, 18),
+        /// Of the amount.
+        currency: utf8,
+        /// When it is due; null when open.
+        payment_date: date32,
+        /// The collateral held may be used again.
+        rehypothecable: bool,
+        /// The collateral held is in use elsewhere.
+        reused: bool,
+    }
+}
+
+record! {
+    /// A confirmation of this trade, each id once.
+    pub struct ConfirmationRow<'a> {
+        /// Its id.
+        confirmation_id: utf8,
+        /// How much was delivered.
+        quantity: decimal128(38, 9),
+        /// When.
+        settled_at: timestamp,
+    }
+}
+
+record! {
+    /// What is left of a leg, or one delivery.
+    pub struct SettledLeg<'a> {
+        /// The trade.
+        trade_id: utf8,
+        /// The bank entity.
+        entity: utf8,
+        /// Its book.
+        book: utf8,
+        /// With whom.
+        counterparty: utf8,
+        /// The agreement that the trade names.
+        netting_agreement: utf8,
+        /// Counts the legs from 0.
+        leg: int32,
+        /// The exchange of an FX trade.
+        exchange: int32,
+        /// The leg's kind, or `DELIVERY`.
+        kind: utf8,
+        /// `PAY` or `RECEIVE`.
+        direction: utf8,
+        /// The security, or the collateral.
+        instrument_id: utf8,
+        /// The security's CUSIP.
+        cusip: utf8,
+        /// The leg's quantity, or what was delivered.
+        quantity: decimal128(38, 9),
+        /// What a collateral swap holds for it.
+        received_instrument_id: utf8,
+        /// How much of that.
+        received_quantity: decimal128(38, 9),
+        /// Cash still to flow; null when there is none.
+        amount: decimal256(76, 18),
+        /// Of the amount.
+        currency: utf8,
+        /// When it is due; null when open.
+        payment_date: date32,
+        /// Whether nothing of the trade is due later.
+        last: bool required,
+        /// The first instant at which the trade runs; null for those that always do.
+        starts_at: timestamp,
+        /// The UTC date of a delivery.
+        delivered_on: date32,
+        /// The collateral held may be used again.
+        rehypothecable: bool required,
+        /// The collateral held is in use elsewhere.
+        reused: bool required,
+    }
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle;
+
+impl Group for Settle {
+    fn description() -> Description {
+        let inputs = vec![
+            ("trades", TradeLeg::fields()),
+            ("confirmations", ConfirmationRow::fields()),
+        ];
+        Description {
+            name: "settle",
+            version: env!("CARGO_PKG_VERSION"),
+            config_schema: r#"{"type":"object","additionalProperties":false}"#,
+            shapes: vec![Shape::group(inputs, vec![("legs", SettledLeg::fields())])],
+        }
+    }
+
+    fn open(_config: &Json, _data: &Data) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn evaluate(&self, _as_of_us: i64, groups: &Groups, out: &mut Answers) {
+        let trades = groups.input::<TradeLeg<'_>>("trades");
+        let confirmations = groups.input::<ConfirmationRow<'_>>("confirmations");
+        for group in groups.ids() {
+            let mut legs: Vec<TradeLeg<'_>> = trades.of(group).map(|(_, leg)| leg).collect();
+            legs.sort_by_key(|leg| leg.leg);
+            let confirmed = confirmations.of(group).filter_map(confirmation).collect();
+            settle(group, &legs, confirmed, out);
+        }
+    }
+}
+
+export_group!(Settle);
+
+fn confirmation((number, row): (u32, ConfirmationRow<'_>)) -> Option<Confirmation<'_>> {
+    let (id, quantity, settled_at) = (row.confirmation_id?, row.quantity?, row.settled_at?);
+    Some(Confirmation {
+        number,
+        id,
+        quantity,
+        settled_at,
+    })
+}
+
+fn settle(
+    group: u32,
+    legs: &[TradeLeg<'_>],
+    confirmations: Vec<Confirmation<'_>>,
+    out: &mut Answers,
+) {
+    let is_security = |leg: &&TradeLeg<'_>| leg.kind == Some("SECURITY");
+    if let Some(security) = legs.iter().find(is_security) {
+        deliveries(group, security, confirmations, out);
+    } else if confirmations.is_empty() {
+        let last_date = legs.iter().filter_map(|leg| leg.payment_date).max();
+        for leg in legs {
+            let is_last = leg.payment_date.is_some() && leg.payment_date == last_date;
+            out.push(
+                "legs",
+                group,
+                &SettledLeg {
+                    last: is_last,
+                    ..pending(leg)
+                },
+            );
+        }
+    }
+}
+
+/// The security's own row and a row per delivery that counts; refuses those that would be too much.
+fn deliveries(
+    group: u32,
+    security: &TradeLeg<'_>,
+    confirmations: Vec<Confirmation<'_>>,
+    out: &mut Answers,
+) {
+    let ordered = security.quantity.unwrap_or(0);
+    let Delivered {
+        counted,
+        refused,
+        rest,
+    } = deliver(ordered, confirmations);
+    let amount = security
+        .amount
+        .and_then(|amount| remaining_amount(amount, rest, ordered));
+    out.push(
+        "legs",
+        group,
+        &SettledLeg {
+            amount,
+            ..pending(security)
+        },
+    );
+    for delivery in counted {
+        let delivered_on = i32::try_from(delivery.settled_at.div_euclid(DAY_US)).ok();
+        let quantity = Some(delivery.quantity);
+        let kind = Some("DELIVERY");
+        out.push(
+            "legs",
+            group,
+            &SettledLeg {
+                kind,
+                quantity,
+                delivered_on,
+                amount: None,
+                ..pending(security)
+            },
+        );
+    }
+    for confirmation in refused {
+        out.refuse_field(
+            confirmation.number,
+            "quantity",
+            "over_settled",
+            "with this confirmation more would be delivered than the trade's winning version orders",
+        );
+    }
+}
+
+/// The leg as it is, wholly to come.
+fn pending<'a>(leg: &TradeLeg<'a>) -> SettledLeg<'a> {
+    SettledLeg {
+        trade_id: leg.trade_id,
+        entity: leg.entity,
+        book: leg.book,
+        counterparty: leg.counterparty,
+        netting_agreement: leg.netting_agreement,
+        leg: leg.leg,
+        exchange: leg.exchange,
+        kind: leg.kind,
+        direction: leg.direction,
+        instrument_id: leg.instrument_id,
+        cusip: leg.cusip,
+        quantity: leg.quantity,
+        received_instrument_id: leg.received_instrument_id,
+        received_quantity: leg.received_quantity,
+        amount: leg.amount.filter(|amount| *amount != I256::ZERO),
+        currency: leg.currency,
+        payment_date: leg.payment_date,
+        last: true,
+        starts_at: leg
+            .start_date
+            .map(|date| i64::from(date).saturating_mul(DAY_US)),
+        delivered_on: None,
+        rehypothecable: leg.rehypothecable.unwrap_or(true),
+        reused: leg.reused.unwrap_or(false),
+    }
+}
+
+#[cfg(test)]
+mod tests;

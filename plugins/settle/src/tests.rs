@@ -1,0 +1,96 @@
+//! Trades and confirmations as rows, and what is left of them.
+
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
+use crate::Settle;
+use expect_test::{Expect, expect};
+use weir_sdk::{Data, harness};
+
+fn check(trades: &str, confirmations: &str, expected: &Expect) {
+    let inputs = [("trades", trades), ("confirmations", confirmations)];
+    let ran = harness::group::<Settle>(
+        "{}",
+        &Data::default(),
+        "2026-03-02T12:00:00Z",
+        &["trade_id"],
+        &inputs,
+    );
+    expected.assert_eq(&ran.unwrap().to_string());
+}
+
+const BOND: &str = r#"{"trade_id": "B", "entity": "E", "book": "K", "leg": 0, "kind": "SECURITY", "direction": "RECEIVE",
+ "instrument_id": "I", "quantity": 100, "amount": 98.5, "currency": "USD", "payment_date": "2026-03-04"}"#;
+
+fn bond() -> String {
+    BOND.replace('\n', "")
+}
+
+/// Deliveries count in the order of their time, then id, whatever the order of arrival; the one that is too much is
+/// refused and a later one that fits still counts. The cost to come is pro rata.
+#[test]
+fn deliveries_in_order_and_one_too_many() {
+    check(
+        &bond(),
+        r#"{"trade_id": "B", "confirmation_id": "C4", "quantity": 30, "settled_at": "2026-03-02T11:00:00Z"}
+           {"trade_id": "B", "confirmation_id": "C3", "quantity": 45, "settled_at": "2026-03-02T10:00:00Z"}
+           {"trade_id": "B", "confirmation_id": "C2", "quantity": 20, "settled_at": "2026-03-02T10:00:00Z"}
+           {"trade_id": "B", "confirmation_id": "C1", "quantity": 40, "settled_at": "2026-03-01T23:59:59Z"}"#,
+        &expect![[r#"
+            legs 0: trade_id=B entity=E book=K leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 amount=9.85 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=40 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-01 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=20 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=30 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+            refused 2: over_settled (quantity): with this confirmation more would be delivered than the trade's winning version orders
+        "#]],
+    );
+}
+
+/// A trade that is wholly delivered keeps its row, for the position, and has no cash to come.
+#[test]
+fn wholly_delivered() {
+    check(
+        &bond(),
+        r#"{"trade_id": "B", "confirmation_id": "C1", "quantity": 100, "settled_at": "2026-03-02T10:00:00Z"}"#,
+        &expect![[r#"
+            legs 0: trade_id=B entity=E book=K leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+        "#]],
+    );
+}
+
+/// Any confirmation settles a trade that is no security trade; without one its latest legs are marked.
+#[test]
+fn other_trades_settle_in_full() {
+    check(
+        r#"{"trade_id": "F", "entity": "E", "leg": 0, "kind": "CASH", "direction": "PAY", "amount": 5, "currency": "USD", "payment_date": "2026-03-04"}
+           {"trade_id": "F", "entity": "E", "leg": 1, "kind": "CASH", "direction": "RECEIVE", "amount": 5, "currency": "USD", "payment_date": "2026-04-04"}
+           {"trade_id": "G", "entity": "E", "leg": 0, "kind": "CASH", "direction": "PAY", "amount": 7, "currency": "USD", "payment_date": "2026-03-04"}"#,
+        r#"{"trade_id": "G", "confirmation_id": "C1", "quantity": 1, "settled_at": "2026-03-02T10:00:00Z"}"#,
+        &expect![[r#"
+            legs 0: trade_id=F entity=E leg=0 kind=CASH direction=PAY amount=5 currency=USD payment_date=2026-03-04 last=false rehypothecable=true reused=false
+            legs 0: trade_id=F entity=E leg=1 kind=CASH direction=RECEIVE amount=5 currency=USD payment_date=2026-04-04 last=true rehypothecable=true reused=false
+        "#]],
+    );
+}
+
+/// An open repo has no last date; a start date becomes the instant at which it runs.
+#[test]
+fn open_repo() {
+    check(
+        r#"{"trade_id": "R", "entity": "E", "leg": 0, "kind": "SECURED", "direction": "PAY", "instrument_id": "I", "quantity": 10, "amount": 9, "currency": "USD", "start_date": "2026-03-05", "rehypothecable": true, "reused": false}"#,
+        "",
+        &expect![[r#"
+            legs 0: trade_id=R entity=E leg=0 kind=SECURED direction=PAY instrument_id=I quantity=10 amount=9 currency=USD last=false starts_at=2026-03-05T00:00:00Z rehypothecable=true reused=false
+        "#]],
+    );
+}
+
+/// Confirmations of a trade that is unknown or cancelled wait for it: they are neither refused nor shown.
+#[test]
+fn confirmations_wait() {
+    check(
+        "",
+        r#"{"trade_id": "X", "confirmation_id": "C1", "quantity": 1, "settled_at": "2026-03-02T10:00:00Z"}"#,
+        &expect![],
+    );
+}
