@@ -36,8 +36,8 @@ fn assert_equal(units: I256, per: i128, scale: u8, expected: &Value, what: &str)
     let text = expected.as_str().unwrap();
     let (above, below) = text.split_once('/').unwrap_or((text, "1"));
     let (above, below): (Decimal, Decimal) = (above.parse().unwrap(), below.parse().unwrap());
-    let left = Decimal::new(units, scale).mul(below).unwrap();
-    let right = above.mul(Decimal::from_i128(per, 0)).unwrap();
+    let left = Decimal::new(units, scale).checked_mul(below).unwrap();
+    let right = above.checked_mul(Decimal::from_i128(per, 0)).unwrap();
     assert_eq!(left, right, "{what}: wanted {text}");
 }
 
@@ -152,10 +152,14 @@ fn haircuts_and_caps() {
 
 /// The sum of `amount * rate`.
 fn weighted(flows: &Value) -> I256 {
-    let one = |flow: &Value| number(&flow["amount"]).mul(number(&flow["rate"])).unwrap();
+    let one = |flow: &Value| {
+        number(&flow["amount"])
+            .checked_mul(number(&flow["rate"]))
+            .unwrap()
+    };
     let flows = flows.as_array().unwrap().iter().map(one);
     flows
-        .reduce(|a, b| a.add(b).unwrap())
+        .reduce(|a, b| a.checked_add(b).unwrap())
         .map_or(I256::ZERO, |sum| sum.at(WEIGHTED_SCALE).unwrap())
 }
 
