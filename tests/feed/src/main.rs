@@ -1,1 +1,137 @@
-fn main() {}
+//! Writes a bank's trading day from a seed: as a folder of files, or to Kafka.
+//!
+//! Shares no code with the product, so that it cannot make the product's mistakes; what a message looks like is the
+//! contract of its topic. Nothing it writes is ever edited by hand.
+#![expect(clippy::print_stderr, reason = "a command for a terminal")]
+
+mod agenda;
+mod avro;
+mod bank;
+mod calendar;
+mod days;
+mod decimal;
+mod desk;
+mod kafka;
+mod market;
+mod message;
+mod rng;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// A bank's trading day, made up from a seed.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The demo's day: four entities, a squeeze, an override.
+    Day {
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// The folder to write: a `<topic>.jsonl` a topic.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// A day for tests: every notation, conflicts, deletions, bad messages.
+    Random {
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// About how many deals and other events.
+        #[arg(long, default_value_t = 10_000)]
+        trades: i64,
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
+        partitions: u64,
+        /// The folder to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Publishes a folder's day to Kafka, partitions, offsets and timestamps as recorded.
+    Publish {
+        /// The folder of a day.
+        #[arg(long)]
+        day: PathBuf,
+        /// Only these topics.
+        #[arg(long)]
+        topic: Vec<String>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Publishes a live day to Kafka, at a rate.
+    Live {
+        /// Messages a second.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// For how long.
+        #[arg(long, default_value_t = 5)]
+        minutes: u32,
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        #[command(flatten)]
+        to: To,
+    },
+}
+
+/// Where to publish.
+#[derive(Debug, Args)]
+struct To {
+    /// Kafka's address [default: `KAFKA_BOOTSTRAP`, else this machine].
+    #[arg(long)]
+    bootstrap: Option<String>,
+    /// The schema registry's URL [default: `SCHEMA_REGISTRY_URL`, else this machine].
+    #[arg(long)]
+    registry: Option<String>,
+}
+
+impl To {
+    fn bootstrap(&self) -> String {
+        given(self.bootstrap.as_ref(), "KAFKA_BOOTSTRAP", "localhost:9092")
+    }
+
+    fn registry(&self) -> String {
+        given(
+            self.registry.as_ref(),
+            "SCHEMA_REGISTRY_URL",
+            "http://localhost:8081",
+        )
+    }
+}
+
+fn given(option: Option<&String>, variable: &str, default: &str) -> String {
+    option
+        .cloned()
+        .or_else(|| std::env::var(variable).ok())
+        .unwrap_or_else(|| default.to_owned())
+}
+
+fn main() -> Result<()> {
+    match Command::parse().what {
+        What::Day { seed, out } => write(&out, days::demo(seed), 1),
+        What::Random {
+            seed,
+            trades,
+            partitions,
+            out,
+        } => write(&out, days::random(seed, trades), partitions),
+        What::Publish { day, topic, to } => kafka::publish(&to, &day, &topic),
+        What::Live {
+            rate,
+            minutes,
+            seed,
+            to,
+        } => kafka::live(&to, rate, minutes, seed),
+    }
+}
+
+fn write(out: &Path, messages: Vec<message::Message>, partitions: u64) -> Result<()> {
+    let count = messages.len();
+    message::write(out, &message::records(messages, partitions))?;
+    eprintln!("weir-feed: {count} messages in {}", out.display());
+    Ok(())
+}
