@@ -1,0 +1,197 @@
+//! The border to Arrow. Nothing that a plugin answers is believed: names, kinds, lengths, offsets, keys, bits, UTF-8,
+//! digits, nulls are checked before anything becomes an Arrow array. An error says which column is wrong, and how.
+
+use crate::abi::{Batch, Buffers, Column, Varlen};
+use crate::kind::Flat;
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
+    StructArray, UInt32Array, new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, FieldRef, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use std::sync::Arc;
+
+/// The batch as Arrow; `flat` is `schema`, flat.
+pub(crate) fn lift(batch: Batch, schema: &SchemaRef, flat: &[Flat]) -> Result<RecordBatch, String> {
+    let rows = batch.rows as usize;
+    if batch.columns.len() != flat.len() {
+        return Err(format!("{} columns came, {} are declared", batch.columns.len(), flat.len()));
+    }
+    let mut columns = flat.iter().zip(batch.columns);
+    let arrays: Result<Vec<ArrayRef>, String> = schema.fields().iter().map(|_| array(&mut columns, rows)).collect();
+    let arrays = arrays?;
+    // Schema, lengths and nulls once more, as Arrow sees them.
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| error.to_string())
+}
+
+/// The next column with its children.
+fn array(columns: &mut dyn Iterator<Item = (&Flat, Column)>, rows: usize) -> Result<ArrayRef, String> {
+    let (flat, column) = columns.next().ok_or("a nested column's children are missing")?;
+    let of_column = |why: String| format!("column `{}`: {why}", flat.name);
+    if column.name != flat.name || column.kind != flat.kind || column.children != flat.children {
+        let came = format!("column `{}` of kind {} came", column.name, column.kind);
+        return Err(format!("{came} where `{}` of kind {} is declared", flat.name, flat.kind));
+    }
+    let nulls = column.validity.map(|bits| bitmap(bits, rows)).transpose().map_err(of_column)?.map(NullBuffer::new);
+    let array = match (&flat.data_type, column.data) {
+        (DataType::Struct(fields), Buffers::None) => {
+            let children: Result<Vec<ArrayRef>, String> = fields.iter().map(|_| array(columns, rows)).collect();
+            let array = StructArray::try_new_with_length(fields.clone(), children?, nulls, rows);
+            Arc::new(array.map_err(|error| of_column(error.to_string()))?) as ArrayRef
+        }
+        (DataType::List(item), Buffers::Nested(offsets)) => list(columns, item, &offsets, rows, nulls).map_err(of_column)?,
+        (data_type, Buffers::None) if flat.children == 0 => new_null_array(data_type, rows),
+        (data_type, data) => flat_array(data_type, data, rows, nulls).map_err(of_column)?,
+    };
+    if !flat.nullable && array.null_count() > 0 {
+        return Err(of_column("it has nulls and is declared without".to_owned()));
+    }
+    Ok(array)
+}
+
+fn list(
+    columns: &mut dyn Iterator<Item = (&Flat, Column)>,
+    item: &FieldRef,
+    offsets: &[u8],
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, String> {
+    let offsets = self::offsets(offsets, rows, None)?;
+    let items = usize::try_from(offsets[rows]).map_err(|_| "offsets pass 2^31")?;
+    let values = array(columns, items)?;
+    let list = ListArray::try_new(Arc::clone(item), offsets, values, nulls);
+    Ok(Arc::new(list.map_err(|error| error.to_string())?))
+}
+
+fn flat_array(data_type: &DataType, data: Buffers, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
+    Ok(match (data_type, data) {
+        (DataType::Boolean, Buffers::Bits(bits)) => Arc::new(BooleanArray::new(bitmap(bits, rows)?, nulls)),
+        (DataType::Utf8, Buffers::Varlen(values)) => Arc::new(text(values, rows, nulls)?),
+        (DataType::Binary, Buffers::Varlen(values)) => {
+            let offsets = offsets(&values.offsets, rows, Some(values.bytes.len()))?;
+            let array = BinaryArray::try_new(offsets, values.bytes.into(), nulls);
+            Arc::new(array.map_err(|error| error.to_string())?)
+        }
+        (DataType::Dictionary(..), Buffers::Dictionary(coded)) => {
+            let count = (coded.values.offsets.len() / 4).saturating_sub(1);
+            let values = text(coded.values, count, None)?;
+            let keys = UInt32Array::new(fixed::<UInt32Type>(coded.keys, rows)?, nulls);
+            let array = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values));
+            Arc::new(array.map_err(|error| error.to_string())?)
+        }
+        (_, Buffers::Fixed(bytes)) => one_width(data_type, bytes, rows, nulls)?,
+        _ => return Err("its buffers are not those of its kind".to_owned()),
+    })
+}
+
+fn one_width(data_type: &DataType, bytes: Vec<u8>, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
+    Ok(match data_type {
+        DataType::Int8 => plain::<Int8Type>(bytes, rows, nulls)?,
+        DataType::Int16 => plain::<Int16Type>(bytes, rows, nulls)?,
+        DataType::Int32 => plain::<Int32Type>(bytes, rows, nulls)?,
+        DataType::Int64 => plain::<Int64Type>(bytes, rows, nulls)?,
+        DataType::UInt8 => plain::<UInt8Type>(bytes, rows, nulls)?,
+        DataType::UInt16 => plain::<UInt16Type>(bytes, rows, nulls)?,
+        DataType::UInt32 => plain::<UInt32Type>(bytes, rows, nulls)?,
+        DataType::UInt64 => plain::<UInt64Type>(bytes, rows, nulls)?,
+        DataType::Float32 => plain::<Float32Type>(bytes, rows, nulls)?,
+        DataType::Float64 => plain::<Float64Type>(bytes, rows, nulls)?,
+        DataType::Date32 => plain::<Date32Type>(bytes, rows, nulls)?,
+        DataType::Timestamp(..) => {
+            let values = fixed::<TimestampMicrosecondType>(bytes, rows)?;
+            let array = PrimitiveArray::<TimestampMicrosecondType>::new(values, nulls);
+            Arc::new(array.with_data_type(data_type.clone()))
+        }
+        DataType::Decimal128(precision, _) => decimal::<Decimal128Type>(data_type, *precision, bytes, rows, nulls)?,
+        DataType::Decimal256(precision, _) => decimal::<Decimal256Type>(data_type, *precision, bytes, rows, nulls)?,
+        _ => return Err("its buffers are not those of its kind".to_owned()),
+    })
+}
+
+fn plain<T: ArrowPrimitiveType>(bytes: Vec<u8>, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
+    Ok(Arc::new(PrimitiveArray::<T>::new(fixed::<T>(bytes, rows)?, nulls)))
+}
+
+/// Decimals, whose digits must fit the precision; what stands in null rows is of no meaning.
+fn decimal<T: DecimalType + ArrowPrimitiveType>(
+    data_type: &DataType,
+    precision: u8,
+    bytes: Vec<u8>,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, String> {
+    let array = PrimitiveArray::<T>::new(fixed::<T>(bytes, rows)?, nulls).with_data_type(data_type.clone());
+    let fits = |row: usize| array.is_null(row) || T::is_valid_decimal_precision(array.value(row), precision);
+    if !array.values().iter().all(|value| T::is_valid_decimal_precision(*value, precision))
+        && let Some(row) = (0..rows).find(|row| !fits(*row))
+    {
+        return Err(format!("row {row} has more than {precision} digits"));
+    }
+    Ok(Arc::new(array))
+}
+
+/// Values of one width: exactly `rows` of them, moved when they lie as Arrow wants them, else copied.
+fn fixed<T: ArrowPrimitiveType>(bytes: Vec<u8>, rows: usize) -> Result<ScalarBuffer<T::Native>, String> {
+    let width = size_of::<T::Native>();
+    if bytes.len() != rows * width {
+        return Err(format!("{} bytes for {rows} rows of {width}", bytes.len()));
+    }
+    Ok(ScalarBuffer::new(aligned::<T::Native>(bytes), 0, rows))
+}
+
+/// The bytes at an address that the type allows.
+fn aligned<T>(bytes: Vec<u8>) -> Buffer {
+    if bytes.as_ptr().align_offset(align_of::<T>()) == 0 { bytes.into() } else { Buffer::from_slice_ref(&bytes) }
+}
+
+fn text(values: Varlen, rows: usize, nulls: Option<NullBuffer>) -> Result<StringArray, String> {
+    let offsets = offsets(&values.offsets, rows, Some(values.bytes.len()))?;
+    StringArray::try_new(offsets, values.bytes.into(), nulls).map_err(|error| error.to_string())
+}
+
+/// `rows + 1` offsets, the first 0, never falling, the last `end`, all below 2^31.
+fn offsets(bytes: &[u8], rows: usize, end: Option<usize>) -> Result<OffsetBuffer<i32>, String> {
+    if bytes.len() != (rows + 1) * 4 {
+        return Err(format!("{} bytes of offsets for {rows} rows", bytes.len()));
+    }
+    let offsets: Vec<i32> = bytes.chunks_exact(4).map(|four| i32::from_le_bytes(four.try_into().expect("four bytes"))).collect();
+    if offsets[0] != 0 || !offsets.is_sorted() {
+        return Err("its offsets do not begin at 0, or fall, or pass 2^31".to_owned());
+    }
+    if end.is_some_and(|end| usize::try_from(offsets[rows]) != Ok(end)) {
+        return Err("its last offset is not the length of its bytes".to_owned());
+    }
+    Ok(OffsetBuffer::new(offsets.into()))
+}
+
+/// One bit a row; the bits behind the last row are 0.
+fn bitmap(bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
+    if bytes.len() != rows.div_ceil(8) {
+        return Err(format!("{} bytes of bits for {rows} rows", bytes.len()));
+    }
+    if rows % 8 != 0 && bytes[rows / 8] >> (rows % 8) != 0 {
+        return Err("bits are set behind the last row".to_owned());
+    }
+    Ok(BooleanBuffer::new(bytes.into(), 0, rows))
+}
+
+/// `count` u32, each below `below`.
+pub(crate) fn indexes(bytes: &[u8], count: usize, below: u32, what: &str) -> Result<Vec<u32>, String> {
+    if bytes.len() != count * 4 {
+        return Err(format!("{} bytes of {what} for {count} rows", bytes.len()));
+    }
+    let indexes: Vec<u32> = bytes.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().expect("four bytes"))).collect();
+    if indexes.iter().any(|index| *index >= below) {
+        return Err(format!("{what} name an input row of {below} and more"));
+    }
+    Ok(indexes)
+}
+
+/// `groups + 1` offsets into `rows` rows.
+pub(crate) fn group_offsets(bytes: &[u8], groups: usize, rows: usize) -> Result<OffsetBuffer<i32>, String> {
+    offsets(bytes, groups, Some(rows))
+}
