@@ -9,10 +9,12 @@
 extern crate alloc;
 
 mod decimal;
+mod sum;
 mod text;
 mod wide;
 
 pub use decimal::{Decimal, mul_div_round};
+pub use sum::Sum;
 pub use text::{format, parse, parse_json};
 pub use wide::{
     DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, from_le_bytes, pow10,

@@ -1,6 +1,6 @@
 //! Goal: no digit is ever lost unasked. Method: every operation against a twin in 2048-bit integers.
 
-use super::{Decimal, ExactError, I256, format, mul_div_round, parse, parse_json};
+use super::{Decimal, ExactError, I256, Sum, format, mul_div_round, parse, parse_json};
 use super::{from_le_bytes, rescale_half_even, to_i128, to_le_bytes};
 use alloc::string::{String, ToString};
 use alloc::{format, vec::Vec};
@@ -93,6 +93,21 @@ proptest! {
         let product = bounded(wide(a.value) * wide(b.value));
         let product = product.filter(|_| a.scale + b.scale <= 76);
         prop_assert_eq!(a.checked_mul(b).ok().map(|d| d.value), product);
+    }
+
+    #[test]
+    fn a_sum_forgets_what_left(
+        kept in prop::collection::vec((value(), -5_i64..5), 0..6),
+        passing in prop::collection::vec((value(), any::<i64>()), 0..6),
+    ) {
+        let mut sum = Sum::default();
+        passing.iter().for_each(|&(value, weight)| sum.add(value, weight));
+        kept.iter().for_each(|&(value, weight)| sum.add(value, weight));
+        passing.iter().for_each(|&(value, weight)| sum.add(value, weight.wrapping_neg()));
+        let total = kept.iter().map(|&(value, weight)| wide(value) * Wide::from(weight)).sum();
+        let back: Wide = passing.iter().filter(|(_, weight)| *weight == i64::MIN).count().as_();
+        prop_assume!(back.is_zero());
+        prop_assert_eq!(sum.get(), bounded(total));
     }
 
     #[test]

@@ -17,7 +17,10 @@ impl Delta {
     /// Rows with their weights, as many of one as of the other.
     pub fn new(batch: RecordBatch, weights: Vec<i64>) -> Self {
         assert_eq!(batch.num_rows(), weights.len(), "one weight per row");
-        Self { batch, weights: weights.into() }
+        Self {
+            batch,
+            weights: weights.into(),
+        }
     }
 
     /// Every row inserted once.

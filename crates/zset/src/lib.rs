@@ -7,9 +7,12 @@
 
 pub mod delta;
 pub mod expr;
-pub mod op;
 pub mod meta;
+mod nearest;
+pub mod op;
+pub mod rows;
 pub mod table;
+pub mod text;
 
 pub use delta::Delta;
 pub use op::{OpError, Refusal};

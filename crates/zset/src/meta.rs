@@ -40,5 +40,7 @@ pub fn fields() -> Vec<FieldRef> {
 
 /// Whether rows of this schema still know their record (all five columns are there).
 pub fn is_tracked(schema: &Schema) -> bool {
-    [TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY].iter().all(|name| schema.index_of(name).is_ok())
+    [TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY]
+        .iter()
+        .all(|name| schema.index_of(name).is_ok())
 }

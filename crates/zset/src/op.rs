@@ -3,8 +3,24 @@
 //! An [`OpSpec`] is the resolved description of one operator; [`OpSpec::output_schema`] types an edge
 //! without running anything, [`OpSpec::build`] makes the incremental operator. Both make the same checks.
 
-use crate::Delta;
-use arrow::datatypes::SchemaRef;
+mod aggregate;
+mod bag;
+mod columns;
+mod dedupe;
+mod explode;
+mod filter;
+mod join;
+mod keyed;
+mod latest;
+mod log;
+mod overrides;
+mod project;
+mod union;
+mod valid;
+
+use crate::nearest::nearest;
+use crate::{Delta, meta};
+use arrow::datatypes::{Schema, SchemaRef};
 
 /// Why an operator cannot be built over these inputs: a fault of whoever wrote the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +34,43 @@ pub struct OpError {
     pub message: String,
     /// What would mend it.
     pub hint: Option<String>,
+}
+
+impl OpError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            at: Vec::new(),
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Puts keys in front of the place.
+    pub(crate) fn at(mut self, place: &[&str]) -> Self {
+        self.at
+            .splice(0..0, place.iter().map(|&key| key.to_owned()));
+        self
+    }
+
+    pub(crate) fn unknown_column(name: &str, schema: &Schema) -> Self {
+        let known = schema.fields().iter().map(|field| field.name().as_str());
+        let fault = Self::new("unknown_column", format!("there is no column `{name}`"));
+        match nearest(name, known.clone()) {
+            Some(near) => fault.hint(format!("did you mean `{near}`?")),
+            None => {
+                let known: Vec<&str> = known.filter(|name| !meta::is_meta(name)).collect();
+                fault.hint(format!("the columns are {}", known.join(", ")))
+            }
+        }
+    }
 }
 
 /// A row that an operator would not take, or (weight -1) one that it takes after all.
@@ -197,13 +250,22 @@ pub enum OpSpec {
 impl OpSpec {
     /// The schema that [`OpSpec::build`]'s operator will answer with.
     pub fn output_schema(&self, inputs: &[SchemaRef]) -> Result<SchemaRef, OpError> {
-        let _ = (self, inputs);
-        unimplemented!()
+        self.build(inputs).map(|operator| operator.schema())
     }
 
     /// The incremental operator over inputs of these schemas.
     pub fn build(&self, inputs: &[SchemaRef]) -> Result<Box<dyn Operator>, OpError> {
-        let _ = (self, inputs);
-        unimplemented!()
+        Ok(match self {
+            Self::Latest(spec) => Box::new(latest::Latest::new(spec, inputs)?),
+            Self::Valid(spec) => Box::new(valid::Valid::new(spec, inputs)?),
+            Self::Join(spec) => Box::new(join::Join::new(spec, inputs)?),
+            Self::Aggregate(spec) => Box::new(aggregate::Aggregate::new(spec, inputs)?),
+            Self::Union => Box::new(union::Union::new(inputs)?),
+            Self::Explode(spec) => Box::new(explode::Explode::new(spec, inputs)?),
+            Self::Dedupe(spec) => Box::new(dedupe::Dedupe::new(spec, inputs)?),
+            Self::Override(spec) => Box::new(overrides::Override::new(spec, inputs)?),
+            Self::Filter(sql) => Box::new(filter::Filter::new(sql, inputs)?),
+            Self::Project(columns) => Box::new(project::Project::new(columns, inputs)?),
+        })
     }
 }

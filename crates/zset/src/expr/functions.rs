@@ -1,0 +1,382 @@
+//! The functions that expressions may call: DataFusion's immutable ones, and our exact ones.
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Decimal256Array, PrimitiveArray,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, i256};
+use arrow::error::ArrowError;
+use datafusion_common::{DataFusionError, Result as DfResult, ScalarValue};
+use datafusion_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use weir_exact::{Decimal, ExactError, I256};
+
+const NARROW_DIGITS: u8 = 38;
+const WIDE_DIGITS: u8 = 76;
+
+/// The function of this name, if there is one.
+pub(super) fn find(name: &str) -> Option<Arc<ScalarUDF>> {
+    FUNCTIONS.get(name).cloned()
+}
+
+/// All names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.keys().map(String::as_str)
+}
+
+/// Text to a decimal of this type, exactly; text that is none is an error of the row, or null if `safe`.
+pub(super) fn parse_decimal(target: DataType, safe: bool) -> Arc<ScalarUDF> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(ScalarUDF::from(ParseDecimal {
+        signature,
+        target,
+        safe,
+    }))
+}
+
+/// Those that would go round the rules of `decimals`, or tell of the process instead of the row.
+const LEFT_OUT: [&str; 7] = [
+    "arrow_cast",
+    "arrow_try_cast",
+    "cast_to_type",
+    "try_cast_to_type",
+    "file_row_index",
+    "input_file_name",
+    "version",
+];
+
+static FUNCTIONS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let own = [
+        ScalarUDF::from(MulDivRound {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }),
+        ScalarUDF::from(RoundEven {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }),
+        ScalarUDF::from(Abs {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }),
+    ];
+    let all = datafusion_functions::all_default_functions().into_iter();
+    let mut functions = BTreeMap::new();
+    for function in all.chain(own.map(Arc::new)) {
+        if !LEFT_OUT.contains(&function.name()) {
+            for alias in function.aliases() {
+                functions.insert(alias.clone(), Arc::clone(&function));
+            }
+            functions.insert(function.name().to_owned(), function);
+        }
+    }
+    functions
+});
+
+/// `mul_div_round(a, b, c, scale)`: `a * b / c`, exact inside, rounded half-even once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MulDivRound {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for MulDivRound {
+    fn name(&self) -> &'static str {
+        "mul_div_round"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        with_scale_last(self.name(), "a, b, c, scale", types, 4)
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> DfResult<DataType> {
+        unreachable!("return_field_from_args is there")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DfResult<FieldRef> {
+        let scale = scale_argument(self.name(), args.scalar_arguments, WIDE_DIGITS)?;
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(
+            self.name(),
+            DataType::Decimal256(WIDE_DIGITS, scale),
+            nullable,
+        )))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let scale = scale_of(args.return_type());
+        let columns = ColumnarValue::values_to_arrays(&args.args[..3])?;
+        let [a, b, c] = [0, 1, 2].map(|index| Numbers::of(&columns[index]));
+        let mut values = Vec::with_capacity(args.number_rows);
+        for row in 0..columns[0].len() {
+            values.push(match (a.get(row), b.get(row), c.get(row)) {
+                (Some(a), Some(b), Some(c)) => {
+                    let value = weir_exact::mul_div_round(a, b, c, scale).map_err(failed)?;
+                    Some(to_i256(value.value))
+                }
+                _ => None,
+            });
+        }
+        wide(values, args.return_type())
+    }
+}
+
+/// `round_even(x, scale)`: `x` with that many fraction digits, rounded half-even.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RoundEven {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for RoundEven {
+    fn name(&self) -> &'static str {
+        "round_even"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        with_scale_last(self.name(), "x, scale", types, 2)
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> DfResult<DataType> {
+        unreachable!("return_field_from_args is there")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DfResult<FieldRef> {
+        let narrow = matches!(args.arg_fields[0].data_type(), DataType::Decimal128(..));
+        let digits = if narrow { NARROW_DIGITS } else { WIDE_DIGITS };
+        let scale = scale_argument(self.name(), args.scalar_arguments, digits)?;
+        let to = match narrow {
+            true => DataType::Decimal128(digits, scale),
+            false => DataType::Decimal256(digits, scale),
+        };
+        Ok(Arc::new(Field::new(
+            self.name(),
+            to,
+            args.arg_fields[0].is_nullable(),
+        )))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let scale = scale_of(args.return_type());
+        let column = args.args[0].to_array(args.number_rows)?;
+        let numbers = Numbers::of(&column);
+        map(column.len(), args.return_type(), |row| {
+            numbers
+                .get(row)
+                .map(|number| number.round(scale))
+                .transpose()
+                .map_err(failed)
+        })
+    }
+}
+
+/// `abs(x)` of a decimal or an integer.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Abs {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Abs {
+    fn name(&self) -> &'static str {
+        "abs"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        let [found] = types else {
+            return Err(usage(self.name(), "x"));
+        };
+        Ok(vec![decimal_type(self.name(), found)?])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
+        Ok(types[0].clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let column = args.args[0].to_array(args.number_rows)?;
+        let numbers = Numbers::of(&column);
+        map(column.len(), args.return_type(), |row| {
+            Ok(numbers.get(row).map(|x| x.value.abs()))
+        })
+    }
+}
+
+/// See [`parse_decimal`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ParseDecimal {
+    signature: Signature,
+    target: DataType,
+    safe: bool,
+}
+
+impl ScalarUDFImpl for ParseDecimal {
+    fn name(&self) -> &'static str {
+        "parse_decimal"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> DfResult<DataType> {
+        Ok(self.target.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let column = args.args[0].to_array(args.number_rows)?;
+        let column = arrow::compute::cast(&column, &DataType::Utf8)?;
+        let texts = column.as_string::<i32>();
+        let (digits, scale) = match self.target {
+            DataType::Decimal128(digits, scale) | DataType::Decimal256(digits, scale) => {
+                (digits, u8::try_from(scale).unwrap_or(0))
+            }
+            _ => (WIDE_DIGITS, 0),
+        };
+        map(column.len(), &self.target, |row| {
+            if texts.is_null(row) {
+                return Ok(None);
+            }
+            let parsed = weir_exact::parse(texts.value(row)).and_then(|number| number.at(scale));
+            match parsed {
+                Ok(value) if weir_exact::fits(value, digits) => Ok(Some(value)),
+                _ if self.safe => Ok(None),
+                _ => Err(ArrowError::CastError("not a decimal of this type".to_owned()).into()),
+            }
+        })
+    }
+}
+
+/// A column of decimals of either width.
+enum Numbers<'a> {
+    Narrow(&'a Decimal128Array, u8),
+    Wide(&'a Decimal256Array, u8),
+    Null,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(column: &'a ArrayRef) -> Self {
+        let scale = scale_of(column.data_type());
+        match column.data_type() {
+            DataType::Decimal128(..) => Self::Narrow(column.as_primitive(), scale),
+            DataType::Decimal256(..) => Self::Wide(column.as_primitive(), scale),
+            _ => Self::Null,
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<Decimal> {
+        match self {
+            Self::Narrow(column, scale) => column
+                .is_valid(row)
+                .then(|| Decimal::from_i128(column.value(row), *scale)),
+            Self::Wide(column, scale) => column.is_valid(row).then(|| {
+                let bytes = column.value(row).to_le_bytes();
+                Decimal::new(weir_exact::from_le_bytes(bytes), *scale)
+            }),
+            Self::Null => None,
+        }
+    }
+}
+
+fn map(
+    rows: usize,
+    to: &DataType,
+    value: impl Fn(usize) -> DfResult<Option<I256>>,
+) -> DfResult<ColumnarValue> {
+    if matches!(to, DataType::Decimal256(..)) {
+        let values = (0..rows)
+            .map(|row| Ok(value(row)?.map(to_i256)))
+            .collect::<DfResult<_>>()?;
+        return wide(values, to);
+    }
+    let narrow =
+        |value: I256| weir_exact::to_i128(value).ok_or_else(|| failed(ExactError::Overflow));
+    let values: Vec<Option<i128>> = (0..rows)
+        .map(|row| value(row)?.map(narrow).transpose())
+        .collect::<DfResult<_>>()?;
+    Ok(column::<Decimal128Type>(values, to))
+}
+
+fn wide(values: Vec<Option<i256>>, to: &DataType) -> DfResult<ColumnarValue> {
+    Ok(column::<Decimal256Type>(values, to))
+}
+
+fn column<T: ArrowPrimitiveType>(values: Vec<Option<T::Native>>, to: &DataType) -> ColumnarValue {
+    let values: PrimitiveArray<T> = values.into_iter().collect();
+    ColumnarValue::Array(Arc::new(values.with_data_type(to.clone())))
+}
+
+fn to_i256(value: I256) -> i256 {
+    i256::from_le_bytes(weir_exact::to_le_bytes(value))
+}
+
+fn scale_of(found: &DataType) -> u8 {
+    match found {
+        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+            u8::try_from(*scale).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+/// The type that a number is passed to one of our functions as.
+fn decimal_type(name: &str, found: &DataType) -> DfResult<DataType> {
+    match found {
+        DataType::Decimal128(_, 0..) | DataType::Decimal256(_, 0..) => Ok(found.clone()),
+        DataType::Null => Ok(DataType::Decimal128(1, 0)),
+        found if found.is_integer() => Ok(DataType::Decimal128(20, 0)),
+        found => Err(DataFusionError::Plan(format!(
+            "`{name}` takes decimals and integers, not {found}"
+        ))),
+    }
+}
+
+fn with_scale_last(
+    name: &str,
+    arguments: &str,
+    types: &[DataType],
+    count: usize,
+) -> DfResult<Vec<DataType>> {
+    if types.len() != count {
+        return Err(usage(name, arguments));
+    }
+    let mut coerced = types[..count - 1]
+        .iter()
+        .map(|found| decimal_type(name, found))
+        .collect::<DfResult<Vec<_>>>()?;
+    coerced.push(DataType::Int64);
+    Ok(coerced)
+}
+
+fn scale_argument(name: &str, literals: &[Option<&ScalarValue>], digits: u8) -> DfResult<i8> {
+    let literal = match literals.last() {
+        Some(Some(ScalarValue::Int64(Some(scale)))) => i8::try_from(*scale).ok(),
+        _ => None,
+    };
+    literal
+        .filter(|scale| (0..=i16::from(digits)).contains(&i16::from(*scale)))
+        .ok_or_else(|| {
+            let message = format!("the scale of `{name}` is a whole number from 0 to {digits}");
+            DataFusionError::Plan(message)
+        })
+}
+
+fn usage(name: &str, arguments: &str) -> DataFusionError {
+    DataFusionError::Plan(format!("`{name}` is called as `{name}({arguments})`"))
+}
+
+fn failed(error: ExactError) -> DataFusionError {
+    match error {
+        ExactError::DivisionByZero => ArrowError::DivideByZero.into(),
+        other => ArrowError::ArithmeticOverflow(other.to_string()).into(),
+    }
+}

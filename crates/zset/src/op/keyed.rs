@@ -1,0 +1,103 @@
+//! Values by encoded key, in numbered slots. Only slots show outside, never the order of the table.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Shared bytes of an encoded row or key.
+pub(super) type Bytes = std::sync::Arc<[u8]>;
+
+/// A map from encoded keys to values; a slot keeps its number until it is removed.
+#[derive(Debug)]
+pub(super) struct Keyed<V> {
+    table: HashTable<(u64, u32)>,
+    slots: Vec<Option<(Box<[u8]>, V)>>,
+    free: Vec<u32>,
+}
+
+impl<V> Keyed<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            table: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = xxh3_64(key);
+        self.table
+            .find(hash, |&(h, slot)| h == hash && self.key(slot) == key)
+            .map(|&(_, slot)| slot)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
+        self.find(key).map(|slot| self.at(slot))
+    }
+
+    /// The key's slot, made if there is none; and whether it was made.
+    pub(super) fn slot(&mut self, key: &[u8], value: impl FnOnce() -> V) -> (u32, bool) {
+        let hash = xxh3_64(key);
+        let slots = &self.slots;
+        let same = |&(h, slot): &(u64, u32)| h == hash && key_of(slots, slot) == key;
+        let vacant = match self.table.entry(hash, same, |&(hash, _)| hash) {
+            hashbrown::hash_table::Entry::Occupied(found) => return (found.get().1, false),
+            hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
+        };
+        let content = Some((key.into(), value()));
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = content;
+                slot
+            }
+            None => {
+                self.slots.push(content);
+                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys in memory")
+            }
+        };
+        vacant.insert((hash, slot));
+        (slot, true)
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> V {
+        let (key, value) = self.slots[slot as usize].take().expect("the slot is taken");
+        let hash = xxh3_64(&key);
+        let entry = self.table.find_entry(hash, |&(_, other)| other == slot);
+        entry.expect("a taken slot is in the table").remove();
+        self.free.push(slot);
+        value
+    }
+
+    pub(super) fn key(&self, slot: u32) -> &[u8] {
+        key_of(&self.slots, slot)
+    }
+
+    pub(super) fn at(&self, slot: u32) -> &V {
+        &self.slots[slot as usize]
+            .as_ref()
+            .expect("the slot is taken")
+            .1
+    }
+
+    pub(super) fn at_mut(&mut self, slot: u32) -> &mut V {
+        &mut self.slots[slot as usize]
+            .as_mut()
+            .expect("the slot is taken")
+            .1
+    }
+
+    /// One more than the greatest slot.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+fn key_of<V>(slots: &[Option<(Box<[u8]>, V)>], slot: u32) -> &[u8] {
+    &slots[slot as usize]
+        .as_ref()
+        .expect("the table knows taken slots only")
+        .0
+}

@@ -1,0 +1,251 @@
+//! What `latest` knows of one key: a log per partition, of which mostly there is one.
+
+use super::super::keyed::Bytes;
+use super::super::log::Partitions;
+use crate::Refusal;
+
+/// A key's logs.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    first: Option<Log>,
+    /// More of them: the key lives in several partitions.
+    others: Vec<Log>,
+    is_touched: bool,
+}
+
+/// One partition's log of one key.
+#[derive(Debug)]
+struct Log {
+    partition: u32,
+    highest: Seen,
+    rows: RowSet,
+    /// Lower versions, ascending.
+    lower: Vec<Seen>,
+    /// Offset and version of refused records.
+    conflicts: Vec<(i64, i64)>,
+}
+
+/// A version, the digest of its content, and the record that first had it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) version: i64,
+    pub(super) digest: u128,
+    pub(super) offset: i64,
+}
+
+/// The rows of a version.
+#[derive(Debug)]
+pub(super) enum RowSet {
+    /// Of an earlier step, see [`blob`].
+    Stored(Bytes),
+    /// Of this step: their indexes in its batch.
+    Fresh(Vec<u32>),
+}
+
+/// What became of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is known now.
+    Yes,
+    /// It was known, with other content.
+    Conflict,
+}
+
+impl RowSet {
+    pub(super) fn stored(&self) -> Option<&Bytes> {
+        match self {
+            Self::Stored(blob) => Some(blob),
+            Self::Fresh(_) => None,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn is_touched(&self) -> bool {
+        self.is_touched
+    }
+
+    pub(super) fn set_touched(&mut self, is_touched: bool) {
+        self.is_touched = is_touched;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn has_several(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.first.iter().chain(&self.others)
+    }
+
+    fn log_mut(&mut self, partition: u32) -> Option<&mut Log> {
+        self.first
+            .iter_mut()
+            .chain(&mut self.others)
+            .find(|log| log.partition == partition)
+    }
+
+    /// The log that shows: the first by topic and number.
+    fn owner(&self, partitions: &Partitions) -> Option<&Log> {
+        if self.others.is_empty() {
+            return self.first.as_ref();
+        }
+        self.logs()
+            .min_by(|one, two| partitions.compare(one.partition, two.partition))
+    }
+
+    pub(super) fn shown(&self, partitions: &Partitions) -> Option<&RowSet> {
+        self.owner(partitions).map(|log| &log.rows)
+    }
+
+    /// Whether this version with this content is known already.
+    pub(super) fn knows(&self, partition: u32, seen: &Seen) -> bool {
+        let log = self.logs().find(|log| log.partition == partition);
+        log.and_then(|log| log.find(seen.version))
+            .is_some_and(|known| known.digest == seen.digest)
+    }
+
+    /// Takes a version that is not known with this content.
+    pub(super) fn take(&mut self, partition: u32, seen: Seen, rows: Vec<u32>) -> Taken {
+        let Some(log) = self.log_mut(partition) else {
+            let rows = RowSet::Fresh(rows);
+            let (lower, conflicts) = (Vec::new(), Vec::new());
+            let log = Log {
+                partition,
+                highest: seen,
+                rows,
+                lower,
+                conflicts,
+            };
+            match &self.first {
+                None => self.first = Some(log),
+                Some(_) => self.others.push(log),
+            }
+            return Taken::Yes;
+        };
+        if log.find(seen.version).is_some() {
+            log.conflicts.push((seen.offset, seen.version));
+            return Taken::Conflict;
+        }
+        if seen.version > log.highest.version {
+            log.lower.push(log.highest);
+            log.highest = seen;
+            log.rows = RowSet::Fresh(rows);
+        } else {
+            let place = log
+                .lower
+                .partition_point(|lower| lower.version < seen.version);
+            log.lower.insert(place, seen);
+        }
+        Taken::Yes
+    }
+
+    /// Forgets a partition's log; answers its conflicts.
+    pub(super) fn forget(&mut self, partition: u32) -> Vec<(i64, i64)> {
+        let gone = if self
+            .first
+            .as_ref()
+            .is_some_and(|log| log.partition == partition)
+        {
+            std::mem::replace(&mut self.first, self.others.pop())
+        } else {
+            let index = self
+                .others
+                .iter()
+                .position(|log| log.partition == partition);
+            index.map(|index| self.others.remove(index))
+        };
+        gone.map(|log| log.conflicts).unwrap_or_default()
+    }
+
+    /// Encodes what this step brought; answers the rows of it that show.
+    pub(super) fn store(
+        &mut self,
+        partitions: &Partitions,
+        blob: impl Fn(&[u32]) -> Bytes,
+    ) -> Option<Vec<u32>> {
+        let owner = self.owner(partitions).map(|log| log.partition);
+        let mut shown = None;
+        for log in self.first.iter_mut().chain(&mut self.others) {
+            let RowSet::Fresh(rows) = &mut log.rows else {
+                continue;
+            };
+            let rows = std::mem::take(rows);
+            log.rows = RowSet::Stored(blob(&rows));
+            if owner == Some(log.partition) {
+                shown = Some(rows);
+            }
+        }
+        shown
+    }
+
+    /// Refusals of the versions in partitions where the key should not be.
+    pub(super) fn foreign(&self, partitions: &Partitions) -> Vec<Refusal> {
+        if self.others.is_empty() {
+            return Vec::new();
+        }
+        let owner = self.owner(partitions).expect("there are several").partition;
+        let (home, number) = partitions.name(owner);
+        let message = format!("its key lives in partition {number} of {home}, which comes first");
+        let mut refusals = Vec::new();
+        for log in self.logs().filter(|log| log.partition != owner) {
+            let (topic, partition) = partitions.name(log.partition);
+            refusals.extend(log.lower.iter().chain([&log.highest]).map(|seen| Refusal {
+                topic: topic.to_owned(),
+                partition,
+                offset: seen.offset,
+                code: "key_in_two_partitions".to_owned(),
+                message: message.clone(),
+                field: None,
+                weight: 1,
+            }));
+        }
+        refusals
+    }
+}
+
+impl Log {
+    fn find(&self, version: i64) -> Option<&Seen> {
+        if version >= self.highest.version {
+            return (version == self.highest.version).then_some(&self.highest);
+        }
+        let found = self
+            .lower
+            .binary_search_by_key(&version, |seen| seen.version);
+        found.ok().map(|index| &self.lower[index])
+    }
+}
+
+/// Rows (content, metadata) in one block of bytes: each part behind its length.
+pub(super) fn blob(rows: &[(&[u8], &[u8])]) -> Bytes {
+    let size = rows
+        .iter()
+        .map(|(content, meta)| content.len() + meta.len() + 8)
+        .sum();
+    let mut blob = Vec::with_capacity(size);
+    for part in rows.iter().flat_map(|(content, meta)| [content, meta]) {
+        let length = u32::try_from(part.len()).expect("a row is smaller than 4 GiB");
+        blob.extend_from_slice(&length.to_le_bytes());
+        blob.extend_from_slice(part);
+    }
+    blob.into()
+}
+
+/// The rows of a block.
+pub(super) fn rows(blob: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = blob;
+    std::iter::from_fn(move || {
+        let content = part(&mut rest)?;
+        Some((content, part(&mut rest).expect("parts come in pairs")))
+    })
+}
+
+fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (part, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+    *rest = after;
+    Some(part)
+}

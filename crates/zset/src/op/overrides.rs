@@ -1,0 +1,384 @@
+//! Replaces columns of input 0 while a row of input 1 (the overrides) matches it.
+//!
+//! A null in an override's column leaves the value as it was. Overrides equal in all `latest` columns
+//! are told apart by their other columns, the greatest wins. An override of a scope that the stage
+//! does not list is refused (`unknown_scope`) for as long as it is there; one without a key matches nothing.
+
+use super::bag::Bag;
+use super::columns::{Encoder, Records, batch, distinct, find, find_all, inputs, some, typed};
+use super::keyed::{Bytes, Keyed};
+use super::{Operator, OverrideSpec, Step};
+use crate::rows::RowCodec;
+use crate::{Delta, OpError, Refusal, meta};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{and, is_not_null};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) struct Override {
+    schema: SchemaRef,
+    row: Encoder,
+    /// In order of precedence.
+    scopes: Vec<Scope>,
+    scope_column: usize,
+    key: Encoder,
+    /// The override's `latest` columns, then those of `set`, then those of `take`, then all the others.
+    rank: Encoder,
+    rank_codec: RowCodec,
+    /// Left column, index in the rank.
+    set: Vec<(usize, usize)>,
+    /// Indexes in the rank.
+    take: Vec<usize>,
+    records: Records,
+    rows: Keyed<Row>,
+    nulls: Bytes,
+    kept: usize,
+}
+
+struct Scope {
+    name: String,
+    column: Encoder,
+    overrides: Keyed<Bag>,
+    /// Slots of the rows that have this key.
+    rows: Keyed<BTreeSet<u32>>,
+}
+
+/// A row of input 0.
+struct Row {
+    bytes: Bytes,
+    weight: i64,
+    /// Its key in each scope; null matches nothing.
+    keys: Box<[Option<Bytes>]>,
+    /// The override in force.
+    winner: Option<Bytes>,
+}
+
+/// Rows to answer: row, override, weight.
+type Pairs = Vec<(Bytes, Option<Bytes>, i64)>;
+
+impl Override {
+    pub(super) fn new(spec: &OverrideSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
+        let [left, overrides] = inputs("override", schemas)?;
+        let is_text = |found: &DataType| *found == DataType::Utf8;
+        let scope_column = typed(overrides, &spec.scope, "scope", "Utf8", is_text)?;
+        let key = find(overrides, &spec.key).map_err(|error| error.at(&["key"]))?;
+        let scopes = scopes(spec, left, overrides.field(key))?;
+        some(&spec.latest, "latest")?;
+        let mut ranked = find_all(overrides, &spec.latest, "latest")?;
+        let (schema, set, take) = output(spec, left, overrides)?;
+        let put = |index: usize, ranked: &mut Vec<usize>| {
+            ranked
+                .iter()
+                .position(|&known| known == index)
+                .unwrap_or_else(|| {
+                    ranked.push(index);
+                    ranked.len() - 1
+                })
+        };
+        let set: Vec<(usize, usize)> = set
+            .into_iter()
+            .map(|(column, index)| (column, put(index, &mut ranked)))
+            .collect();
+        let take: Vec<usize> = take
+            .into_iter()
+            .map(|index| put(index, &mut ranked))
+            .collect();
+        for index in 0..overrides.fields().len() {
+            put(index, &mut ranked);
+        }
+        let rank = Encoder::new(overrides, ranked)?;
+        let open = rank
+            .codec
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
+        Ok(Self {
+            schema,
+            row: Encoder::whole(left)?,
+            scopes,
+            scope_column,
+            key: Encoder::new(overrides, vec![key])?,
+            rank_codec: RowCodec::new(Arc::new(Schema::new(open.collect::<Vec<_>>()))),
+            nulls: rank.null_row().into(),
+            rank,
+            set,
+            take,
+            records: Records::of(overrides),
+            rows: Keyed::new(),
+            kept: 0,
+        })
+    }
+
+    /// Takes the overrides' change; answers the rows whose winner is another now.
+    fn step_overrides(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Pairs {
+        let names: &StringArray = delta.batch.column(self.scope_column).as_string();
+        let (keys, ranks) = (
+            self.key.encode(&delta.batch),
+            self.rank.encode(&delta.batch),
+        );
+        let nulls = self.key.nulls(&delta.batch);
+        let mut affected: BTreeSet<u32> = BTreeSet::new();
+        for row in 0..delta.len() {
+            let name = names.is_valid(row).then(|| names.value(row));
+            let (key, rank) = (keys.row(row).data(), ranks.row(row).data().into());
+            let weight = delta.weights[row];
+            let mut is_known = false;
+            for scope in self
+                .scopes
+                .iter_mut()
+                .filter(|scope| Some(scope.name.as_str()) == name)
+            {
+                is_known = true;
+                if !nulls[row] {
+                    self.kept = self.kept.strict_add_signed(scope.add(key, &rank, weight));
+                    affected.extend(scope.rows.get(key).into_iter().flatten());
+                }
+            }
+            if !is_known {
+                let message = "its scope is none of those that the stage matches";
+                let refusal =
+                    self.records
+                        .refusal(&delta.batch, row, weight, "unknown_scope", message);
+                refusals.push(refusal);
+            }
+        }
+        let mut pairs = Pairs::new();
+        for slot in affected {
+            let winner = self.winner(&self.rows.at(slot).keys);
+            let row = self.rows.at_mut(slot);
+            if row.winner != winner {
+                let before = std::mem::replace(&mut row.winner, winner.clone());
+                pairs.push((Bytes::clone(&row.bytes), before, -row.weight));
+                pairs.push((Bytes::clone(&row.bytes), winner, row.weight));
+            }
+        }
+        pairs
+    }
+
+    /// The override in force for a row with these keys.
+    fn winner(&self, keys: &[Option<Bytes>]) -> Option<Bytes> {
+        let found = self.scopes.iter().zip(keys).find_map(|(scope, key)| {
+            let bag = scope.overrides.get(key.as_ref()?)?;
+            bag.present().next_back()
+        });
+        found.map(|(rank, _)| Bytes::clone(rank))
+    }
+
+    fn step_rows(&mut self, delta: &Delta, pairs: &mut Pairs) {
+        let rows = self.row.encode(&delta.batch);
+        let keys: Vec<_> = self
+            .scopes
+            .iter()
+            .map(|scope| {
+                (
+                    scope.column.encode(&delta.batch),
+                    scope.column.nulls(&delta.batch),
+                )
+            })
+            .collect();
+        for row in 0..delta.len() {
+            let (bytes, weight) = (rows.row(row).data(), delta.weights[row]);
+            let slot = self.rows.find(bytes).unwrap_or_else(|| {
+                let key = |(keys, nulls): &(arrow::row::Rows, Vec<bool>)| {
+                    (!nulls[row]).then(|| Bytes::from(keys.row(row).data()))
+                };
+                self.insert(bytes.into(), keys.iter().map(key).collect())
+            });
+            let row = self.rows.at_mut(slot);
+            pairs.push((Bytes::clone(&row.bytes), row.winner.clone(), weight));
+            row.weight += weight;
+            if row.weight == 0 {
+                self.remove(slot);
+            }
+        }
+    }
+
+    fn insert(&mut self, bytes: Bytes, keys: Box<[Option<Bytes>]>) -> u32 {
+        let winner = self.winner(&keys);
+        let new = || Row {
+            bytes: Bytes::clone(&bytes),
+            weight: 0,
+            keys,
+            winner,
+        };
+        let (slot, _) = self.rows.slot(&bytes, new);
+        for (scope, key) in self.scopes.iter_mut().zip(&self.rows.at(slot).keys) {
+            if let Some(key) = key {
+                let (place, _) = scope.rows.slot(key, BTreeSet::new);
+                scope.rows.at_mut(place).insert(slot);
+            }
+        }
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let row = self.rows.remove(slot);
+        for (scope, key) in self.scopes.iter_mut().zip(&row.keys) {
+            let Some(place) = key.as_ref().and_then(|key| scope.rows.find(key)) else {
+                continue;
+            };
+            let slots = scope.rows.at_mut(place);
+            slots.remove(&slot);
+            if slots.is_empty() {
+                scope.rows.remove(place);
+            }
+        }
+    }
+
+    fn delta(&self, pairs: &Pairs) -> Delta {
+        let rows = self
+            .row
+            .codec
+            .decode(pairs.iter().map(|(row, ..)| row.as_ref()));
+        let winners = pairs
+            .iter()
+            .map(|(_, winner, _)| winner.as_ref().unwrap_or(&self.nulls));
+        let ranks = self.rank_codec.decode(winners.map(AsRef::as_ref));
+        let is_won: BooleanArray = pairs
+            .iter()
+            .map(|(_, winner, _)| Some(winner.is_some()))
+            .collect();
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        for &(column, index) in &self.set {
+            let value = ranks.column(index);
+            let mask = is_not_null(value)
+                .and_then(|some| and(&some, &is_won))
+                .expect("flags");
+            columns[column] = zip(&mask, value, rows.column(column)).expect("values of one type");
+        }
+        columns.extend(
+            self.set
+                .iter()
+                .map(|&(column, _)| Arc::clone(rows.column(column))),
+        );
+        columns.extend(
+            self.take
+                .iter()
+                .map(|&index| Arc::clone(ranks.column(index))),
+        );
+        let weights = pairs.iter().map(|(.., weight)| *weight).collect();
+        Delta::new(batch(&self.schema, columns, pairs.len()), weights)
+    }
+}
+
+impl Scope {
+    /// Answers by how many rows the overrides grew.
+    fn add(&mut self, key: &[u8], rank: &Bytes, weight: i64) -> isize {
+        let (slot, _) = self.overrides.slot(key, Bag::default);
+        let bag = self.overrides.at_mut(slot);
+        let before = bag.len();
+        bag.add(rank, weight);
+        let after = bag.len();
+        if after == 0 {
+            self.overrides.remove(slot);
+        }
+        after.cast_signed() - before.cast_signed()
+    }
+}
+
+fn scopes(spec: &OverrideSpec, left: &SchemaRef, key: &Field) -> Result<Vec<Scope>, OpError> {
+    if spec.matching.is_empty() {
+        return Err(OpError::new("missing_key", "`match` names no scope").at(&["match"]));
+    }
+    let mut scopes = Vec::new();
+    for (name, column) in &spec.matching {
+        let place = ["match", name.as_str()];
+        let index = find(left, column).map_err(|error| error.at(&place))?;
+        let found = left.field(index).data_type();
+        if found != key.data_type() {
+            let message = format!(
+                "column `{column}` is {found}, the overrides' `{}` is {}",
+                key.name(),
+                key.data_type()
+            );
+            return Err(OpError::new("wrong_type", message).at(&place));
+        }
+        let column = Encoder::new(left, vec![index]).map_err(|error| error.at(&place))?;
+        let (overrides, rows) = (Keyed::new(), Keyed::new());
+        scopes.push(Scope {
+            name: name.clone(),
+            column,
+            overrides,
+            rows,
+        });
+    }
+    Ok(scopes)
+}
+
+/// The output's schema; for `set` left column and override column, for `take` override columns.
+type Output = (SchemaRef, Vec<(usize, usize)>, Vec<usize>);
+
+fn output(spec: &OverrideSpec, left: &SchemaRef, overrides: &SchemaRef) -> Result<Output, OpError> {
+    let mut fields: Vec<FieldRef> = left.fields().iter().map(Arc::clone).collect();
+    let (mut set, mut take) = (Vec::new(), Vec::new());
+    for (column, source) in &spec.set {
+        let place = ["set", column.as_str()];
+        let index = find(left, column).map_err(|error| error.at(&place))?;
+        let from = find(overrides, source).map_err(|error| error.at(&place))?;
+        let (found, given) = (left.field(index), overrides.field(from));
+        if found.data_type() != given.data_type() {
+            let (found, given) = (found.data_type(), given.data_type());
+            let message = format!("`{column}` is {found}, the overrides' `{source}` is {given}");
+            return Err(OpError::new("wrong_type", message).at(&place));
+        }
+        if set.iter().any(|&(known, _)| known == index) || meta::is_meta(column) {
+            let message = format!("`{column}` cannot be set here, or not twice");
+            return Err(OpError::new("duplicate_column", message).at(&place));
+        }
+        fields.push(Arc::new(found.clone().with_name(format!("base_{column}"))));
+        set.push((index, from));
+    }
+    for (name, source) in &spec.take {
+        let place = ["take", name.as_str()];
+        let from = find(overrides, source).map_err(|error| error.at(&place))?;
+        if meta::is_meta(name) {
+            let message = format!("`{name}`: names that begin with `_` belong to record metadata");
+            return Err(OpError::new("reserved_name", message).at(&place));
+        }
+        let field = overrides
+            .field(from)
+            .clone()
+            .with_name(name)
+            .with_nullable(true);
+        fields.push(Arc::new(field));
+        take.push(from);
+    }
+    Ok((distinct(fields, &["take"])?, set, take))
+}
+
+/// Merges equal rows and drops those that cancel.
+fn consolidate(pairs: &mut Pairs) {
+    pairs.sort_unstable();
+    pairs.dedup_by(|next, kept| {
+        let same = next.0 == kept.0 && next.1 == kept.1;
+        if same {
+            kept.2 += next.2;
+        }
+        same
+    });
+    pairs.retain(|(.., weight)| *weight != 0);
+}
+
+impl Operator for Override {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
+        let mut refusals = Vec::new();
+        let mut pairs = self.step_overrides(&inputs[1], &mut refusals);
+        self.step_rows(&inputs[0], &mut pairs);
+        consolidate(&mut pairs);
+        Step {
+            delta: self.delta(&pairs),
+            refusals,
+        }
+    }
+
+    fn state_rows(&self) -> usize {
+        self.rows.len() + self.kept
+    }
+}
