@@ -164,7 +164,12 @@ fn check(file: &File, page: &Page, findings: &mut Vec<String>) {
         findings.push(format!("{path}:1: a file opens with `//!`: what it is for"));
     }
     let home = file.home();
-    let absent = home.map(|home| page.absent_in(home)).unwrap_or_default();
+    // A crate's tests and examples may do what the crate may not.
+    let source = path.split('/').nth(2) == Some("src");
+    let absent = home
+        .filter(|_| source)
+        .map(|home| page.absent_in(home))
+        .unwrap_or_default();
     let foreign = home
         .map(|home| page.floors.iter().filter(move |floor| floor.name != home))
         .into_iter()
@@ -174,13 +179,7 @@ fn check(file: &File, page: &Page, findings: &mut Vec<String>) {
         .collect();
     for (number, line) in (1..).zip(text.lines()) {
         let mut say = |what: String| findings.push(format!("{path}:{number}: {what}"));
-        let lower = line.to_lowercase();
-        for word in home
-            .map(|_| &page.words)
-            .into_iter()
-            .flatten()
-            .filter(|word| lower.contains(*word))
-        {
+        for word in home.map(|_| said(line, &page.words)).into_iter().flatten() {
             say(format!(
                 "`{word}` is a word of the domain, which no crate says"
             ));
@@ -204,6 +203,26 @@ fn check(file: &File, page: &Page, findings: &mut Vec<String>) {
             say(format!("`{place}` is a place of one machine"));
         }
     }
+}
+
+/// The words of a list that a line says: alone, in the plural, or as a part of a `snake_case` or `CamelCase` name.
+fn said<'a>(line: &str, words: &'a [String]) -> Vec<&'a str> {
+    let mut spaced = String::with_capacity(line.len() + 16);
+    let mut before = ' ';
+    for character in line.chars() {
+        if character.is_uppercase() && before.is_lowercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(character.to_lowercase());
+        before = character;
+    }
+    let parts: Vec<&str> = spaced.split(|c: char| !c.is_alphabetic()).collect();
+    let says = |word: &&String| {
+        parts
+            .iter()
+            .any(|part| part.strip_suffix('s').unwrap_or(part) == word.as_str())
+    };
+    words.iter().filter(says).map(String::as_str).collect()
 }
 
 /// Whether a line names a library: the whole word, written with either dash.
@@ -238,6 +257,15 @@ mod tests {
         let manifest = "[dependencies]\nweir-zset.workspace = true\narrow = \"1\"\n[dev-dependencies]\nweir-host = \"1\"\n\
                         [target.'cfg(unix)'.dependencies]\nweir-spec = { path = \"x\" }\n";
         assert_eq!(own_dependencies(manifest), [(2, "zset"), (7, "spec")]);
+    }
+
+    /// A word counts wherever a name is put together from it, and not where it only happens to stand.
+    #[test]
+    fn a_word_is_said_in_any_form() {
+        let words = ["bank".to_owned(), "basel".to_owned()];
+        assert_eq!(said("let myBanks = big_bank;", &words), ["bank"]);
+        assert_eq!(said("BASEL_RULES", &words), ["basel"]);
+        assert!(said("vertical-align: baseline; // embankment", &words).is_empty());
     }
 
     /// A longer word that holds the library's name is another word.
