@@ -1,4 +1,4 @@
-//! SQL expressions over Arrow columns (DataFusion), typed ahead, immutable functions only, exact decimals.
+//! SQL expressions over Arrow columns (`DataFusion`), typed ahead, immutable functions only, exact decimals.
 //!
 //! Decimal arithmetic is exact or an error of that row; what would round in silence (a division, a
 //! cast that drops digits, a mix with floats) is refused when the expression is compiled. A row's

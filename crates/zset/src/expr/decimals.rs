@@ -1,4 +1,4 @@
-//! Decimal types made equal before DataFusion looks at them, so that nothing rounds or narrows unseen.
+//! Decimal types made equal before `DataFusion` looks at them, so that nothing rounds or narrows unseen.
 //!
 //! Integers beside a decimal become decimals of the same width. `+ - %` keep both scales, `*` widens
 //! when the scales' sum asks for it, comparisons widen until both sides fit, and the branches of

@@ -1,4 +1,4 @@
-//! The functions that expressions may call: DataFusion's immutable ones, and our exact ones.
+//! The functions that expressions may call: those of `DataFusion`, and our exact ones.
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Decimal256Array, PrimitiveArray,
@@ -60,7 +60,11 @@ static FUNCTIONS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| 
             signature: Signature::user_defined(Volatility::Immutable),
         }),
     ];
-    let all = datafusion_functions::all_default_functions().into_iter();
+    // By name, so that a build with more of DataFusion's features does not know more functions.
+    let all = datafusion_functions::core::functions()
+        .into_iter()
+        .chain(datafusion_functions::string::functions())
+        .chain(datafusion_functions::datetime::functions());
     let mut functions = BTreeMap::new();
     for function in all.chain(own.map(Arc::new)) {
         if !LEFT_OUT.contains(&function.name()) {
@@ -120,7 +124,7 @@ impl ScalarUDFImpl for MulDivRound {
                 _ => None,
             });
         }
-        wide(values, args.return_type())
+        Ok(column::<Decimal256Type>(values, args.return_type()))
     }
 }
 
@@ -151,9 +155,10 @@ impl ScalarUDFImpl for RoundEven {
         let narrow = matches!(args.arg_fields[0].data_type(), DataType::Decimal128(..));
         let digits = if narrow { NARROW_DIGITS } else { WIDE_DIGITS };
         let scale = scale_argument(self.name(), args.scalar_arguments, digits)?;
-        let to = match narrow {
-            true => DataType::Decimal128(digits, scale),
-            false => DataType::Decimal256(digits, scale),
+        let to = if narrow {
+            DataType::Decimal128(digits, scale)
+        } else {
+            DataType::Decimal256(digits, scale)
         };
         Ok(Arc::new(Field::new(
             self.name(),
@@ -296,7 +301,7 @@ fn map(
         let values = (0..rows)
             .map(|row| Ok(value(row)?.map(to_i256)))
             .collect::<DfResult<_>>()?;
-        return wide(values, to);
+        return Ok(column::<Decimal256Type>(values, to));
     }
     let narrow =
         |value: I256| weir_exact::to_i128(value).ok_or_else(|| failed(ExactError::Overflow));
@@ -304,10 +309,6 @@ fn map(
         .map(|row| value(row)?.map(narrow).transpose())
         .collect::<DfResult<_>>()?;
     Ok(column::<Decimal128Type>(values, to))
-}
-
-fn wide(values: Vec<Option<i256>>, to: &DataType) -> DfResult<ColumnarValue> {
-    Ok(column::<Decimal256Type>(values, to))
 }
 
 fn column<T: ArrowPrimitiveType>(values: Vec<Option<T::Native>>, to: &DataType) -> ColumnarValue {

@@ -70,7 +70,7 @@ fn resolve(sql: &str, schema: &DFSchema) -> DfResult<Expr> {
     let parsed = DFParser::parse_sql_into_expr(sql)?;
     if let Some(alias) = parsed.alias {
         let message = format!("`as {alias}` has no place here: the key names the column");
-        return Err(DataFusionError::Plan(message));
+        return Err(ours(OpError::new("invalid_expression", message)));
     }
     let options = ParserOptions::new()
         .with_parse_float_as_decimal(true)
@@ -180,8 +180,30 @@ fn refusal(error: &DataFusionError, schema: &SchemaRef) -> OpError {
             OpError::new("invalid_expression", first_line(&inner.to_string()))
         }
         DataFusionError::Plan(text) => planning_refusal(text),
-        other => OpError::new("invalid_expression", first_line(&other.strip_backtrace())),
+        DataFusionError::External(inner) if inner.is::<OpError>() => {
+            inner.downcast_ref::<OpError>().expect("just asked").clone()
+        }
+        other => {
+            let text = other.strip_backtrace();
+            // A function's own complaint comes wrapped in the planner's.
+            match text.rsplit_once("Error during planning: ") {
+                Some((_, complaint)) => OpError::new("wrong_type", first_line(complaint)),
+                None => OpError::new("invalid_expression", first_line(&text)),
+            }
+        }
     }
+}
+
+fn ours(error: OpError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn query() -> OpError {
+    OpError::new(
+        "invalid_expression",
+        "a query has no place in an expression",
+    )
+    .hint("use a `join` stage")
 }
 
 fn planning_refusal(text: &str) -> OpError {
@@ -192,6 +214,9 @@ fn planning_refusal(text: &str) -> OpError {
         return OpError::new("wrong_type", first_line(text));
     };
     let fault = OpError::new("unknown_function", format!("there is no function `{name}`"));
+    if ["sum", "count", "min", "max", "avg"].contains(&name) {
+        return fault.hint("aggregates belong in an `aggregate` stage");
+    }
     match nearest(name, functions::names()) {
         Some(known) => fault.hint(format!("did you mean `{known}`?")),
         None => fault,
@@ -217,10 +242,8 @@ static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context {
 });
 
 impl ContextProvider for Context {
-    fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
-        Err(DataFusionError::Plan(format!(
-            "`{name}`: a query has no place in an expression"
-        )))
+    fn get_table_source(&self, _name: TableReference) -> DfResult<Arc<dyn TableSource>> {
+        Err(ours(query()))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
