@@ -13,6 +13,8 @@ pub mod op;
 pub mod rows;
 pub mod table;
 pub mod text;
+#[cfg(test)]
+mod twin;
 
 pub use delta::Delta;
 pub use op::{OpError, Refusal};
