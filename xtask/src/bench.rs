@@ -1,51 +1,61 @@
 //! `cargo xtask bench`: the project's measures, one after the other, on whatever machine this is.
+//!
+//! A measure that does not reach its goal is printed as such and fails nothing: machines differ. A measurement that is
+//! wrong does: sums that differ, or a hand-written job too slow to compare with.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::shell::{cargo, root, run, say};
-use crate::{build, help, plugins};
+use crate::shell::{binary, capture, cargo, have, root, run, say, target_dir};
+use crate::{build, help, plugins, services};
 
 const HELP: &str = "\
-Prints the project's measures: the time of `weir check`, a plugin call beside the same code run natively.
+Prints the project's measures: the time of `weir check`; the plugin border, and a plugin beside the same code run
+natively; Kafka to a table of exact sums, beside a consumer that only counts bytes and the job written by hand.
 
-Usage: cargo xtask bench [--yes]";
+Usage: cargo xtask bench [--no-services] [--messages 2000000] [--yes]
+
+  --no-services  leave out what needs Kafka
+  --messages     in the topic";
 
 /// A check of the reference pipeline describes plugins from their files and runs none.
 const CHECK_GOAL: Duration = Duration::from_millis(100);
 const CHECK_RUNS: usize = 11;
 
+/// The hand-written job must reach this much of the plain consumer, in percent, to be worth comparing with.
+const HAND_LEAST_PCT: u64 = 20;
+/// What the engine is to reach of the hand-written job, in percent.
+const ENGINE_GOAL_PCT: u64 = 50;
+
 pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
+    let (mut with_services, mut messages) = (true, 2_000_000_u64);
     while let Some(argument) = arguments.next()? {
         match argument {
+            Long("no-services") => with_services = false,
+            Long("messages") => messages = arguments.value()?.parse()?,
             Long("yes") => yes = true,
             Short('h') | Long("help") => return help(HELP),
             other => return Err(other.unexpected().into()),
         }
     }
-    build::packages(&["weir-cli"])?;
+    build::packages(&["weir-cli", "weir-bench"])?;
     plugins::all(yes)?;
-    let check = check_time()?;
-    println!(
-        "weir check, reference pipeline: {} ms (goal: under {} ms)",
-        check.as_millis(),
-        CHECK_GOAL.as_millis()
-    );
-    run(cargo().args([
-        "run",
-        "--quiet",
-        "--package",
-        "weir-host",
-        "--example",
-        "border",
-    ]))
+    check()?;
+    border()?;
+    if with_services {
+        kafka(messages, yes)?;
+    }
+    Ok(())
 }
 
 /// The median of several runs, so that one slow start says nothing.
-fn check_time() -> Outcome<Duration> {
+fn check() -> Outcome {
     let mut times = Vec::with_capacity(CHECK_RUNS);
     for _ in 0..CHECK_RUNS {
         let mut check = Command::new(build::weir());
@@ -61,5 +71,128 @@ fn check_time() -> Outcome<Duration> {
         }
     }
     times.sort();
-    Ok(times[CHECK_RUNS / 2])
+    let (median, goal) = (times[CHECK_RUNS / 2].as_millis(), CHECK_GOAL.as_millis());
+    println!("weir check, reference pipeline: {median} ms (goal: under {goal} ms)");
+    Ok(())
+}
+
+/// The border alone, then the FX normaliser in the engine and natively.
+fn border() -> Outcome {
+    run(cargo().args(["build", "--package", "weir-host", "--example", "border"]))?;
+    let mut native = cargo();
+    native
+        .current_dir(root().join("plugins"))
+        .env("CARGO_TARGET_DIR", target_dir().join("native"));
+    run(native.args([
+        "build",
+        "--release",
+        "--package",
+        "normalize_fx",
+        "--example",
+        "native",
+    ]))?;
+    let rows = target_dir().join("fx-rows.jsonl");
+    let values =
+        capture(Command::new(binary("weir-bench")).args(["rows", "--messages", "102400"]))?;
+    fs::write(&rows, values).context(rows.display())?;
+    let example = target_dir().join("debug/examples/border");
+    let packed = root().join("target");
+    run(Command::new(&example).arg(packed.join("guests/identity.wasm")))?;
+    let native = target_dir().join("native/release/examples/native");
+    let normaliser = packed.join("plugins/normalize_fx.wasm");
+    run(Command::new(&example)
+        .arg(normaliser)
+        .arg("{}")
+        .args([rows, native]))
+}
+
+/// One job three ways, each client on one core, the broker wherever it likes.
+fn kafka(messages: u64, yes: bool) -> Outcome {
+    let services = services::held(yes)?;
+    let job = Job {
+        bootstrap: services.running.bootstrap.clone(),
+        messages: messages.to_string(),
+    };
+    job.run(&["load"], &[])?;
+    let plain = job.run(&["plain"], &[])?;
+    let hand = job.run(&["hand"], &[])?;
+    let (weir, pipeline) = (build::weir(), root().join("tests/bench/fx-sums.yaml"));
+    let engine = job.run(&["engine"], &[("--weir", &weir), ("--pipeline", &pipeline)])?;
+    let rate = |result: &Measured, name| result.rates.get(name).copied().unwrap_or(0);
+    let (plain_rate, hand_rate, engine_rate) = (
+        rate(&plain, "plain"),
+        rate(&hand, "hand"),
+        rate(&engine, "engine"),
+    );
+    let pct = |part: u64, of: u64| part * 100 / of.max(1);
+    println!("Kafka to exact sums, {messages} messages, one core a client, rows/s:");
+    println!("  plain consumer   {plain_rate:>9}");
+    println!(
+        "  by hand          {hand_rate:>9}  {} % of the plain consumer",
+        pct(hand_rate, plain_rate)
+    );
+    let of_hand = pct(engine_rate, hand_rate);
+    println!(
+        "  the engine       {engine_rate:>9}  {of_hand} % of the one by hand (goal: {ENGINE_GOAL_PCT} %)"
+    );
+    if hand.sums != engine.sums {
+        return Err(Failure::new(
+            "the engine's sums are not those of the job written by hand",
+        ));
+    }
+    println!("  {} sums, equal to the last digit", hand.sums.len());
+    if pct(hand_rate, plain_rate) < HAND_LEAST_PCT {
+        let least = format!(
+            "the job by hand is under {HAND_LEAST_PCT} % of the plain consumer: no measure to compare with"
+        );
+        return Err(Failure::new(least));
+    }
+    Ok(())
+}
+
+struct Job {
+    bootstrap: String,
+    messages: String,
+}
+
+/// What one way printed: rows per second by name, and the sums, sorted.
+struct Measured {
+    rates: BTreeMap<String, u64>,
+    sums: Vec<String>,
+}
+
+impl Job {
+    fn run(&self, what: &[&str], options: &[(&str, &Path)]) -> Outcome<Measured> {
+        let bench: PathBuf = binary("weir-bench");
+        // The last core is for the client, where there are several.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut command = if have("taskset") && cores > 1 && what != ["load"] {
+            let mut pinned = Command::new("taskset");
+            pinned.args(["-c", &(cores - 1).to_string()]).arg(bench);
+            pinned
+        } else {
+            Command::new(bench)
+        };
+        command
+            .args(what)
+            .args(["--bootstrap", &self.bootstrap, "--messages", &self.messages]);
+        for (option, path) in options {
+            command.arg(option).arg(path);
+        }
+        let printed = capture(&mut command)?;
+        let mut sums: Vec<String> = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("sum "))
+            .map(str::to_owned)
+            .collect();
+        sums.sort();
+        let rate = |line: &str| {
+            line.split_once(' ')
+                .and_then(|(name, rate)| Some((name.to_owned(), rate.parse().ok()?)))
+        };
+        Ok(Measured {
+            rates: printed.lines().filter_map(rate).collect(),
+            sums,
+        })
+    }
 }

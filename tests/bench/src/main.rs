@@ -1,0 +1,94 @@
+//! Kafka to a table of exact sums, measured three ways on the same cores: a consumer that only counts bytes, the
+//! whole job written by hand for this one purpose, and the engine with its pipeline file, plugin and tables.
+//!
+//! Shares no code with the product: what it computes by hand is also what the engine's table must say.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for a terminal")]
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+
+mod consumer;
+mod engine;
+mod hand;
+mod load;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// One job, three ways.
+#[derive(Debug, Parser)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    job: Job,
+}
+
+/// The topic and what it holds.
+#[derive(Debug, Clone, Args)]
+struct Job {
+    /// Kafka's address.
+    #[arg(long, global = true, default_value = "localhost:9092")]
+    bootstrap: String,
+    /// Messages in the topic: four versions of each deal.
+    #[arg(long, global = true, default_value_t = 2_000_000)]
+    messages: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Fills the topic.
+    Load,
+    /// Prints the messages as the rows that a plugin gets, a line each; needs no Kafka.
+    Rows,
+    /// Counts bytes.
+    Plain,
+    /// The whole job by hand; prints the sums.
+    Hand,
+    /// The whole job by the engine; prints its sums and where the time went.
+    Engine {
+        /// The `weir` binary.
+        #[arg(long)]
+        weir: PathBuf,
+        /// The pipeline file.
+        #[arg(long)]
+        pipeline: PathBuf,
+    },
+}
+
+fn main() -> Result<()> {
+    let Command { what, job } = Command::parse();
+    match what {
+        What::Load => load::fill(&job),
+        What::Rows => {
+            for (offset, message) in load::messages(job.messages).enumerate() {
+                let fields = message.value.strip_prefix('{').unwrap_or_default();
+                println!("{{\"_offset\":{offset},{fields}");
+            }
+            Ok(())
+        }
+        What::Plain => plain(&job),
+        What::Hand => hand::run(&job),
+        What::Engine { weir, pipeline } => engine::run(&job, &weir, &pipeline),
+    }
+}
+
+fn plain(job: &Job) -> Result<()> {
+    let started = Instant::now();
+    let mut bytes = 0;
+    let rows = consumer::all(job, |value| {
+        bytes += value.len();
+        Ok(())
+    })?;
+    say("plain", rows, started.elapsed());
+    eprintln!("weir-bench: {bytes} bytes");
+    Ok(())
+}
+
+/// The line that the caller reads: `NAME ROWS_PER_SECOND`.
+fn say(name: &str, rows: u64, time: Duration) {
+    let rate = u128::from(rows) * 1_000_000 / time.as_micros().max(1);
+    eprintln!("weir-bench: {name}: {rows} rows in {:.2} s, {rate} rows/s", time.as_secs_f64());
+    println!("{name} {rate}");
+}
