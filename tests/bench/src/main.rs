@@ -63,8 +63,7 @@ fn main() -> Result<()> {
         What::Load => load::fill(&job),
         What::Rows => {
             for (offset, message) in load::messages(job.messages).enumerate() {
-                let fields = message.value.strip_prefix('{').unwrap_or_default();
-                println!("{{\"_offset\":{offset},{fields}");
+                println!("{}", row(offset, &message.value)?);
             }
             Ok(())
         }
@@ -72,6 +71,18 @@ fn main() -> Result<()> {
         What::Hand => hand::run(&job),
         What::Engine { weir, pipeline } => engine::run(&job, &weir, &pipeline),
     }
+}
+
+/// A message as the normaliser's columns: numbers there are the text that they were written with.
+fn row(offset: usize, value: &str) -> Result<serde_json::Value> {
+    let mut row: serde_json::Value = serde_json::from_str(value)?;
+    for field in row.as_object_mut().into_iter().flat_map(|row| row.values_mut()) {
+        if let serde_json::Value::Number(number) = field {
+            *field = number.to_string().into();
+        }
+    }
+    row["_offset"] = offset.into();
+    Ok(row)
 }
 
 fn plain(job: &Job) -> Result<()> {
