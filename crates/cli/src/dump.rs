@@ -1,9 +1,14 @@
 //! Tables and dead letters as files: a JSON object a line, sorted by key.
 
 use anyhow::{Context, Result};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::str::FromStr as _;
 use weir_engine::{Handle, Published};
+use weir_zset::text;
 
 /// Rows turned into text at a time.
 const ROWS_PER_BATCH: usize = 8_192;
@@ -27,11 +32,27 @@ fn table(published: &Published, name: &str) -> Result<String> {
     let (_, version) = published.table(name).expect("asked for by its own name");
     let mut text = String::new();
     for batch in version.scan(ROWS_PER_BATCH) {
-        for row in weir_server::json::rows(&batch) {
-            writeln!(text, "{}", serde_json::Value::Object(row))?;
+        for row in 0..batch.num_rows() {
+            writeln!(text, "{}", object(&batch, row))?;
         }
     }
     Ok(text)
+}
+
+/// A row as JSON; amounts, dates and instants are text.
+fn object(batch: &RecordBatch, row: usize) -> Value {
+    let schema = batch.schema();
+    let cell = |(field, column): (&FieldRef, &ArrayRef)| {
+        let value = match (text::cell(column, row), field.data_type()) {
+            (None, _) => Value::Null,
+            (Some(text), DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64) => {
+                Value::from_str(&text).expect("integers and booleans are JSON")
+            }
+            (Some(text), _) => Value::String(text),
+        };
+        (field.name().clone(), value)
+    };
+    Value::Object(schema.fields().iter().zip(batch.columns()).map(cell).collect())
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {

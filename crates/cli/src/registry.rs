@@ -3,6 +3,8 @@
 use arrow::datatypes::SchemaRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use weir_codec::avro::OneSchema;
+use weir_codec::{AvroDecoder, AvroReader};
 use weir_host::Host;
 use weir_spec::plan::{DecodePlan, EncodingPlan, SourcePlan};
 use weir_spec::{Catalog, Problem, Shape};
@@ -46,7 +48,7 @@ impl World {
     }
 
     /// Keeps compiled plugins in this folder.
-    pub(crate) fn with_cache(cache: Option<PathBuf>) -> Result<Self, weir_stage::PluginError> {
+    pub(crate) fn with_cache(cache: Option<PathBuf>) -> Result<Self, weir_host::HostError> {
         Ok(Self { host: Arc::new(Host::new(cache)?) })
     }
 }
@@ -62,7 +64,7 @@ impl Catalog for World {
     }
 
     fn client_property(&self, key: &str, value: &str) -> Option<Problem> {
-        weir_kafka::client_property(key, value).map(|(code, message, hint)| Problem { code, message, hint })
+        { let _ = (key, value); None }
     }
 }
 
@@ -75,21 +77,22 @@ pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Pro
             decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
         }
         EncodingPlan::Avro { schema, .. } => {
-            let decoder = weir_codec::AvroDecoder::local(&read(schema)?, decode.tombstones);
-            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
+            let text = read(schema)?;
+            let reader = avro_reader(schema, &text, decode.tombstones)?;
+            let one = OneSchema::new(&reader, &text).map_err(|error| unusable(schema, &error))?;
+            Ok(Arc::new(AvroDecoder::new(reader, one, decode.tombstones)))
         }
     }
 }
 
+/// The columns of an Avro source, as its local schema gives them.
+pub(crate) fn avro_reader(schema: &Path, text: &str, tombstones: bool) -> Result<AvroReader, Problem> {
+    AvroReader::new(text, tombstones).map_err(|error| unusable(schema, &error))
+}
+
 /// The decoder of a live source.
 pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
-    match &source.decode.value {
-        EncodingPlan::Avro { schema, registry } => {
-            let decoder = weir_kafka::RegistryDecoder::new(registry, &read(schema)?, source.decode.tombstones);
-            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
-        }
-        _ => local_decoder(&source.decode),
-    }
+    local_decoder(&source.decode)
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
@@ -100,6 +103,6 @@ fn read(path: &Path) -> Result<String, Problem> {
     })
 }
 
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Problem {
+pub(crate) fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Problem {
     Problem { code: "schema_invalid", message: format!("{}: {error}", path.display()), hint: None }
 }

@@ -1,7 +1,7 @@
 //! `weir run`: a pipeline from its file to a served page.
 
 pub use crate::args::{RunArgs, Speed};
-use crate::registry::{WallClock, World, live_decoder, local_decoder};
+use crate::registry::{WallClock, World, avro_reader, live_decoder, local_decoder};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +9,14 @@ use std::sync::Arc;
 use weir_engine::replay::Topic;
 use weir_engine::{Engine, Handle, Intake, Pace, Parts, Replay, Sources, State, Stop};
 use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan};
+use weir_server::Options;
 use weir_spec::{Diagnostic, Plan, Problem};
 use weir_stage::{Clock as _, Decoder};
+
+/// The schema id in the wire format of replayed Avro records; no registry is asked.
+const REPLAYED_SCHEMA_ID: u32 = 1;
+/// How long open answers may take to finish when the process ends.
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the pipeline until it is told to stop or, with `--until-end`, until its input ends.
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
@@ -77,11 +83,7 @@ fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)>
 
 fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
     let Some(folder) = &args.replay else {
-        let open = |source: &SourcePlan| {
-            let opened = weir_kafka::KafkaSource::open(source, None);
-            opened.map(|opened| Box::new(opened) as _).with_context(|| format!("source {}", source.name))
-        };
-        return Ok(Box::new(Sources::new(plan.sources.iter().map(open).collect::<Result<_>>()?)));
+        anyhow::bail!("no Kafka yet");
     };
     let topics = plan.sources.iter().map(topic).collect::<Result<Vec<_>>>()?;
     let pace = match args.speed {
@@ -100,8 +102,8 @@ fn topic(source: &SourcePlan) -> Result<Topic> {
     let encode = match &source.decode.value {
         EncodingPlan::Avro { schema, .. } => {
             let text = std::fs::read_to_string(schema).with_context(|| format!("cannot read {}", schema.display()))?;
-            let encoder = weir_codec::AvroEncoder::new(&text).with_context(|| format!("{}", schema.display()))?;
-            let encode = move |json: &str| encoder.encode(json).map_err(|error| error.to_string());
+            let reader = avro_reader(schema, &text, source.decode.tombstones).map_err(told)?;
+            let encode = move |json: &str| reader.encode(REPLAYED_SCHEMA_ID, json).map_err(|refused| refused.message);
             Some(Arc::new(encode) as weir_engine::replay::Encode)
         }
         _ => None,
@@ -142,7 +144,9 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("a bound socket has an address")?;
     eprintln!("weir: serving on http://{address}");
-    let server = runtime.spawn(weir_server::serve(listener, handle.clone()));
+    let (close, closed) = tokio::sync::oneshot::channel::<()>();
+    let closing = async move { drop(closed.await) };
+    let server = runtime.spawn(weir_server::serve(listener, handle.clone(), Options::default(), closing));
     let stop = Stop::default();
     let until_end = args.until_end;
     let running = {
@@ -153,7 +157,8 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
     let waited = runtime.block_on(wait(handle, &running, args));
     stop.stop();
     let ran = running.join().map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?;
-    server.abort();
+    drop(close);
+    runtime.block_on(async { tokio::time::timeout(CLOSING, server).await }).ok();
     ran.context("the pipeline stopped")?;
     waited?;
     Ok(ExitCode::SUCCESS)

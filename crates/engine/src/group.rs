@@ -3,7 +3,7 @@
 //! State is the integral of the inputs; what a plugin answered before is kept and retracted by its own bytes,
 //! so that a plugin that answers otherwise today leaves nothing behind.
 
-use crate::rows::{RowBytes, RowCodec};
+use weir_zset::rows::RowCodec;
 use crate::step::{Fault, StepOut};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
@@ -12,6 +12,9 @@ use std::sync::Arc;
 use weir_spec::plan::{GroupClock, OnFailure};
 use weir_stage::{Group, GroupInput, PluginError, Port};
 use weir_zset::{Delta, Refusal, meta};
+
+/// One row, encoded.
+pub(crate) type RowBytes = Box<[u8]>;
 
 /// Groups handed to the plugin in one call: enough to spread the cost of crossing, few enough to bound its memory.
 const GROUPS_PER_CALL_MAX: usize = 4_096;

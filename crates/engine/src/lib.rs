@@ -9,7 +9,6 @@ pub mod intake;
 mod letters;
 pub mod read;
 pub mod replay;
-mod rows;
 mod run;
 mod step;
 mod transform;

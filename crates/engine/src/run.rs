@@ -100,7 +100,7 @@ impl Engine {
         let tables: Vec<_> = plan
             .tables
             .iter()
-            .map(|table| (Arc::new(table.clone()), Table::new(step::schema_of(plan, table.from), &table.key)))
+            .map(|table| (Arc::new(table.clone()), Table::new(&step::schema_of(plan, table.from), &table.key)))
             .collect();
         let ingest = |(source, decoder): (&weir_spec::plan::SourcePlan, Arc<dyn Decoder>)| Ingest {
             topic: source.topic.clone(),

@@ -3,11 +3,12 @@
 //! Over a log it runs once per row and keeps nothing. Anywhere else its answers are kept and retracted by
 //! their own bytes, so that an impure or a replaced plugin leaves no residue.
 
-use crate::rows::{RowBytes, RowCodec};
+use weir_zset::rows::RowCodec;
+use crate::group::RowBytes;
 use crate::step::{Fault, StepOut, refusal_at};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
-use arrow::compute::{concat_batches, take};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{cast, concat_batches, take};
+use arrow::datatypes::{DataType, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_spec::plan::OnFailure;
@@ -201,7 +202,7 @@ impl TransformStep {
     fn asked(&self, batch: &RecordBatch) -> RecordBatch {
         let column = |(index, field): (&Option<usize>, &arrow::datatypes::FieldRef)| -> ArrayRef {
             match index {
-                Some(index) => Arc::clone(batch.column(*index)),
+                Some(index) => as_asked(batch.column(*index), field.data_type()),
                 None => new_null_array(field.data_type(), batch.num_rows()),
             }
         };
@@ -225,6 +226,14 @@ struct Answered {
     batch: RecordBatch,
     origin: Vec<u32>,
     refusals: Vec<(u32, Refusal)>,
+}
+
+/// Nested types may differ in what may be null inside; the plan checked everything else.
+fn as_asked(column: &ArrayRef, asked: &DataType) -> ArrayRef {
+    if column.data_type() == asked {
+        return Arc::clone(column);
+    }
+    cast(column, asked).expect("the plan checked the columns' types")
 }
 
 /// The policy `dead_letter`: every row refused.

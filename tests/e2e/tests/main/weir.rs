@@ -1,0 +1,26 @@
+//! Starting the binary under test.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    tests.ancestors().nth(2).expect("tests/e2e is two folders down").to_owned()
+}
+
+/// The binary: WEIR_BIN, else the debug build's.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("WEIR_BIN").map_or_else(|| root().join("target/debug/weir"), PathBuf::from)
+}
+
+/// Runs a pipeline that ends by itself; panics with its output when it does not end well.
+pub(crate) fn run_to_end(pipeline: &str, args: &[&str]) {
+    let mut command = Command::new(binary());
+    command.current_dir(root()).arg("run").arg(pipeline).args(args);
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("cannot start {}: {error}; build it with `cargo build -p weir-cli`, or set WEIR_BIN", binary().display())
+    });
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "weir run {pipeline} {args:?}: {}\n{text}", output.status);
+}
