@@ -3,11 +3,10 @@
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
-    Decimal256Array, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
-    NullBufferBuilder, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-    TimestampMicrosecondArray,
+    Decimal256Array, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    RecordBatchOptions, StringArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit, i256};
 use std::sync::Arc;
 
@@ -25,7 +24,9 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     /// Its values; nulls have a default value.
     pub(crate) values: Values,
-    valid: NullBufferBuilder,
+    len: usize,
+    /// Which are not null; none until the first null.
+    valid: Option<BooleanBufferBuilder>,
 }
 
 /// Values by Arrow type.
@@ -77,6 +78,7 @@ impl Spans {
     }
 
     /// Ends the value whose bytes were just appended to `data`.
+    #[inline]
     pub(crate) fn close(&mut self) {
         self.ends.push(position(self.data.len()));
     }
@@ -95,6 +97,13 @@ impl Spans {
     }
 }
 
+fn all_valid(len: usize) -> BooleanBufferBuilder {
+    let mut valid = BooleanBufferBuilder::new(len + 1);
+    valid.append_n(len, true);
+    valid
+}
+
+#[inline]
 fn position(len: usize) -> i32 {
     i32::try_from(len).expect("a batch is bounded far below 2 GiB by the epoch's byte limit")
 }
@@ -174,18 +183,24 @@ impl Column {
         };
         Self {
             values,
-            valid: NullBufferBuilder::new(capacity),
+            len: 0,
+            valid: None,
         }
     }
 
     /// The number of values.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.valid.len()
+        self.len
     }
 
     /// Counts the value that was just pushed into `values`.
+    #[inline]
     pub(crate) fn close(&mut self) {
-        self.valid.append_non_null();
+        self.len += 1;
+        if let Some(valid) = &mut self.valid {
+            valid.append(true);
+        }
     }
 
     /// Ends a list whose items were just pushed.
@@ -197,6 +212,7 @@ impl Column {
     }
 
     /// A null.
+    #[inline]
     pub(crate) fn push_null(&mut self) {
         match &mut self.values {
             Values::Text(spans) | Values::Bytes(spans) => spans.close(),
@@ -213,7 +229,11 @@ impl Column {
             }
             Values::List { ends, column, .. } => ends.push(position(column.len())),
         }
-        self.valid.append_null();
+        let len = self.len;
+        self.valid
+            .get_or_insert_with(|| all_valid(len))
+            .append(false);
+        self.len += 1;
     }
 
     /// Back to this many values; one that was begun and not closed goes too.
@@ -233,12 +253,15 @@ impl Column {
                 column.truncate(usize::try_from(ends[len]).expect("ends are not negative"));
             }
         }
-        self.valid.truncate(len);
+        self.len = self.len.min(len);
+        if let Some(valid) = &mut self.valid {
+            valid.truncate(self.len);
+        }
     }
 
     /// The Arrow array.
-    pub(crate) fn finish(mut self) -> ArrayRef {
-        let nulls = self.valid.finish();
+    pub(crate) fn finish(self) -> ArrayRef {
+        let nulls = self.valid.map(|mut valid| NullBuffer::new(valid.finish()));
         match self.values {
             Values::Text(spans) => {
                 let (offsets, data) = spans.finish();

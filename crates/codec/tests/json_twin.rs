@@ -591,7 +591,9 @@ fn compare(choices: &[u8]) {
             }
             (Err(codes), None, Some((_, why))) => {
                 // `jsonschema` sees only the last of repeated names, and nothing of what is no JSON.
-                let is_known = [why.code, "invalid_json", "duplicate_key"].iter().any(|code| codes.contains(code));
+                let is_known = [why.code, "invalid_json", "duplicate_key"]
+                    .iter()
+                    .any(|code| codes.contains(code));
                 assert!(is_known, "{schema}\n{text}\nfast: {why:?}\ntwin: {codes:?}");
             }
             (Err(codes), Some(_), None)

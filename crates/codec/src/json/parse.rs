@@ -9,11 +9,16 @@ use super::schema::{Kind, Member, Record, Scalars};
 use crate::civil;
 use crate::column::{Column, Table, Values};
 use crate::record::Refused;
+use jsonschema::Validator;
 use serde_json::Value;
+
+/// The text is refused; the parser knows why. (Small, because every step answers with it.)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bad;
 
 /// Why a text is refused.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bad {
+struct Reason {
     code: &'static str,
     what: &'static str,
     at: usize,
@@ -27,15 +32,24 @@ pub(super) struct Parser<'a> {
     at: usize,
     /// Text whose escapes had to be resolved.
     scratch: &'a mut Vec<u8>,
+    /// Why the text is refused, if it is.
+    reason: Option<Reason>,
     /// Names from the field at fault outwards.
     path: Vec<&'a str>,
 }
 
 /// A string: as it stands in the text, or resolved into the scratch.
-enum Text {
-    Plain { from: usize, to: usize },
-    Resolved,
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Text {
+    from: usize,
+    to: usize,
 }
+
+/// In the scratch.
+const RESOLVED: Text = Text {
+    from: usize::MAX,
+    to: 0,
+};
 
 impl<'a> Parser<'a> {
     pub(super) fn new(bytes: &'a [u8], scratch: &'a mut Vec<u8>) -> Self {
@@ -43,6 +57,7 @@ impl<'a> Parser<'a> {
             bytes,
             at: 0,
             scratch,
+            reason: None,
             path: Vec::new(),
         }
     }
@@ -63,7 +78,8 @@ impl<'a> Parser<'a> {
     }
 
     /// What the engine is told.
-    pub(super) fn refusal(&self, bad: Bad) -> Refused {
+    pub(super) fn refusal(&self) -> Refused {
+        let reason = self.reason.expect("whoever fails says why");
         let mut field = String::new();
         for name in self.path.iter().rev() {
             if !field.is_empty() && *name != "[]" {
@@ -73,18 +89,21 @@ impl<'a> Parser<'a> {
         }
         let field = if field.is_empty() { None } else { Some(field) };
         Refused {
-            code: bad.code,
-            message: format!("{} at byte {}", bad.what, bad.at),
+            code: reason.code,
+            message: format!("{} at byte {}", reason.what, reason.at),
             field,
         }
     }
 
-    fn bad<T>(&self, code: &'static str, what: &'static str) -> Read<T> {
-        Err(Bad {
-            code,
-            what,
-            at: self.at,
-        })
+    #[cold]
+    fn bad<T>(&mut self, code: &'static str, what: &'static str) -> Read<T> {
+        self.bad_at(code, what, self.at)
+    }
+
+    #[cold]
+    fn bad_at<T>(&mut self, code: &'static str, what: &'static str, at: usize) -> Read<T> {
+        self.reason = Some(Reason { code, what, at });
+        Err(Bad)
     }
 
     /// The value at `at` has another type: well-formed or not is said first.
@@ -99,19 +118,22 @@ impl<'a> Parser<'a> {
             "a boolean" => "not a boolean",
             _ => "of none of the allowed types",
         };
-        Err(Bad {
-            code: "wrong_type",
-            what,
-            at,
-        })
+        self.bad_at("wrong_type", what, at)
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     #[inline]
     fn space(&mut self) {
+        if self.peek().is_some_and(|b| b <= b' ') {
+            self.more_space();
+        }
+    }
+
+    fn more_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
@@ -142,26 +164,20 @@ impl<'a> Parser<'a> {
             let index = self.name(record, &mut table.order, nth)?;
             nth += 1;
             self.space();
-            self.expect(b':', "no colon after a name")?;
-            self.space();
             if let Some(index) = index {
                 let (member, column) = (&record.members[index], &mut table.columns[index]);
                 if column.len() > table.rows {
                     self.path.push(&member.name);
-                    return Err(Bad {
-                        code: "duplicate_key",
-                        what: "a name for the second time",
-                        at: start,
-                    });
+                    return self.bad_at("duplicate_key", "a name for the second time", start);
                 }
                 self.member(member, column, depth)?;
                 found += 1;
             } else if record.is_closed {
-                return Err(Bad {
-                    code: "unknown_field",
-                    what: "a name that the schema does not have",
-                    at: start,
-                });
+                return self.bad_at(
+                    "unknown_field",
+                    "a name that the schema does not have",
+                    start,
+                );
             } else {
                 self.skip(depth + 1)?;
             }
@@ -196,28 +212,38 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A name: its field's index, if the schema has it. `order` guesses.
+    /// A name and its colon: its field's index, if the schema has it. `order` guesses.
     #[inline]
     fn name(&mut self, record: &Record, order: &mut Vec<u16>, nth: usize) -> Read<Option<usize>> {
+        if let Some(guess) = order.get(nth) {
+            let guess = usize::from(*guess);
+            let spelled = &record.members[guess].spelled;
+            if spelled.begins(self.bytes.get(self.at..).unwrap_or_default()) {
+                self.at += spelled.len();
+                return Ok(Some(guess));
+            }
+        }
+        self.searched_name(record, order, nth)
+    }
+
+    fn searched_name(
+        &mut self,
+        record: &Record,
+        order: &mut Vec<u16>,
+        nth: usize,
+    ) -> Read<Option<usize>> {
         if self.peek() != Some(b'"') {
             return self.bad("invalid_json", "no name in quotes");
         }
-        if let Some(guess) = order.get(nth) {
-            let name = record.members[usize::from(*guess)].name.as_bytes();
-            let from = self.at + 1;
-            let to = from + name.len();
-            if self.bytes.get(from..to) == Some(name) && self.bytes.get(to) == Some(&b'"') {
-                self.at = to + 1;
-                return Ok(Some(usize::from(*guess)));
-            }
-        }
         let text = self.text()?;
-        let found = record.index.get(self.text_bytes(&text)).copied();
+        let found = record.index.get(self.text_bytes(text)).copied();
         // A name that was written with escapes is no guess: its own text between quotes may not be itself.
-        if let (Some(index), Text::Plain { .. }) = (found, &text) {
+        if let (Some(index), true) = (found, text != RESOLVED) {
             order.resize(order.len().max(nth + 1), index);
             order[nth] = index;
         }
+        self.space();
+        self.expect(b':', "no colon after a name")?;
         Ok(found.map(usize::from))
     }
 
@@ -234,11 +260,7 @@ impl<'a> Parser<'a> {
                 } else {
                     "missing_field"
                 };
-                return Err(Bad {
-                    code,
-                    what: "null where a value is required",
-                    at,
-                });
+                return self.bad_at(code, "null where a value is required", at);
             }
             column.push_null();
             return Ok(());
@@ -255,14 +277,14 @@ impl<'a> Parser<'a> {
         match (&member.kind, &mut column.values) {
             (Kind::Text, Values::Text(spans)) => {
                 let text = self.string()?;
-                self.checked(member, &text)?;
-                spans.data.extend_from_slice(self.text_bytes(&text));
+                self.checked(member, text)?;
+                spans.data.extend_from_slice(self.text_bytes(text));
                 spans.close();
             }
             (Kind::Literal(scalars), Values::Text(spans)) => {
                 let text = self.literal(*scalars)?;
-                self.checked(member, &text)?;
-                spans.data.extend_from_slice(self.text_bytes(&text));
+                self.checked(member, text)?;
+                spans.data.extend_from_slice(self.text_bytes(text));
                 spans.close();
             }
             (Kind::Int, Values::Int64(values)) => values.push(self.integer()?),
@@ -319,7 +341,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn deeper(&self, depth: usize) -> Read<()> {
+    #[inline]
+    fn deeper(&mut self, depth: usize) -> Read<()> {
         if depth > DEPTH_MAX {
             self.bad("too_deep", "objects and arrays nested too deep")
         } else {
@@ -327,6 +350,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline]
     fn string(&mut self) -> Read<Text> {
         if self.peek() == Some(b'"') {
             self.text()
@@ -338,11 +362,10 @@ impl<'a> Parser<'a> {
     fn parsed<T>(&mut self, parse: fn(&[u8]) -> Option<T>, what: &'static str) -> Read<T> {
         let at = self.at;
         let text = self.string()?;
-        parse(self.text_bytes(&text)).ok_or(Bad {
-            code: "wrong_type",
-            what,
-            at,
-        })
+        match parse(self.text_bytes(text)) {
+            Some(value) => Ok(value),
+            None => self.bad_at("wrong_type", what, at),
+        }
     }
 
     fn boolean(&mut self) -> Read<bool> {
@@ -375,69 +398,64 @@ impl<'a> Parser<'a> {
         }
         match number::integer(literal) {
             Some(value) => Ok(value),
-            None if number::is_integral(literal) => Err(Bad {
-                code: "number_range",
-                what: "an integer that 64 bits do not hold",
-                at: from,
-            }),
-            None => Err(Bad {
-                code: "wrong_type",
-                what: "not an integer",
-                at: from,
-            }),
+            None if number::is_integral(literal) => {
+                self.bad_at("number_range", "an integer that 64 bits do not hold", from)
+            }
+            None => self.bad_at("wrong_type", "not an integer", from),
         }
     }
 
     fn decimal(&mut self, precision: u8, scale: i8) -> Read<i128> {
         let (from, to) = self.number()?;
         let what = "a number with more digits than the column has";
-        number::decimal(&self.bytes[from..to], precision, scale).ok_or(Bad {
-            code: "number_range",
-            what,
-            at: from,
-        })
+        match number::decimal(&self.bytes[from..to], precision, scale) {
+            Some(value) => Ok(value),
+            None => self.bad_at("number_range", what, from),
+        }
     }
 
+    #[inline]
     fn literal(&mut self, scalars: Scalars) -> Read<Text> {
         let from = self.at;
         match self.peek() {
             Some(b'"') if scalars.text => self.text(),
             Some(b'-' | b'0'..=b'9') if scalars.number || scalars.integer => {
-                let (from, to) = self.number()?;
-                if !scalars.number && !number::is_integral(&self.bytes[from..to]) {
-                    return Err(Bad {
-                        code: "wrong_type",
-                        what: "not an integer",
-                        at: from,
-                    });
+                self.digits_of_number()?;
+                if !scalars.number && !number::is_integral(&self.bytes[from..self.at]) {
+                    return self.bad_at("wrong_type", "not an integer", from);
                 }
-                Ok(self.without_exponent(from, to))
+                Ok(self.without_exponent(from))
             }
             Some(b't' | b'f') if scalars.boolean => {
                 self.boolean()?;
-                Ok(Text::Plain { from, to: self.at })
+                Ok(Text { from, to: self.at })
             }
             _ => self.not_a("a scalar"),
         }
     }
 
     /// A number as text has no exponent, so that a reader can refuse one that was written as text.
-    fn without_exponent(&mut self, from: usize, to: usize) -> Text {
+    fn without_exponent(&mut self, from: usize) -> Text {
+        let to = self.at;
         match number::plain(&self.bytes[from..to]) {
-            None => Text::Plain { from, to },
+            None => Text { from, to },
             Some(plain) => {
                 *self.scratch = plain;
-                Text::Resolved
+                RESOLVED
             }
         }
     }
 
-    /// The slow path: keywords that restrict a text.
     #[inline]
-    fn checked(&self, member: &Member, text: &Text) -> Read<()> {
-        let Some(check) = &member.check else {
-            return Ok(());
-        };
+    fn checked(&mut self, member: &Member, text: Text) -> Read<()> {
+        match &member.check {
+            None => Ok(()),
+            Some(check) => self.validated(check, text),
+        }
+    }
+
+    /// The slow path: keywords that restrict a text.
+    fn validated(&mut self, check: &Validator, text: Text) -> Read<()> {
         let value = String::from_utf8_lossy(self.text_bytes(text)).into_owned();
         if check.is_valid(&Value::String(value)) {
             return Ok(());
@@ -448,10 +466,12 @@ impl<'a> Parser<'a> {
         )
     }
 
-    fn text_bytes(&self, text: &Text) -> &[u8] {
-        match *text {
-            Text::Plain { from, to } => &self.bytes[from..to],
-            Text::Resolved => self.scratch,
+    #[inline]
+    fn text_bytes(&self, text: Text) -> &[u8] {
+        if text == RESOLVED {
+            self.scratch
+        } else {
+            &self.bytes[text.from..text.to]
         }
     }
 
@@ -465,7 +485,7 @@ impl<'a> Parser<'a> {
             Some(b'"') => {
                 let to = self.at;
                 self.at += 1;
-                Ok(Text::Plain { from, to })
+                Ok(Text { from, to })
             }
             Some(b'\\') => self.resolved(from),
             Some(_) => self.bad("invalid_json", "a control character in a text"),
@@ -482,7 +502,7 @@ impl<'a> Parser<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Text::Resolved);
+                    return Ok(RESOLVED);
                 }
                 Some(b'\\') => self.escape()?,
                 Some(_) => return self.bad("invalid_json", "a control character in a text"),

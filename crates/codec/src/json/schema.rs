@@ -25,6 +25,8 @@ pub(super) struct Record {
 pub(super) struct Member {
     /// Its name.
     pub(super) name: String,
+    /// Its name as it is mostly written.
+    pub(super) spelled: Spelled,
     /// What its values are.
     pub(super) kind: Kind,
     /// The name must be there.
@@ -33,6 +35,50 @@ pub(super) struct Member {
     pub(super) is_nullable: bool,
     /// What else a text must satisfy.
     pub(super) check: Option<Validator>,
+}
+
+/// A name in quotes and its colon, to be compared eight bytes at a time.
+pub(super) struct Spelled {
+    bytes: Box<[u8]>,
+    /// Eight bytes, and which of them count.
+    words: Box<[(u64, u64)]>,
+}
+
+impl Spelled {
+    fn new(name: &str) -> Self {
+        let bytes = format!("\"{name}\":").into_bytes();
+        let word = |chunk: &[u8]| {
+            let (mut value, mut mask) = ([0; 8], [0; 8]);
+            value[..chunk.len()].copy_from_slice(chunk);
+            mask[..chunk.len()].fill(0xFF);
+            (u64::from_le_bytes(value), u64::from_le_bytes(mask))
+        };
+        let words = bytes.chunks(8).map(word).collect();
+        Self {
+            bytes: bytes.into(),
+            words,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether a text begins so.
+    #[inline]
+    pub(super) fn begins(&self, text: &[u8]) -> bool {
+        let mut rest = text;
+        for (value, mask) in &self.words {
+            let Some((chunk, after)) = rest.split_first_chunk::<8>() else {
+                return text.starts_with(&self.bytes);
+            };
+            if (u64::from_le_bytes(*chunk) ^ value) & mask != 0 {
+                return false;
+            }
+            rest = after;
+        }
+        true
+    }
 }
 
 /// What a value is.
@@ -184,6 +230,7 @@ impl<'a> Place<'a> {
         let check = self.check(schema, &kind)?;
         let name = self.path.last().copied().unwrap_or_default().to_owned();
         Ok(Member {
+            spelled: Spelled::new(&name),
             name,
             kind,
             is_required,
