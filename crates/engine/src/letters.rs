@@ -22,14 +22,15 @@ impl<'a> Raws<'a> {
     }
 
     /// The index is made at the first look-up: most epochs refuse nothing.
-    fn find(&mut self, topic: &str, partition: i32, offset: i64) -> Option<&'a RawRecord> {
+    fn record(&mut self, refusal: &Refusal) -> Option<RawRecord> {
         if self.index.is_empty() {
             for (topic, batch) in self.batches {
                 let keyed = batch.records.iter().map(|record| ((topic.as_str(), record.partition, record.offset), record));
                 self.index.extend(keyed);
             }
         }
-        self.index.get(&(topic, partition, offset)).copied()
+        let place = (refusal.topic.as_str(), refusal.partition, refusal.offset);
+        self.index.get(&place).map(|record| (*record).clone())
     }
 }
 
@@ -41,8 +42,8 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    /// Adds one stage's refusals.
-    pub(crate) fn add(&mut self, stage: &str, refusals: Vec<Refusal>, raws: &mut Raws<'_>) {
+    /// Adds one stage's refusals; without `raws` they are told by reference only.
+    pub(crate) fn add(&mut self, stage: &str, refusals: Vec<Refusal>, mut raws: Option<&mut Raws<'_>>) {
         for refusal in refusals {
             let place = (refusal.topic.clone(), refusal.partition, refusal.offset);
             let key = (place.0, place.1, place.2, stage.to_owned(), refusal.code.clone());
@@ -54,8 +55,9 @@ impl Letters {
                     self.letters.remove(&key);
                 }
                 now if now > 0 && !self.letters.contains_key(&key) => {
-                    let record = raws.find(&refusal.topic, refusal.partition, refusal.offset);
-                    self.letters.insert(key, Arc::new(letter(stage, refusal, record)));
+                    let find = |raws: &mut &mut Raws<'_>| raws.record(&refusal);
+                    let record = raws.as_mut().and_then(find);
+                    self.letters.insert(key, Arc::new(letter(stage, refusal, record.as_ref())));
                 }
                 _ => {}
             }

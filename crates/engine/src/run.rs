@@ -282,13 +282,14 @@ impl Engine {
         let mut raws = Raws::new(raws);
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, &mut raws);
+            self.letters.add("decode", refusals, Some(&mut raws));
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
             let inputs = step.inputs.iter().map(|edge| edges.get(edge).cloned()).collect();
             let out = step.step(inputs, as_of_us, evaluate)?;
-            self.letters.add(&step.stage, out.refusals, &mut raws);
+            // What a group refuses may have come in any earlier epoch: it is always told by reference.
+            self.letters.add(&step.stage, out.refusals, (!step.is_group()).then_some(&mut raws));
             let deltas = out.deltas.into_iter().enumerate().filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }

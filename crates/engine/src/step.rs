@@ -82,6 +82,11 @@ impl Step {
         }
     }
 
+    /// Whether its refusals may be of rows that came in an earlier epoch.
+    pub(crate) fn is_group(&self) -> bool {
+        matches!(self.work, Work::Group(_))
+    }
+
     /// Takes one step; `evaluate` is false while catching up.
     pub(crate) fn step(
         &mut self,
