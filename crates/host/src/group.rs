@@ -1,6 +1,6 @@
 //! A `group` plugin as the engine calls it.
 
-use crate::abi::{self, BatchRef, ColumnRef, EvaluateAnswer, EvaluateCall, GroupedRef};
+use crate::abi::{self, ColumnRef, EvaluateAnswer, EvaluateCall, GroupedRef};
 use crate::divide::{deadline_ms, divide};
 use crate::error::Verdict;
 use crate::kind::Flat;
@@ -98,19 +98,21 @@ impl Grouper {
         inputs: &[GroupInput],
         deadline_ms: u32,
     ) -> Result<Grouped, Verdict> {
-        let lowered_keys = Lowered::new(&self.key_flat, keys);
-        let key_columns = lowered_keys.columns();
-        let lower = |(port, input): (&'_ FlatPort, &GroupInput)| {
-            (Lowered::new(&port.flat, &input.rows), input.offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect())
+        let key_rows = Lowered::new(&self.key_flat, keys);
+        let key_columns = key_rows.columns();
+        let rows: Vec<Lowered<'_>> =
+            self.inputs.iter().zip(inputs).map(|(port, input)| Lowered::new(&port.flat, &input.rows)).collect();
+        let columns: Vec<Vec<ColumnRef<'_>>> = rows.iter().map(Lowered::columns).collect();
+        let offsets: Vec<Vec<u8>> = inputs.iter().map(|input| bytes_of(&input.offsets)).collect();
+        let lend = |index: usize| GroupedRef {
+            input: &self.inputs[index].port.name,
+            offsets: &offsets[index],
+            rows: rows[index].batch(&columns[index]),
         };
-        let lowered: Vec<(Lowered<'_>, Vec<u8>)> = self.inputs.iter().zip(inputs).map(lower).collect();
-        let columns: Vec<Vec<ColumnRef<'_>>> = lowered.iter().map(|(rows, _)| rows.columns()).collect();
-        let lend = |((port, (rows, offsets)), columns)| grouped_ref(port, rows, offsets, columns);
-        let lent: Vec<GroupedRef<'_>> = self.inputs.iter().zip(&lowered).zip(&columns).map(lend).collect();
-        let batch: BatchRef<'_> = lowered_keys.batch(&key_columns);
+        let lent: Vec<GroupedRef<'_>> = (0..inputs.len()).map(lend).collect();
         let (answer,) = self.sandbox.call(deadline_ms, |live| {
             let run = live.run.typed::<EvaluateCall<'_>, EvaluateAnswer>(&live.store)?;
-            run.call(&mut live.store, (live.instance, as_of_us, batch, &lent, &[]))
+            run.call(&mut live.store, (live.instance, as_of_us, key_rows.batch(&key_columns), &lent, &[]))
         })?;
         let answered = answer.map_err(failed)?;
         let rows_max = u64::from(self.sandbox.limits().output_rows_max);
@@ -142,13 +144,8 @@ impl Grouper {
     }
 }
 
-fn grouped_ref<'a>(
-    port: &'a FlatPort,
-    rows: &'a Lowered<'_>,
-    offsets: &'a [u8],
-    columns: &'a [ColumnRef<'a>],
-) -> GroupedRef<'a> {
-    GroupedRef { input: &port.port.name, offsets, rows: rows.batch(columns) }
+fn bytes_of(offsets: &[u32]) -> Vec<u8> {
+    offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect()
 }
 
 /// Where rows came from is not used yet, but what is said must be true.

@@ -22,6 +22,8 @@ mod sandbox;
 mod section;
 mod ticker;
 mod transform;
+#[cfg(test)]
+mod wire_tests;
 
 pub use error::HostError;
 pub use pack::pack;

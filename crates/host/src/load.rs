@@ -78,28 +78,28 @@ impl Loader {
     /// Compiles a component whose description is not known yet, and asks for it.
     pub(crate) fn first(&self, component: &[u8]) -> Result<(World, abi::Description), Verdict> {
         let component = Component::new(&self.engine, component).map_err(|error| invalid(&format!("{error:#}")))?;
-        let world = world_of(&self.engine, &component)?;
-        let (pre, exports) = self.prepare(&component, world)?;
+        let (world, pre, exports) = self.prepare(&component)?;
         Ok((world, crate::sandbox::describe(&self.engine, &pre, &exports)?))
     }
 
     fn compile(&self, bytes: &[u8], hash: u128, description: Description) -> Result<Loaded, Verdict> {
         let component = self.component(bytes, hash).map_err(|error| invalid(&format!("{error:#}")))?;
-        let world = world_of(&self.engine, &component)?;
+        let (world, pre, exports) = self.prepare(&component)?;
         if world != description.world {
             let (says, is) = (description.world.name(), world.name());
             return Err(invalid(&format!("its description says {says}, its exports are those of a {is}: pack it again")));
         }
-        let (pre, exports) = self.prepare(&component, world)?;
         Ok(Loaded { engine: self.engine.clone(), description, pre, exports, _ticker: Arc::clone(&self.ticker) })
     }
 
-    fn prepare(&self, component: &Component, world: World) -> Result<(InstancePre<Guard>, Exports), Verdict> {
+    /// Checks what it imports and exports.
+    fn prepare(&self, component: &Component) -> Result<(World, InstancePre<Guard>, Exports), Verdict> {
         let mut linker = Linker::new(&self.engine);
         refuse_imports(&self.engine, component, &mut linker)?;
+        let world = world_of(&self.engine, component)?;
         let exports = exports(component, world)?;
         let pre = linker.instantiate_pre(component).map_err(|error| invalid(&format!("{error:#}")))?;
-        Ok((pre, exports))
+        Ok((world, pre, exports))
     }
 
     /// From the cache folder, else compiled and put there. A cache that cannot be read or written is only slow.
@@ -240,4 +240,41 @@ fn store(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension(format!("{}-{number}.partial", std::process::id()));
     std::fs::write(&partial, bytes)?;
     std::fs::rename(&partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_stage::Plugins as _;
+
+    /// `(component (import "now" (func)))`
+    const IMPORTS_A_FUNCTION: &[u8] = b"\0asm\x0d\0\x01\0\x07\x05\x01\x40\0\x01\0\x0a\x08\x01\0\x03now\x01\0";
+    /// `(component (import "a:b/clock" (instance (export "now" (func)))))`
+    const IMPORTS_A_CLOCK: &[u8] = b"\0asm\x0d\0\x01\0\x07\x10\x01\x42\x02\x01\x40\0\x01\0\x04\0\x03now\x01\0\
+        \x0a\x0e\x01\0\x09a:b/clock\x05\0";
+    const DESCRIPTION: &[u8] = br#"{"world":"transform","name":"curious","version":"1","config_schema":"{}","shapes":[{
+        "inputs":[{"name":"in","fields":[{"name":"a","kind":"utf8","nullable":true}]}],
+        "outputs":[{"name":"out","fields":[{"name":"a","kind":"utf8","nullable":true}]}]}]}"#;
+
+    fn message_of(component: &[u8]) -> String {
+        let mut file = component.to_vec();
+        section::append(&mut file, SECTION, DESCRIPTION);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curious.wasm");
+        std::fs::write(&path, file).unwrap();
+        let host = crate::Host::new(None).unwrap();
+        let opened = host.open_transform(&path, &weir_stage::Opening { config: "{}".to_owned(), ..Default::default() }, &Default::default());
+        opened.err().expect("what imports a function is refused").to_string()
+    }
+
+    /// Whatever a plugin imports is refused by its name.
+    #[test]
+    fn imports_are_refused() {
+        assert_eq!(message_of(IMPORTS_A_FUNCTION), "plugin curious: it imports `now`; a plugin imports nothing");
+        assert_eq!(
+            message_of(IMPORTS_A_CLOCK),
+            "plugin curious: it imports `now` of `a:b/clock`; a plugin imports nothing, neither time nor files"
+        );
+        assert!(message_of(b"\0asm\x0d\0\x01\0").contains("it exports nothing; this host runs plugins that export"));
+    }
 }
