@@ -114,7 +114,10 @@ fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), Error> 
 fn readable<T>(parameters: Result<UrlQuery<T>, QueryRejection>) -> Result<T, Error> {
     match parameters {
         Ok(UrlQuery(parameters)) => Ok(parameters),
-        Err(rejection) => Err(Error::BadParameter(rejection.body_text())),
+        Err(rejection) => {
+            let text = rejection.body_text();
+            Err(Error::BadParameter(text.trim_start_matches("Failed to deserialize query string: ").to_owned()))
+        }
     }
 }
 

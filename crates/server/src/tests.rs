@@ -208,7 +208,19 @@ async fn refusals_teach() {
     ] {
         lines.push(fixture.refused(path).await);
     }
-    expect![[""]].assert_eq(&lines.join("\n"));
+    expect![[r#"
+        404 "unknown_table" | "there is no table `stok`" | "tables: stock"
+        400 "unknown_column" | "table `stock` has no column `amuont`" | "columns: item, amount, count, day"
+        400 "above_limit" | "`limit` is 100001; at most 100000 is allowed" | "page with `limit` and `offset`, or narrow with `where`"
+        400 "bad_parameter" | "limit: invalid digit found in string" | null
+        400 "above_limit" | "`offset` is 1000000; at most 999000 is allowed" | "page with `limit` and `offset`, or narrow with `where`"
+        400 "bad_parameter" | "filter: unknown field `filter`, expected one of `limit`, `offset`, `sort`, `where`, `cells`" | null
+        400 "bad_expression" | "`where`: the expression is decimal128(38,3), not a condition" | "compare it with something"
+        400 "above_limit" | "`limit` is 1001; at most 1000 is allowed" | "page with `limit` and `offset`, or narrow with `where`"
+        404 "unknown_view" | "view 1 keeps no line" | "/api/v1/views names those with `line`"
+        404 "unknown_table" | "there is no table `stok`" | "tables: stock"
+        426 "not_websocket" | "this address speaks WebSocket only: Connection header did not include 'upgrade'" | null
+        404 "not_found" | "there is nothing at this path" | "/api/v1/status, /api/v1/tables, /api/v1/views, /metrics""#]].assert_eq(&lines.join("\n"));
     let (status, body) = fixture.get("/api/v1/tables/stock/rows?where=amuont%20%3E%201").await;
     assert_eq!((status, &body["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("bad_expression")));
     let request = Request::post("/api/v1/status").header("host", "localhost:8080").body(Body::empty()).unwrap();
@@ -265,7 +277,14 @@ async fn small_answers_have_their_shape() {
         let (_, body) = fixture.get(path).await;
         answers += &format!("{path} {body}\n");
     }
-    expect![[""]].assert_eq(&answers);
+    expect![[r#"
+        /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"error":null}],"dead_letters":1,"error":null}
+        /api/v1/tables {"run":"run-1","epoch":1,"tables":[{"name":"stock","columns":[{"name":"item","type":"utf8","nullable":false},{"name":"amount","type":"decimal128(38,3)","nullable":true},{"name":"count","type":"int64","nullable":true},{"name":"day","type":"date32","nullable":true}],"key":["item"],"rows":4}]}
+        /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock"},{"kind":"grid","table":"stock","columns":["item"],"title":"All"}]}
+        /api/v1/dead-letters {"run":"run-1","epoch":1,"total":1,"rows":[{"topic":"stock.in","partition":0,"offset":2,"timestamp":"2026-03-02T12:00:00Z","stage":"decode","code":"bad_json","field":null,"message":"it ends in the middle","key":null,"value":"{","value_base64":null}]}
+        /healthz {"state":"live","error":null}
+        /readyz {"state":"live","topics":[],"error":null}
+    "#]].assert_eq(&answers);
 }
 
 /// An Arrow answer holds the same rows, with the cut in its metadata.
@@ -347,7 +366,42 @@ async fn metrics_are_those_documented() {
     let request = Request::get("/metrics").header("host", "localhost:8080").body(Body::empty()).unwrap();
     let (_, headers, body) = fixture.send(request).await;
     assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
-    expect![[""]].assert_eq(&String::from_utf8(body).unwrap());
+    let text = String::from_utf8(body).unwrap();
+    let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("weir_query_us_total")).collect();
+    expect![[r##"
+        # HELP weir_epoch Last published epoch.
+        # TYPE weir_epoch gauge
+        weir_epoch 1
+        # HELP weir_http_requests_total Requests answered, by path and status.
+        # TYPE weir_http_requests_total counter
+        weir_http_requests_total{path="/api/v1/tables/{name}/rows",status="200"} 1
+        # HELP weir_queries_total Queries for rows run.
+        # TYPE weir_queries_total counter
+        weir_queries_total 1
+        # HELP weir_query_us_total Time spent in queries for rows, microseconds.
+        # TYPE weir_query_us_total counter
+        # HELP weir_live_connections Live readers connected.
+        # TYPE weir_live_connections gauge
+        weir_live_connections 0
+        # HELP weir_live_connections_max Most live readers at once.
+        # TYPE weir_live_connections_max gauge
+        weir_live_connections_max 256
+        # HELP weir_live_refused_total Live readers refused because of the limit.
+        # TYPE weir_live_refused_total counter
+        weir_live_refused_total 0
+        # HELP weir_live_dropped_total Live readers dropped because they fell silent or took nothing in time.
+        # TYPE weir_live_dropped_total counter
+        weir_live_dropped_total 0
+        # HELP weir_live_frames_total Frames sent to live readers.
+        # TYPE weir_live_frames_total counter
+        weir_live_frames_total 0
+        # HELP weir_live_bytes_total Bytes of frames sent to live readers.
+        # TYPE weir_live_bytes_total counter
+        weir_live_bytes_total 0
+        # HELP weir_live_epochs_skipped_total Epochs that a live reader was not sent because a newer one was there.
+        # TYPE weir_live_epochs_skipped_total counter
+        weir_live_epochs_skipped_total 0
+    "##]].assert_eq(&text);
 }
 
 /// The limit of live readers is reached and told.

@@ -176,9 +176,17 @@ pub(crate) fn view(view: &ViewPlan) -> Value {
 
 /// A dead letter; its record's bytes as text, or base64 where they are not.
 pub(crate) fn letter(letter: &DeadLetter) -> Value {
-    let mut value = json!(letter);
-    let fields = value.as_object_mut().expect("a struct is an object");
-    fields.shift_remove("timestamp_us");
-    fields.insert("timestamp".into(), json!(letter.timestamp_us.map(instant)));
-    value
+    json!({
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "timestamp": letter.timestamp_us.map(instant),
+        "stage": letter.stage,
+        "code": letter.code,
+        "field": letter.field,
+        "message": letter.message,
+        "key": letter.key,
+        "value": letter.value,
+        "value_base64": letter.value_base64,
+    })
 }
