@@ -35,11 +35,6 @@ pub fn day_of(business_date: i32, date: Option<i32>, last: bool) -> Day {
     }
 }
 
-/// Whether a dated flow is inside the horizon.
-pub fn is_within(business_date: i32, date: Option<i32>, last: bool) -> bool {
-    matches!(day_of(business_date, date, last), Day::On(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

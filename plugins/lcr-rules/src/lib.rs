@@ -24,7 +24,7 @@ pub use caps::{BASEL_CAPS, Caps, Levels, Stock, stock};
 pub use class::{Class, Level};
 pub use classify::{Instrument, InstrumentKind, classify};
 pub use exact::{RATIO_SCALE, RuleError, VALUE_SCALE, WEIGHTED_SCALE, add, negate, weigh};
-pub use horizon::{Day, HORIZON_DAYS, day_of, is_within};
+pub use horizon::{Day, HORIZON_DAYS, day_of};
 pub use net::{NetOutflow, coverage_ratio, net_outflow};
 pub use rates::{
     Percent, SwapFlow, collateral_swap, repo_outflow, reverse_repo_inflow, security_flow,
