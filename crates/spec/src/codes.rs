@@ -17,7 +17,7 @@ codes! {
     BAD_NAME = "bad_name": "A name with characters other than letters, digits and `_`, or one that begins with a digit.",
     BAD_TYPE = "bad_type": "A value of another kind than its key takes, such as text for a number.",
     BAD_VALUE = "bad_value": "A value of the right kind outside of what its key takes.",
-    COLUMN_TYPE = "column_type": "A column of another type than the one that is needed there.",
+
     CYCLE = "cycle": "Stages that read each other in a circle.",
     DUPLICATE_COLUMN = "duplicate_column": "A column that is named twice where once is meant.",
     DUPLICATE_INPUT = "duplicate_input": "A stage that reads the same rows twice.",
@@ -47,6 +47,7 @@ codes! {
     UNKNOWN_VERSION = "unknown_version": "A version of the grammar that this Weir does not know.",
     UNRESOLVED = "unresolved": "An environment variable or file of a `${...}` that is not there.",
     UNUSED = "unused": "A source, stage, cluster or registry that nothing uses.",
+    WRONG_TYPE = "wrong_type": "A column of another type than the one that is needed there.",
     YAML = "yaml": "Text that is not YAML.",
 }
 

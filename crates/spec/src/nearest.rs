@@ -2,7 +2,7 @@
 
 /// The closest of `known` to `name`, if any is close enough to be a misspelling of it; of equals the first.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
+    let limit = ((name.chars().count() + 1) / 3).max(1);
     known
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
@@ -18,7 +18,7 @@ pub(crate) fn hint<'a>(
 ) -> Option<String> {
     const LISTED_MAX: usize = 12;
     if let Some(nearest) = nearest(name, known.clone()) {
-        return Some(format!("did you mean \"{nearest}\"?"));
+        return Some(format!("did you mean `{nearest}`?"));
     }
     let all: Vec<&str> = known.into_iter().take(LISTED_MAX + 1).collect();
     match all.len() {

@@ -5,7 +5,8 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// A pipeline of Weir: sources, stages, tables and views.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -178,12 +179,13 @@ pub enum ValueSpec {
 
 /// An encoding with a schema.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum EncodingSpec {
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct EncodingSpec {
     /// JSON by a JSON Schema.
-    Json(JsonSpec),
+    pub json: Option<JsonSpec>,
     /// Avro in the registry's wire format.
-    Avro(AvroSpec),
+    pub avro: Option<AvroSpec>,
 }
 
 /// JSON by a JSON Schema.
@@ -464,8 +466,7 @@ pub struct TableSpec {
 }
 
 /// One view of the page.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "serde_json::Value")]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum ViewSpec {
     /// Big numbers.
@@ -474,15 +475,15 @@ pub enum ViewSpec {
     Grid(GridSpec),
 }
 
-impl TryFrom<serde_json::Value> for ViewSpec {
-    type Error = serde_json::Error;
-
-    fn try_from(value: serde_json::Value) -> Result<Self, Self::Error> {
-        if value.get("headline").is_some() {
+impl<'de> Deserialize<'de> for ViewSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let view = if value.get("headline").is_some() {
             serde_json::from_value(value).map(Self::Headline)
         } else {
             serde_json::from_value(value).map(Self::Grid)
-        }
+        };
+        view.map_err(D::Error::custom)
     }
 }
 

@@ -159,6 +159,15 @@ pub(crate) fn resolve(
     }
 }
 
+/// The nearest column, else the columns; metadata only when a name is asked for that looks like it.
+fn column_hint(column: &str, schema: &SchemaRef) -> Option<String> {
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    hint(
+        column,
+        names.filter(|name| meta::is_meta(name) == meta::is_meta(column)),
+    )
+}
+
 /// The state of one resolution.
 struct Resolver<'r, 'f> {
     spec: &'r PipelineSpec,
@@ -192,7 +201,7 @@ impl<'r> Resolver<'r, '_> {
                     .map(|(_, flow)| flow.clone());
                 if found.is_none() {
                     let hint = hint(port, ports.iter().map(|(known, _)| known.as_str()));
-                    let message = format!("\"{name}\" has no output \"{port}\"");
+                    let message = format!("`{name}` has no output `{port}`");
                     self.findings
                         .error(at, codes::UNKNOWN_PORT, message)
                         .hinted(hint);
@@ -201,10 +210,10 @@ impl<'r> Resolver<'r, '_> {
             }
             (Some(Output::One(_)), Some(port)) => {
                 let message =
-                    format!("\"{name}\" has one output only, so there is no \"{name}.{port}\"");
+                    format!("`{name}` has one output only, so there is no `{name}.{port}`");
                 self.findings
                     .error(at, codes::UNKNOWN_PORT, message)
-                    .hinted(format!("write \"{name}\""));
+                    .hinted(format!("write `{name}`"));
                 None
             }
             (Some(Output::Several(ports)), None) => {
@@ -212,7 +221,7 @@ impl<'r> Resolver<'r, '_> {
                     .iter()
                     .map(|(port, _)| format!("{name}.{port}"))
                     .collect();
-                let message = format!("\"{name}\" has several outputs");
+                let message = format!("`{name}` has several outputs");
                 self.findings
                     .error(at, codes::PORT_NEEDED, message)
                     .hinted(format!("name one: {}", known.join(", ")));
@@ -234,7 +243,7 @@ impl<'r> Resolver<'r, '_> {
                 .keys()
                 .chain(spec.stages.keys())
                 .map(String::as_str);
-            let message = format!("there is no source or stage \"{name}\"");
+            let message = format!("there is no source or stage `{name}`");
             self.findings
                 .error(at, codes::UNKNOWN_REFERENCE, message)
                 .hinted(hint(name, known));
@@ -256,13 +265,12 @@ impl<'r> Resolver<'r, '_> {
     fn has_column_at(&mut self, place: &Place, schema: &SchemaRef, column: &str) -> bool {
         let has = schema.index_of(column).is_ok();
         if !has {
-            let known = schema.fields().iter().map(|field| field.name().as_str());
-            let message = format!("there is no column \"{column}\"");
+            let message = format!("there is no column `{column}`");
             let found =
                 self.findings
                     .sink
                     .put(Severity::Error, place, codes::UNKNOWN_COLUMN, message);
-            found.hinted(hint(column, known));
+            found.hinted(column_hint(column, schema));
         }
         has
     }
@@ -271,7 +279,7 @@ impl<'r> Resolver<'r, '_> {
     fn is_free_name(&mut self, at: &At, column: &str) -> bool {
         let is_free = !meta::is_meta(column);
         if !is_free {
-            let message = format!("a column cannot be named \"{column}\"");
+            let message = format!("a column cannot be named `{column}`");
             let hint = "names that begin with `_` are those of record metadata".to_owned();
             self.findings
                 .key_error(at, codes::RESERVED_NAME, message)
@@ -286,7 +294,7 @@ impl<'r> Resolver<'r, '_> {
         let is_good = name.starts_with(is_start)
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_good {
-            let message = format!("\"{name}\" is no name for a {what}");
+            let message = format!("`{name}` is no name for a {what}");
             self.findings
                 .key_error(at, codes::BAD_NAME, message)
                 .hinted("letters, digits and `_`, not beginning with a digit".to_owned());
@@ -313,7 +321,7 @@ impl<'r> Resolver<'r, '_> {
         for (section, what, name) in all {
             if !self.used.contains(&(section, name.clone())) {
                 let at = At::of(&[section, name]);
-                let message = format!("nothing uses the {what} \"{name}\"");
+                let message = format!("nothing uses the {what} `{name}`");
                 self.findings.key_warning(&at, codes::UNUSED, message);
             }
         }

@@ -68,14 +68,14 @@ impl Schema {
                             key: key.clone(),
                             nearest: nearest(key, known.iter().copied()).map(str::to_owned),
                         },
-                        message: format!("unknown key \"{key}\""),
+                        message: format!("unknown key `{key}`"),
                         hint: hint(key, known.iter().copied()),
                     });
                 }
             }
             Kind::Required { property } => {
                 let key = property.as_str().unwrap_or_default().to_owned();
-                let message = format!("the key \"{key}\" is missing");
+                let message = format!("the key `{key}` is missing");
                 found.push(Violation {
                     at,
                     what: What::MissingKey(key),
@@ -180,7 +180,25 @@ impl Schema {
                 .into_iter()
                 .filter(|branch| !is_wrong_kind(branch))
                 .min_by_key(|branch| cost(branch));
-            found.extend(likeliest.into_iter().flatten());
+            let mut likeliest = likeliest.unwrap_or_default();
+            if let [
+                Violation {
+                    at: place,
+                    what: What::Value,
+                    message,
+                    ..
+                },
+            ] = &mut likeliest[..]
+                && *place == at
+                && let Some(other) = context
+                    .iter()
+                    .flatten()
+                    .flat_map(|error| kinds_of(error))
+                    .next()
+            {
+                message.push_str(&format!(", nor {other}"));
+            }
+            found.append(&mut likeliest);
         }
     }
 
@@ -350,13 +368,13 @@ fn wrong_type(wanted: &[&str], found: &Json) -> String {
 fn wrong_choice(at: At, found: &Json, options: &[&Json]) -> Violation {
     let shown: Vec<String> = options.iter().map(|option| plain(option)).collect();
     let message = match found {
-        Json::String(text) => format!("\"{text}\" is not one of {}", shown.join(", ")),
+        Json::String(text) => format!("`{text}` is not one of {}", shown.join(", ")),
         _ => wrong_type(&[&shown.join(" or ")], found),
     };
     let nearest = found
         .as_str()
         .and_then(|text| nearest(text, shown.iter().map(String::as_str)));
-    let hint = nearest.map(|nearest| format!("did you mean \"{nearest}\"?"));
+    let hint = nearest.map(|nearest| format!("did you mean `{nearest}`?"));
     Violation {
         at,
         what: What::Value,

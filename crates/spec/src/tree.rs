@@ -171,7 +171,8 @@ impl Node {
         }
     }
 
-    /// The same as JSON; numbers keep their digits. What JSON cannot say (`.inf`, `.nan`) is null.
+    /// The same as JSON; numbers keep their digits. What JSON has no number for
+    /// (`.inf`, `.nan`) is text.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
@@ -180,7 +181,9 @@ impl Node {
             Value::Int(value) => {
                 serde_json::Number::from_i128(*value).map_or(Json::Null, Json::Number)
             }
-            Value::Float(text) => json_number(text).map_or(Json::Null, Json::Number),
+            Value::Float(text) => {
+                json_number(text).map_or_else(|| Json::String(text.clone()), Json::Number)
+            }
             Value::String(text) => Json::String(text.clone()),
             Value::Seq(items) => Json::Array(items.iter().map(Node::to_json).collect()),
             Value::Map(entries) => Json::Object(
@@ -318,6 +321,36 @@ impl<'t> Builder<'t> {
         }
     }
 
+    /// The place of the value itself, behind its anchor and tag.
+    fn without_properties(&self, place: Place, has_properties: bool) -> Place {
+        let mut here = place;
+        let mut rest = if has_properties {
+            self.text.get(place.start..).unwrap_or_default()
+        } else {
+            ""
+        };
+        while let Some(next) = rest.chars().next() {
+            let skipped = match next {
+                '&' | '!' => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+                '#' => rest.find('\n').unwrap_or(rest.len()),
+                _ if next.is_whitespace() => next.len_utf8(),
+                _ => break,
+            };
+            let (text, after) = rest.split_at(skipped);
+            here.start += skipped;
+            for c in text.chars() {
+                (here.line, here.column) = if c == '\n' {
+                    (here.line + 1, 1)
+                } else {
+                    (here.line, here.column + 1)
+                };
+            }
+            rest = after;
+        }
+        // Behind the properties of nothing at all stands something else.
+        if here.start > place.end { place } else { here }
+    }
+
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), TreeError> {
         let place = self.place(span);
         match event {
@@ -333,6 +366,7 @@ impl<'t> Builder<'t> {
             },
             Event::Alias(id) => self.alias(id, place),
             Event::Scalar(text, style, anchor, tag) => {
+                let place = self.without_properties(place, anchor != 0 || tag.is_some());
                 let value = self.scalar(&text, style, tag.as_deref(), &place);
                 self.add(anchor, Node { place, value })
             }
@@ -371,6 +405,7 @@ impl<'t> Builder<'t> {
         {
             self.unknown_tag(tag, place);
         }
+        let place = self.without_properties(place, anchor != 0 || tag.is_some());
         self.stack.push(Frame {
             anchor,
             place,
@@ -466,7 +501,7 @@ impl<'t> Builder<'t> {
                 self.error(
                     key_node.place,
                     codes::DUPLICATE_KEY,
-                    format!("\"{key}\" stands here twice, first in line {line}"),
+                    format!("`{key}` stands here twice, first in line {line}"),
                 );
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::{Flow, Output, Resolver};
 use crate::catalog::Problem;
 use crate::codes;
-use crate::nearest::hint;
+use crate::nearest::{hint, nearest};
 use crate::plan::{ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, SourcePlan, StartPlan};
 use crate::raw::{
     ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, ScalarSpec, SourceSpec, ValueSpec,
@@ -93,7 +93,7 @@ impl Resolver<'_, '_> {
             .keys()
             .filter(|name| spec.sources.contains_key(*name))
         {
-            let message = format!("there is a source \"{name}\" too");
+            let message = format!("there is a source `{name}` too");
             self.findings
                 .key_error(&At::of(&["stages", name]), codes::DUPLICATE_NAME, message)
                 .hinted("sources and stages share their names: rename one".to_owned());
@@ -115,14 +115,13 @@ impl Resolver<'_, '_> {
 
     fn needs(&mut self, at: &At, properties: &Properties, key: &str) {
         if !properties.contains_key(key) {
-            let hint = hint(key, properties.keys().map(String::as_str))
-                .filter(|hint| hint.starts_with("did you"));
-            let hint = hint.map(|_| format!("it is spelt \"{key}\""));
+            let instead = nearest(key, properties.keys().map(String::as_str));
+            let hint = instead.map(|instead| format!("is `{instead}` meant for it?"));
             self.findings
                 .error(
                     at,
                     codes::MISSING_KEY,
-                    format!("the key \"{key}\" is missing"),
+                    format!("the key `{key}` is missing"),
                 )
                 .hinted(hint);
         }
@@ -167,10 +166,7 @@ impl Resolver<'_, '_> {
             .iter()
             .find(|field| meta::is_meta(field.name()))
         {
-            let message = format!(
-                "the schema of \"{name}\" has the field \"{}\"",
-                field.name()
-            );
+            let message = format!("the schema of `{name}` has the field `{}`", field.name());
             let hint = "names that begin with `_` are those of record metadata".to_owned();
             self.findings
                 .error(&at.to("decode"), codes::RESERVED_NAME, message)
@@ -197,7 +193,7 @@ impl Resolver<'_, '_> {
         let spec = self.spec;
         let found = spec.clusters.get(name).map(texts);
         if found.is_none() && !self.broken.has("clusters", name) {
-            let message = format!("there is no cluster \"{name}\"");
+            let message = format!("there is no cluster `{name}`");
             let hint = hint(name, spec.clusters.keys().map(String::as_str));
             self.findings
                 .error(at, codes::UNKNOWN_CLUSTER, message)
@@ -211,7 +207,7 @@ impl Resolver<'_, '_> {
         let spec = self.spec;
         let found = spec.registries.get(name).map(texts);
         if found.is_none() && !self.broken.has("registries", name) {
-            let message = format!("there is no schema registry \"{name}\"");
+            let message = format!("there is no schema registry `{name}`");
             let hint = hint(name, spec.registries.keys().map(String::as_str));
             self.findings
                 .error(at, codes::UNKNOWN_REGISTRY, message)
@@ -226,7 +222,7 @@ impl Resolver<'_, '_> {
             Some("latest") => StartPlan::Latest,
             Some(text) => instant_us(text).map_or_else(
                 || {
-                    let message = format!("\"{text}\" is neither earliest, latest nor an instant");
+                    let message = format!("`{text}` is neither earliest, latest nor an instant");
                     let hint = "an instant names its offset: 2026-03-02T00:00:00Z".to_owned();
                     self.findings
                         .error(at, codes::BAD_VALUE, message)
@@ -241,10 +237,10 @@ impl Resolver<'_, '_> {
     fn decode(&mut self, at: &At, source: &SourceSpec) -> Option<DecodePlan> {
         let value = match &source.decode {
             DecodeSpec::Text(_) => EncodingPlan::Text,
-            DecodeSpec::By(encoding) => self.encoding(at, encoding),
+            DecodeSpec::By(encoding) => self.encoding(at, encoding)?,
             DecodeSpec::Both(both) => match &both.value {
                 ValueSpec::Text(_) => EncodingPlan::Text,
-                ValueSpec::By(encoding) => self.encoding(&at.to("value"), encoding),
+                ValueSpec::By(encoding) => self.encoding(&at.to("value"), encoding)?,
             },
         };
         Some(DecodePlan {
@@ -253,20 +249,20 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn encoding(&mut self, at: &At, encoding: &EncodingSpec) -> EncodingPlan {
-        match encoding {
-            EncodingSpec::Json(json) => EncodingPlan::Json {
-                schema: self.world.base.join(&json.schema),
-            },
-            EncodingSpec::Avro(avro) => {
-                let registry = self.registry(&at.to("avro").to("registry"), &avro.registry);
-                let registry = registry.unwrap_or_default();
-                EncodingPlan::Avro {
-                    schema: self.world.base.join(&avro.schema),
-                    registry,
-                }
-            }
-        }
+    /// The one encoding that is given; the schema sees to it that there is one.
+    fn encoding(&mut self, at: &At, encoding: &EncodingSpec) -> Option<EncodingPlan> {
+        let base = self.world.base;
+        let json = encoding.json.as_ref().map(|json| EncodingPlan::Json {
+            schema: base.join(&json.schema),
+        });
+        json.or_else(|| {
+            let avro = encoding.avro.as_ref()?;
+            let registry = self.registry(&at.to("avro").to("registry"), &avro.registry);
+            Some(EncodingPlan::Avro {
+                schema: base.join(&avro.schema),
+                registry: registry.unwrap_or_default(),
+            })
+        })
     }
 }
 

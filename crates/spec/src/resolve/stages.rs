@@ -145,8 +145,7 @@ impl<'r> Resolver<'r, '_> {
                     .enumerate()
                     .filter(|(index, name)| names[..*index].contains(name))
                 {
-                    let message =
-                        format!("\"{name}\" is in the list twice, so its rows count twice");
+                    let message = format!("`{name}` is in the list twice, so its rows count twice");
                     self.findings
                         .key_warning(&at.to(index), codes::DUPLICATE_INPUT, message);
                 }
@@ -388,7 +387,7 @@ impl<'r> Resolver<'r, '_> {
             let (key, function, column) = function(value)?;
             is_good &= self.is_free_name(&at, name);
             if spec.by.contains(name) {
-                let message = format!("\"{name}\" is a key column too");
+                let message = format!("`{name}` is a key column too");
                 self.findings
                     .key_error(&at, codes::DUPLICATE_COLUMN, message);
                 is_good = false;

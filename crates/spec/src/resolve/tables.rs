@@ -48,10 +48,10 @@ impl Resolver<'_, '_> {
                 self.findings.error(
                     &at,
                     codes::DUPLICATE_COLUMN,
-                    format!("\"{column}\" is in the key twice"),
+                    format!("`{column}` is in the key twice"),
                 );
             } else if meta::is_meta(column) {
-                let message = format!("\"{column}\" is record metadata, which tables do not have");
+                let message = format!("`{column}` is record metadata, which tables do not have");
                 let hint = format!(
                     "give it a name of its own: `let: {{ {}: {column} }}`",
                     column.trim_start_matches('_')
@@ -88,7 +88,7 @@ impl Resolver<'_, '_> {
     fn headline(&mut self, at: &At, view: &HeadlineSpec, types: &Types) -> Option<ViewPlan> {
         let here = at.to("headline");
         let Some((table, column)) = view.headline.split_once('.') else {
-            let message = format!("\"{}\" names no column", view.headline);
+            let message = format!("`{}` names no column", view.headline);
             self.findings
                 .error(&here, codes::BAD_VALUE, message)
                 .hinted("write `table.column`".to_owned());
@@ -129,7 +129,7 @@ impl Resolver<'_, '_> {
             .strip_prefix(table)
             .and_then(|rest| rest.strip_prefix('.'))
         else {
-            let message = format!("\"{beside}\" is no column of the table \"{table}\"");
+            let message = format!("`{beside}` is no column of the table `{table}`");
             self.findings
                 .error(at, codes::BAD_VALUE, message)
                 .hinted(format!("write `{table}.column`"));
@@ -147,8 +147,8 @@ impl Resolver<'_, '_> {
         if let Ok(field) = schema.field_with_name(column)
             && !field.data_type().is_numeric()
         {
-            let message = format!("\"{column}\" is {}, not a number", field.data_type());
-            self.findings.error(at, codes::COLUMN_TYPE, message);
+            let message = format!("`{column}` is {}, not a number", field.data_type());
+            self.findings.error(at, codes::WRONG_TYPE, message);
         }
     }
 
@@ -170,7 +170,7 @@ impl Resolver<'_, '_> {
             Some(schema) => schema.clone(),
             None => {
                 if !self.broken.has("tables", name) {
-                    let message = format!("there is no table \"{name}\"");
+                    let message = format!("there is no table `{name}`");
                     let hint = hint(name, types.keys().map(String::as_str));
                     self.findings
                         .error(at, codes::UNKNOWN_TABLE, message)

@@ -1,6 +1,6 @@
 //! Plugin stages: the plugin's own description decides what fits.
 
-use super::{Flow, Output, Resolver};
+use super::{Flow, Output, Resolver, column_hint};
 use crate::catalog::{Port, Problem, Shape};
 use crate::codes;
 use crate::nearest::hint;
@@ -53,6 +53,12 @@ impl Resolver<'_, '_> {
             }
         };
         self.config(&here, &shape, &config);
+        if shape.inputs.is_empty() || shape.outputs.is_empty() {
+            let message = format!("the plugin `{}` has no input or no output", spec.plugin);
+            self.findings
+                .error(&here.to("plugin"), codes::PLUGIN_SHAPE, message);
+            return Output::Unknown;
+        }
         self.reserved(&here, &shape);
         if shape.is_group {
             self.group(at, stage, from, spec, plan, &shape)
@@ -63,7 +69,7 @@ impl Resolver<'_, '_> {
 
     fn settings(&mut self, here: &At, spec: &WasmSpec, config: &Json) -> Option<WasmPlan> {
         if spec.plugin.is_empty() || spec.plugin.contains(['/', '\\', '.']) {
-            let message = format!("\"{}\" is no name of a plugin", spec.plugin);
+            let message = format!("`{}` is no name of a plugin", spec.plugin);
             let hint =
                 "the file's name without `.wasm`, in the folder that `plugins` names".to_owned();
             self.findings
@@ -116,7 +122,7 @@ impl Resolver<'_, '_> {
             .or_insert_with(compile);
         let Some(schema) = schema else {
             let message = format!(
-                "the config schema of the plugin \"{}\" is no JSON Schema",
+                "the config schema of the plugin `{}` is no JSON Schema",
                 shape.name
             );
             self.findings
@@ -133,7 +139,7 @@ impl Resolver<'_, '_> {
         let fields = shape.outputs.iter().flat_map(|port| port.schema.fields());
         for field in fields.filter(|field| meta::is_meta(field.name())) {
             let message = format!(
-                "the plugin \"{}\" writes the column \"{}\"",
+                "the plugin `{}` writes the column `{}`",
                 shape.name,
                 field.name()
             );
@@ -159,7 +165,7 @@ impl Resolver<'_, '_> {
         ] {
             if is_given {
                 let message = format!(
-                    "the plugin \"{}\" works row by row, so it takes no `{key}`",
+                    "the plugin `{}` works row by row, so it takes no `{key}`",
                     spec.plugin
                 );
                 self.findings
@@ -168,7 +174,7 @@ impl Resolver<'_, '_> {
         }
         let ([input], [output]) = (&shape.inputs[..], &shape.outputs[..]) else {
             let message = format!(
-                "the plugin \"{}\" does not have one input and one output",
+                "the plugin `{}` does not have one input and one output",
                 spec.plugin
             );
             self.findings
@@ -217,7 +223,7 @@ impl Resolver<'_, '_> {
             self.group_keys(&at.to("wasm").to("group_by"), by, &inputs, shape);
         } else {
             let message = format!(
-                "the plugin \"{}\" works group by group: the key \"group_by\" is missing",
+                "the plugin `{}` works group by group: the key `group_by` is missing",
                 spec.plugin
             );
             self.findings
@@ -259,7 +265,6 @@ impl Resolver<'_, '_> {
         };
         let mut flows: Vec<_> = shape.outputs.iter().enumerate().map(flow).collect();
         match flows.len() {
-            0 => Output::Unknown,
             1 => Output::One(flows.remove(0).1),
             _ => Output::Several(flows),
         }
@@ -283,7 +288,7 @@ impl Resolver<'_, '_> {
                     .iter()
                     .map(|port| format!("{}: stage", port.name))
                     .collect();
-                let message = format!("the plugin \"{plugin}\" takes several inputs by name");
+                let message = format!("the plugin `{plugin}` takes several inputs by name");
                 let hint = format!("write `from: {{ {} }}`", names.join(", "));
                 self.findings
                     .error(&here, codes::MISSING_INPUT, message)
@@ -302,7 +307,7 @@ impl Resolver<'_, '_> {
             .filter(|name| !shape.inputs.iter().any(|port| port.name == **name))
         {
             let hint = hint(name, shape.inputs.iter().map(|port| port.name.as_str()));
-            let message = format!("the plugin \"{plugin}\" has no input \"{name}\"");
+            let message = format!("the plugin `{plugin}` has no input `{name}`");
             self.findings
                 .key_error(&here.to(name), codes::UNKNOWN_PORT, message)
                 .hinted(hint);
@@ -312,7 +317,7 @@ impl Resolver<'_, '_> {
         for port in &shape.inputs {
             let Some(reference) = named.get(&port.name) else {
                 let message = format!(
-                    "the plugin \"{plugin}\" takes an input \"{}\", which is not given",
+                    "the plugin `{plugin}` takes an input `{}`, which is not given",
                     port.name
                 );
                 self.findings.error(&here, codes::MISSING_INPUT, message);
@@ -342,11 +347,14 @@ impl Resolver<'_, '_> {
                     .map(|port| ("output", &port.name, &port.schema)),
             );
             for (side, name, schema) in sides {
+                let is_asked_for =
+                    |port: &Port| port.name == *name && is_required(&port.schema, column);
                 match (schema.field_with_name(column), &kind) {
+                    // Then it is missed already as a column of the plugin.
+                    (Err(_), _) if side == "input" && shape.inputs.iter().any(is_asked_for) => {}
                     (Err(_), _) => {
-                        let message = format!("the {side} \"{name}\" has no column \"{column}\"");
-                        let known = schema.fields().iter().map(|field| field.name().as_str());
-                        let hint = hint(column, known);
+                        let message = format!("the {side} `{name}` has no column `{column}`");
+                        let hint = column_hint(column, schema);
                         self.findings
                             .error(&at, codes::MISSING_COLUMN, message)
                             .hinted(hint);
@@ -354,10 +362,9 @@ impl Resolver<'_, '_> {
                     (Ok(field), None) => kind = Some(field.data_type().clone()),
                     (Ok(field), Some(kind)) if field.data_type() != kind => {
                         let found = field.data_type();
-                        let message = format!(
-                            "\"{column}\" is {found} in the {side} \"{name}\", {kind} before"
-                        );
-                        self.findings.error(&at, codes::COLUMN_TYPE, message);
+                        let message =
+                            format!("`{column}` is {found} in the {side} `{name}`, {kind} before");
+                        self.findings.error(&at, codes::WRONG_TYPE, message);
                     }
                     (Ok(_), Some(_)) => {}
                 }
@@ -373,26 +380,21 @@ impl Resolver<'_, '_> {
                 Err(_) if wanted.is_nullable() => {}
                 Err(_) => {
                     let message =
-                        format!("the plugin \"{plugin}\" asks for a column \"{name}\" ({kind})");
-                    let hint = hint(
-                        name,
-                        schema.fields().iter().map(|field| field.name().as_str()),
-                    );
+                        format!("the plugin `{plugin}` asks for a column `{name}` ({kind})");
                     self.findings
                         .error(at, codes::MISSING_COLUMN, message)
-                        .hinted(hint);
+                        .hinted(column_hint(name, schema));
                 }
                 Ok(found) if !is_same_kind(found.data_type(), kind) => {
                     let found = found.data_type();
                     let message = format!(
-                        "the plugin \"{plugin}\" asks for \"{name}\" as {kind}, here it is {found}"
+                        "the plugin `{plugin}` asks for `{name}` as {kind}, here it is {found}"
                     );
-                    self.findings.error(at, codes::COLUMN_TYPE, message);
+                    self.findings.error(at, codes::WRONG_TYPE, message);
                 }
                 Ok(found) if found.is_nullable() && !wanted.is_nullable() => {
-                    let message = format!(
-                        "\"{name}\" may be null, the plugin \"{plugin}\" takes no null there"
-                    );
+                    let message =
+                        format!("`{name}` may be null, the plugin `{plugin}` takes no null there");
                     let hint = format!(
                         "give nulls a value: `let: {{ {name}: \"coalesce({name}, ...)\" }}`"
                     );
@@ -404,6 +406,13 @@ impl Resolver<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a plugin's input must have this column.
+fn is_required(schema: &SchemaRef, column: &str) -> bool {
+    schema
+        .field_with_name(column)
+        .is_ok_and(|field| !field.is_nullable())
 }
 
 /// Whether two types are the same across the plugin border, which does not know names of list elements nor whether

@@ -1,0 +1,218 @@
+//! Good files and their plans.
+
+use crate::world::{check, with_sources};
+use expect_test::{Expect, expect};
+use std::fmt::Write;
+use weir_spec::plan::{Edge, Plan, WorkPlan};
+
+/// A plan as a list: steps with inputs, what they do, and their columns.
+fn print(plan: &Plan) -> String {
+    let edge = |edge: &Edge| match edge {
+        Edge::Source(source) => plan.sources[*source].name.clone(),
+        Edge::Step { step, port: 0 } => format!("#{step}"),
+        Edge::Step { step, port } => format!("#{step}.{port}"),
+    };
+    let mut out = String::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let inputs: Vec<String> = step
+            .inputs
+            .iter()
+            .map(|(name, from)| format!("{name}<{}", edge(from)))
+            .collect();
+        let work = match &step.work {
+            WorkPlan::Op(op) => format!("{op:?}"),
+            WorkPlan::Transform(wasm) => format!("Transform {wasm:?}"),
+            WorkPlan::Group { wasm, by, clock } => {
+                format!("Group by {by:?} clock {clock:?} {wasm:?}")
+            }
+        };
+        writeln!(out, "#{index} {} {} {work}", step.stage, inputs.join(" ")).unwrap();
+        for (name, schema) in &step.outputs {
+            let columns: Vec<&str> = schema
+                .fields()
+                .iter()
+                .map(|field| field.name().as_str())
+                .collect();
+            writeln!(out, "   {name}> {}", columns.join(" ")).unwrap();
+        }
+    }
+    for table in &plan.tables {
+        writeln!(
+            out,
+            "table {} < {} key {:?}",
+            table.name,
+            edge(&table.from),
+            table.key
+        )
+        .unwrap();
+    }
+    for view in &plan.views {
+        writeln!(out, "{view:?}").unwrap();
+    }
+    out
+}
+
+#[track_caller]
+fn plans(rest: &str, expected: Expect) {
+    let (plan, found) = check(&with_sources(rest));
+    let findings: Vec<String> = found
+        .iter()
+        .filter(|found| found.is_error())
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(findings, Vec::<String>::new());
+    expected.assert_eq(&print(&plan.expect("a file without errors has a plan")));
+}
+
+/// Every operation once; stages in another order than they run.
+#[test]
+fn every_operation() {
+    plans(
+        r#"stages:
+  positions:
+    from: priced
+    aggregate: { by: [entity, book], values: { quantity: { sum: quantity }, n: { count: "*" }, first: { min: payment_date } } }
+    let: { double: "quantity + quantity" }
+    where: "n > 0"
+  latest_trades: { from: [trades, more], latest: { key: [trade_id], version: version, tombstone: deleted } }
+  live: { from: latest_trades, valid: { from: starts_at } }
+  priced:
+    from: live
+    join:
+      - { with: ins, on: { entity: issuer }, kind: left, take: [rate] }
+      - { with: ins, on: { book: issuer }, take: { other_rate: rate }, at_most_one: false }
+  ins: { from: instruments, dedupe: { key: [instrument_id] } }
+  flows: { from: trades, explode: { list: flows, index: leg }, select: { trade_id: trade_id, amount: amount } }
+  replaced:
+    from: priced
+    override: { with: ins, scope: issuer, key: instrument_id, match: { book: book, entity: entity }, latest: [rate], set: { entity: issuer }, take: { by: instrument_id } }
+  read: { from: lines, wasm: { plugin: normalize, config: { limit: 0, currency: USD }, data: { rules: rules.csv }, on_failure: dead_letter } }
+  settled: { from: { confirmations: ids, trades: latest_trades }, wasm: { plugin: settle, group_by: [trade_id], clock: date, call_ms_max: 10 } }
+  ids: { from: read, select: { trade_id: trade_id } }
+  totals: { from: settled.legs, wasm: { plugin: total, group_by: [trade_id] } }
+tables:
+  positions: { from: positions, key: [entity, book] }
+  flags: { from: settled.flags, key: [trade_id] }
+  flows: { from: flows, key: [trade_id] }
+  replaced: { from: replaced, key: [trade_id] }
+  totals: { from: totals, key: [trade_id] }
+views:
+  - { headline: positions.quantity, by: [entity], beside: positions.double, line: true, mark: 1.0, percent: true }
+  - { grid: flags, columns: [trade_id], title: Flags }
+"#,
+        expect![[r##"
+            #0 latest_trades <trades <more Union
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
+            #1 latest_trades <#0 Latest(LatestSpec { key: ["trade_id"], version: "version", tombstone: Some("deleted") })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
+            #2 live <#1 Valid(ValidSpec { from: Some("starts_at"), until: None })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
+            #3 ins <instruments Dedupe(DedupeSpec { key: ["instrument_id"] })
+               > _topic _partition _offset _timestamp _key instrument_id issuer rate number
+            #4 priced <#2 <#3 Join(JoinSpec { on: [("entity", "issuer")], kind: Left, columns: [("rate", "rate")], at_most_one: true })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows rate
+            #5 priced <#4 <#3 Join(JoinSpec { on: [("book", "issuer")], kind: Inner, columns: [("other_rate", "rate")], at_most_one: false })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows rate other_rate
+            #6 positions <#5 Aggregate(AggregateSpec { by: ["entity", "book"], values: [("quantity", Sum, Some("quantity")), ("n", Count, None), ("first", Min, Some("payment_date"))] })
+               > entity book quantity n first
+            #7 positions <#6 Project([("entity", "\"entity\""), ("book", "\"book\""), ("quantity", "\"quantity\""), ("n", "\"n\""), ("first", "\"first\""), ("double", "quantity + quantity")])
+               > entity book quantity n first double
+            #8 positions <#7 Filter("n > 0")
+               > entity book quantity n first double
+            #9 flows <trades Explode(ExplodeSpec { list: "flows", index: Some("leg") })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at amount leg
+            #10 flows <#9 Project([("trade_id", "trade_id"), ("amount", "amount")])
+               > trade_id amount _topic _partition _offset _timestamp _key
+            #11 replaced <#5 <#3 Override(OverrideSpec { scope: "issuer", key: "instrument_id", matching: [("book", "book"), ("entity", "entity")], latest: ["rate"], set: [("entity", "issuer")], take: [("by", "instrument_id")] })
+               > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows rate other_rate base_entity by
+            #12 read <lines Transform WasmPlan { file: "base/plugins/normalize.wasm", config: "{\"limit\":0,\"currency\":\"USD\"}", data: {"rules": "base/rules.csv"}, call_ms_max: None, memory_mib_max: None, on_failure: DeadLetter }
+               > trade_id version deleted entity book quantity payment_date starts_at flows _topic _partition _offset _timestamp _key
+            #13 ids <#12 Project([("trade_id", "trade_id")])
+               > trade_id _topic _partition _offset _timestamp _key
+            #14 settled trades<#1 confirmations<#13 Group by ["trade_id"] clock Date WasmPlan { file: "base/plugins/settle.wasm", config: "{}", data: {}, call_ms_max: Some(10), memory_mib_max: None, on_failure: Stop }
+               legs> trade_id quantity
+               flags> trade_id
+            #15 totals rows<#14 Group by ["trade_id"] clock None WasmPlan { file: "base/plugins/total.wasm", config: "{}", data: {}, call_ms_max: None, memory_mib_max: None, on_failure: Stop }
+               > trade_id quantity
+            table positions < #8 key ["entity", "book"]
+            table flags < #14.1 key ["trade_id"]
+            table flows < #10 key ["trade_id"]
+            table replaced < #11 key ["trade_id"]
+            table totals < #15 key ["trade_id"]
+            Headline { table: "positions", column: "quantity", by: ["entity"], beside: Some("double"), mark: Some("1.0"), line: true, percent: true, title: "quantity" }
+            Grid { table: "flags", columns: ["trade_id"], title: "Flags" }
+        "##]],
+    );
+}
+
+/// Anchors, merges and interpolation; sources with what clusters and files say.
+#[test]
+fn sources_and_settings() {
+    let text = r#"
+weir: 1
+name: sources
+plugins: ${env:PLUGINS:-../plugins}
+engine: { cycle_min_ms: 5, workers: 3 }
+x-kafka: &kafka { cluster: main, start: 2026-03-02T01:00:00+01:00 }
+clusters:
+  main:
+    bootstrap.servers: "localhost:9092"
+    sasl.password: ${file:secret}
+    queued.max.messages.kbytes: 1024
+    enable.x: true
+sources:
+  a: { kafka: { <<: *kafka, topic: "${env:TOPIC}", properties: { queued.max.messages.kbytes: 1 } }, decode: text, tombstones: true }
+  b: { kafka: { <<: *kafka, topic: b, start: latest }, decode: { key: text, value: { json: { schema: trade.json } } } }
+tables:
+  a: { from: a, key: [text] }
+  b: { from: b, key: [trade_id] }
+"#;
+    let (plan, found) = check(text);
+    assert_eq!(found, Vec::new());
+    let plan = plan.unwrap();
+    let sources = plan.sources.iter().map(|source| {
+        let (name, topic, start) = (&source.name, &source.topic, source.start);
+        format!(
+            "{name} {topic} {start:?} {:?} {:?}\n",
+            source.decode, source.properties
+        )
+    });
+    let text: String = sources.chain([format!("{:?}", plan.engine)]).collect();
+    expect![[r#"
+        a trades.fx At(1772409600000000) DecodePlan { value: Text, tombstones: true } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1", "sasl.password": "s3cr3t-token"}
+        b b Latest DecodePlan { value: Json { schema: "base/trade.json" }, tombstones: false } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1024", "sasl.password": "s3cr3t-token"}
+        EnginePlan { cycle_min_ms: 5, cycle_max_ms: 250, epoch_rows_max: 65536, epoch_bytes_max: 67108864, workers: 3, clock: Event { max_ahead_ms: 3600000 } }"#]].assert_eq(&text);
+}
+
+/// A long file is checked in milliseconds: what an editor asks for at every key.
+#[test]
+fn a_long_file_is_quick() {
+    let mut rest = String::from("stages:\n");
+    for index in 0..150 {
+        let from = if index == 0 {
+            "trades".to_owned()
+        } else {
+            format!("s{}", index - 1)
+        };
+        writeln!(rest, "  s{index}: {{ from: {from} }}").unwrap();
+    }
+    rest.push_str("tables:\n");
+    for index in 0..150 {
+        writeln!(rest, "  t{index}: {{ from: s{index}, key: [trade_id] }}").unwrap();
+    }
+    let text = with_sources(&rest);
+    check(&text);
+    let began = tokio_free_now();
+    let (plan, found) = check(&text);
+    let took = began.elapsed();
+    assert!(plan.is_some(), "{found:?}");
+    assert!(took.as_millis() < 250, "a check took {took:?}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures the check itself; nothing here can be paused"
+)]
+fn tokio_free_now() -> std::time::Instant {
+    std::time::Instant::now()
+}
