@@ -104,6 +104,10 @@ impl Expr {
             };
             cast_with_options(&values, &self.data_type, &options)?
         };
+        if !self.nullable && values.null_count() > 0 {
+            let message = "a null where none can be".to_owned();
+            return Err(DataFusionError::Execution(message));
+        }
         match self.data_type {
             DataType::Decimal128(precision, _) => {
                 values

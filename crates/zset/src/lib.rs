@@ -9,6 +9,7 @@ pub mod delta;
 pub mod expr;
 pub mod meta;
 mod nearest;
+mod nested;
 pub mod op;
 pub mod rows;
 pub mod table;

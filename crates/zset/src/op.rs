@@ -63,13 +63,11 @@ impl OpError {
     pub(crate) fn unknown_column(name: &str, schema: &Schema) -> Self {
         let known = schema.fields().iter().map(|field| field.name().as_str());
         let fault = Self::new("unknown_column", format!("there is no column `{name}`"));
-        match nearest(name, known.clone()) {
-            Some(near) => fault.hint(format!("did you mean `{near}`?")),
-            None => {
-                let known: Vec<&str> = known.filter(|name| !meta::is_meta(name)).collect();
-                fault.hint(format!("the columns are {}", known.join(", ")))
-            }
+        if let Some(near) = nearest(name, known.clone()) {
+            return fault.hint(format!("did you mean `{near}`?"));
         }
+        let known: Vec<&str> = known.filter(|name| !meta::is_meta(name)).collect();
+        fault.hint(format!("the columns are {}", known.join(", ")))
     }
 }
 
@@ -269,3 +267,6 @@ impl OpSpec {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

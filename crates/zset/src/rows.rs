@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_a
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, RowParser, Rows, SortField};
+use std::sync::Arc;
 
 /// Encodes and decodes the rows of one schema.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl RowCodec {
                 .collect()
         };
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .expect("columns have the codec's types")
     }
 }

@@ -58,7 +58,7 @@ pub fn instant(us: i64) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}{fraction}Z", date(day))
 }
 
-/// Days since 1970 as `2026-03-02`, by the proleptic Gregorian calendar (Hinnant's civil_from_days).
+/// Days since 1970 as `2026-03-02`, by the proleptic Gregorian calendar (Hinnant's `civil_from_days`).
 fn date(days: i64) -> String {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

@@ -182,17 +182,17 @@ fn integrate(into: &mut Collection, delta: &Delta) {
 }
 
 fn add(into: &mut Collection, row: Row, weight: i64) {
-    let now = into.entry(row.clone()).or_insert(0);
-    *now += weight;
-    if *now == 0 {
-        into.remove(&row);
+    let now = into.remove(&row).unwrap_or(0) + weight;
+    if now != 0 {
+        into.insert(row, now);
     }
 }
 
 fn sum<'a>(rows: impl IntoIterator<Item = &'a (Row, i64)>) -> Collection {
     let mut collection = Collection::new();
-    rows.into_iter()
-        .for_each(|(row, weight)| add(&mut collection, row.clone(), *weight));
+    for (row, weight) in rows {
+        add(&mut collection, row.clone(), *weight);
+    }
     collection
 }
 

@@ -84,10 +84,32 @@ fn rewrite(node: Expr, schema: &DFSchema) -> Result<Expr, Fault> {
         }
         Expr::ScalarFunction(call) => rewrite_call(call, schema),
         Expr::Cast(Cast { expr, field }) => rewrite_cast(*expr, field.data_type(), false, schema),
+        Expr::Literal(value, metadata) => Ok(Expr::Literal(plain(value)?, metadata)),
         Expr::TryCast(TryCast { expr, field }) => {
             rewrite_cast(*expr, field.data_type(), true, schema)
         }
         other => Ok(other),
+    }
+}
+
+/// `1e5` is read as 1 with a scale of -5; a column has no such scale.
+fn plain(value: ScalarValue) -> DfResult<ScalarValue> {
+    match parts(&value.data_type()) {
+        Some((precision, scale @ ..0)) => {
+            let precision = precision
+                .saturating_add(scale.unsigned_abs())
+                .min(WIDE_DIGITS_MAX);
+            let wide = precision > NARROW_DIGITS_MAX;
+            value.cast_to(
+                &Shape {
+                    wide,
+                    precision,
+                    scale: 0,
+                }
+                .data_type(),
+            )
+        }
+        _ => Ok(value),
     }
 }
 
@@ -202,6 +224,23 @@ fn rewrite_call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr, Fault> 
                 vec![(rewrite_binary(equal, schema)?, Expr::Literal(null, None))],
                 value,
             )
+        }
+        ("get_field", 2..) if matches!(args[0].get_type(schema)?, DataType::Struct(_)) => {
+            let mut args = args.into_iter();
+            let first = args.next().expect("two arguments or more");
+            args.try_fold(first, |parent, name| match name {
+                Expr::Literal(ScalarValue::Utf8(Some(name)), _) => {
+                    let field = functions::field(name);
+                    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+                        field,
+                        vec![parent],
+                    )))
+                }
+                _ => Err(Fault::Ours(OpError::new(
+                    "wrong_type",
+                    "a field is named by a text",
+                ))),
+            })
         }
         ("greatest" | "least", _) => {
             let args = unify_all(args, schema, false)?;

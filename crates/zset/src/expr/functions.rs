@@ -1,9 +1,11 @@
 //! The functions that expressions may call: those of `DataFusion`, and our exact ones.
 
+use crate::nearest::nearest;
+use crate::nested::masked;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Decimal256Array, PrimitiveArray,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, i256};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Fields, i256};
 use arrow::error::ArrowError;
 use datafusion_common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion_expr::{
@@ -34,6 +36,15 @@ pub(super) fn parse_decimal(target: DataType, safe: bool) -> Arc<ScalarUDF> {
         signature,
         target,
         safe,
+    }))
+}
+
+/// The field of this name of a struct; null where the struct is (`get_field` looks through to the child).
+pub(super) fn field(name: String) -> Arc<ScalarUDF> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(ScalarUDF::from(FieldOf {
+        signature,
+        field: name,
     }))
 }
 
@@ -258,6 +269,57 @@ impl ScalarUDFImpl for ParseDecimal {
                 _ => Err(ArrowError::CastError("not a decimal of this type".to_owned()).into()),
             }
         })
+    }
+}
+
+/// See [`field`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FieldOf {
+    signature: Signature,
+    field: String,
+}
+
+impl ScalarUDFImpl for FieldOf {
+    fn name(&self) -> &'static str {
+        "field_of"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> DfResult<DataType> {
+        unreachable!("return_field_from_args is there")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DfResult<FieldRef> {
+        let parent = &args.arg_fields[0];
+        let fields = match parent.data_type() {
+            DataType::Struct(fields) => fields.clone(),
+            _ => Fields::empty(),
+        };
+        let Some((_, child)) = fields.find(&self.field) else {
+            let near = nearest(
+                &self.field,
+                fields.iter().map(|field| field.name().as_str()),
+            );
+            let near = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            let message = format!("there is no field `{}`{near}", self.field);
+            return Err(DataFusionError::Plan(message));
+        };
+        let nullable = parent.is_nullable() || child.is_nullable();
+        Ok(Arc::new(child.as_ref().clone().with_nullable(nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let column = args.args[0].to_array(args.number_rows)?;
+        let parent = column.as_struct();
+        let child = parent
+            .column_by_name(&self.field)
+            .expect("the field was found when typed");
+        Ok(ColumnarValue::Array(masked(parent, child)))
     }
 }
 

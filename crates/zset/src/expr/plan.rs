@@ -179,7 +179,7 @@ fn refusal(error: &DataFusionError, schema: &SchemaRef) -> OpError {
         DataFusionError::SQL(inner, _) => {
             OpError::new("invalid_expression", first_line(&inner.to_string()))
         }
-        DataFusionError::Plan(text) => planning_refusal(text),
+        DataFusionError::Plan(text) => planning_refusal(text, schema),
         DataFusionError::External(inner) if inner.is::<OpError>() => {
             inner.downcast_ref::<OpError>().expect("just asked").clone()
         }
@@ -206,7 +206,7 @@ fn query() -> OpError {
     .hint("use a `join` stage")
 }
 
-fn planning_refusal(text: &str) -> OpError {
+fn planning_refusal(text: &str, schema: &SchemaRef) -> OpError {
     let Some(name) = text
         .strip_prefix("Invalid function '")
         .and_then(|rest| rest.split('\'').next())
@@ -214,6 +214,11 @@ fn planning_refusal(text: &str) -> OpError {
         return OpError::new("wrong_type", first_line(text));
     };
     let fault = OpError::new("unknown_function", format!("there is no function `{name}`"));
+    if schema.index_of(name).is_ok() {
+        return fault.hint(format!(
+            "the column of this name is written `\"{name}\"`, in quotes"
+        ));
+    }
     if ["sum", "count", "min", "max", "avg"].contains(&name) {
         return fault.hint("aggregates belong in an `aggregate` stage");
     }

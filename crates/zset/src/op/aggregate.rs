@@ -12,7 +12,7 @@ use crate::{Delta, OpError, Refusal};
 use accumulators::Accumulators;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::kernels::cmp::distinct as differs;
-use arrow::compute::{or, take};
+use arrow::compute::{filter, or, take};
 use arrow::datatypes::{Field, FieldRef, SchemaRef};
 use std::sync::Arc;
 
@@ -182,19 +182,11 @@ impl Aggregate {
 
     /// Rows of the touched groups where `flags` says so.
     fn rows(&self, keys: &[ArrayRef], shown: &Shown, flags: Vec<bool>, weight: i64) -> Delta {
-        let rows = flags.len();
         let mask = BooleanArray::from(flags);
-        let columns = keys
-            .iter()
-            .chain(&shown.columns)
-            .map(Arc::clone)
-            .collect::<Vec<_>>();
         // A withheld group has null where a column may have none, so rows are picked before they are a batch.
-        let columns = columns
-            .iter()
-            .map(|column| arrow::compute::filter(column, &mask).expect("one flag a group"));
+        let columns = keys.iter().chain(&shown.columns);
+        let columns = columns.map(|column| filter(column, &mask).expect("one flag a group"));
         let count = mask.true_count();
-        debug_assert_eq!(rows, mask.len());
         Delta::new(
             batch(&self.schema, columns.collect(), count),
             vec![weight; count],
@@ -212,7 +204,7 @@ impl Aggregate {
 
 impl Operator for Aggregate {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

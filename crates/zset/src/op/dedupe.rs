@@ -11,6 +11,7 @@ use crate::{Delta, OpError};
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
 
 pub(super) struct Dedupe {
     key: Encoder,
@@ -45,7 +46,7 @@ impl Dedupe {
 
 impl Operator for Dedupe {
     fn schema(&self) -> SchemaRef {
-        self.row.codec.schema().clone()
+        Arc::clone(self.row.codec.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

@@ -2,9 +2,9 @@
 
 use super::columns::{batch, distinct, inputs, typed};
 use super::{ExplodeSpec, Operator, Step};
+use crate::nested::masked;
 use crate::{Delta, OpError, meta};
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StructArray, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn element_fields(name: &str, element: &FieldRef) -> Vec<FieldRef> {
 
 impl Operator for Explode {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
@@ -118,19 +118,4 @@ fn element_columns(elements: &ArrayRef) -> Vec<ArrayRef> {
             .map(|child| masked(elements, child))
             .collect(),
     }
-}
-
-/// A struct's column, null also where the struct is.
-fn masked(elements: &StructArray, child: &ArrayRef) -> ArrayRef {
-    if elements.null_count() == 0 {
-        return Arc::clone(child);
-    }
-    let nulls = NullBuffer::union(elements.nulls(), child.nulls());
-    let data = child
-        .to_data()
-        .into_builder()
-        .nulls(nulls)
-        .build()
-        .expect("only nulls were added");
-    arrow::array::make_array(data)
 }

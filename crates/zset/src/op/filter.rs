@@ -7,6 +7,7 @@ use crate::{Delta, OpError};
 use arrow::array::{Array, AsArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
+use std::sync::Arc;
 
 pub(super) struct Filter {
     schema: SchemaRef,
@@ -26,7 +27,7 @@ impl Filter {
             return Err(OpError::new("wrong_type", message));
         }
         Ok(Self {
-            schema: schema.clone(),
+            schema: Arc::clone(schema),
             condition,
             records: Records::of(schema),
         })
@@ -35,7 +36,7 @@ impl Filter {
 
 impl Operator for Filter {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

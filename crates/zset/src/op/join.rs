@@ -159,9 +159,9 @@ impl Join {
         );
         let nulls = self.left_key.nulls(&delta.batch);
         let lonely = [(Bytes::clone(&self.nulls), 1)];
-        for row in 0..delta.len() {
+        for (row, is_null) in nulls.into_iter().enumerate() {
             let (bytes, weight): (Bytes, i64) = (rows.row(row).data().into(), delta.weights[row]);
-            if nulls[row] {
+            if is_null {
                 if self.kind == JoinKind::Left {
                     pair(pairs, &bytes, weight, &lonely);
                 }
@@ -310,7 +310,7 @@ fn value_type(found: &DataType) -> &DataType {
 
 impl Operator for Join {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

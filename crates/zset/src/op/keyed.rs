@@ -6,11 +6,14 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Shared bytes of an encoded row or key.
 pub(super) type Bytes = std::sync::Arc<[u8]>;
 
+/// A key and its value, or nothing.
+type Slot<V> = Option<(Box<[u8]>, V)>;
+
 /// A map from encoded keys to values; a slot keeps its number until it is removed.
 #[derive(Debug)]
 pub(super) struct Keyed<V> {
     table: HashTable<(u64, u32)>,
-    slots: Vec<Option<(Box<[u8]>, V)>>,
+    slots: Vec<Slot<V>>,
     free: Vec<u32>,
 }
 
@@ -48,15 +51,12 @@ impl<V> Keyed<V> {
             hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
         };
         let content = Some((key.into(), value()));
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = content;
-                slot
-            }
-            None => {
-                self.slots.push(content);
-                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys in memory")
-            }
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = content;
+            slot
+        } else {
+            self.slots.push(content);
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys in memory")
         };
         vacant.insert((hash, slot));
         (slot, true)
@@ -95,7 +95,7 @@ impl<V> Keyed<V> {
     }
 }
 
-fn key_of<V>(slots: &[Option<(Box<[u8]>, V)>], slot: u32) -> &[u8] {
+fn key_of<V>(slots: &[Slot<V>], slot: u32) -> &[u8] {
     &slots[slot as usize]
         .as_ref()
         .expect("the table knows taken slots only")

@@ -81,7 +81,7 @@ impl Latest {
             side.push(index);
         }
         Ok(Self {
-            schema: schema.clone(),
+            schema: Arc::clone(schema),
             key: Encoder::new(schema, key).map_err(|error| error.at(&["key"]))?,
             version,
             tombstone,
@@ -191,7 +191,7 @@ impl Latest {
             }
             if !refused.is_empty() || entry.has_several() {
                 let now = entry.foreign(&self.partitions);
-                change(refused, now, refusals);
+                change(&refused, now, refusals);
             }
             if self.keys.at(slot).is_empty() {
                 self.keys.remove(slot);
@@ -340,7 +340,7 @@ fn conflict(topic: &str, partition: i32, offset: i64, version: i64, weight: i64)
 }
 
 /// Refusals that are new, and -1 for those that are no longer.
-fn change(before: Vec<Refusal>, now: Vec<Refusal>, out: &mut Vec<Refusal>) {
+fn change(before: &[Refusal], now: Vec<Refusal>, out: &mut Vec<Refusal>) {
     let gone = before.iter().filter(|refusal| !now.contains(refusal));
     out.extend(gone.map(|refusal| Refusal {
         weight: -1,
@@ -351,7 +351,7 @@ fn change(before: Vec<Refusal>, now: Vec<Refusal>, out: &mut Vec<Refusal>) {
 
 impl Operator for Latest {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

@@ -121,7 +121,7 @@ impl Override {
         );
         let nulls = self.key.nulls(&delta.batch);
         let mut affected: BTreeSet<u32> = BTreeSet::new();
-        for row in 0..delta.len() {
+        for (row, is_null) in nulls.into_iter().enumerate() {
             let name = names.is_valid(row).then(|| names.value(row));
             let (key, rank) = (keys.row(row).data(), ranks.row(row).data().into());
             let weight = delta.weights[row];
@@ -132,7 +132,7 @@ impl Override {
                 .filter(|scope| Some(scope.name.as_str()) == name)
             {
                 is_known = true;
-                if !nulls[row] {
+                if !is_null {
                     self.kept = self.kept.strict_add_signed(scope.add(key, &rank, weight));
                     affected.extend(scope.rows.get(key).into_iter().flatten());
                 }
@@ -185,7 +185,7 @@ impl Override {
                 let key = |(keys, nulls): &(arrow::row::Rows, Vec<bool>)| {
                     (!nulls[row]).then(|| Bytes::from(keys.row(row).data()))
                 };
-                self.insert(bytes.into(), keys.iter().map(key).collect())
+                self.insert(&bytes.into(), keys.iter().map(key).collect())
             });
             let row = self.rows.at_mut(slot);
             pairs.push((Bytes::clone(&row.bytes), row.winner.clone(), weight));
@@ -196,15 +196,15 @@ impl Override {
         }
     }
 
-    fn insert(&mut self, bytes: Bytes, keys: Box<[Option<Bytes>]>) -> u32 {
+    fn insert(&mut self, bytes: &Bytes, keys: Box<[Option<Bytes>]>) -> u32 {
         let winner = self.winner(&keys);
         let new = || Row {
-            bytes: Bytes::clone(&bytes),
+            bytes: Bytes::clone(bytes),
             weight: 0,
             keys,
             winner,
         };
-        let (slot, _) = self.rows.slot(&bytes, new);
+        let (slot, _) = self.rows.slot(bytes, new);
         for (scope, key) in self.scopes.iter_mut().zip(&self.rows.at(slot).keys) {
             if let Some(key) = key {
                 let (place, _) = scope.rows.slot(key, BTreeSet::new);
@@ -364,7 +364,7 @@ fn consolidate(pairs: &mut Pairs) {
 
 impl Operator for Override {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

@@ -72,7 +72,7 @@ fn is_meta_itself(name: &str, sql: &str) -> bool {
 
 impl Operator for Project {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

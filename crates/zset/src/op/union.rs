@@ -91,7 +91,7 @@ fn unequal(field: &Field, other: &Field) -> OpError {
 
 impl Operator for Union {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        Arc::clone(&self.schema)
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {

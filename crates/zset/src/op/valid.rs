@@ -11,6 +11,7 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const US_PER_DAY: i64 = 86_400_000_000;
 
@@ -120,7 +121,7 @@ fn instants(batch: &RecordBatch, column: Option<usize>, default: i64) -> Vec<i64
 
 impl Operator for Valid {
     fn schema(&self) -> SchemaRef {
-        self.encoder.codec.schema().clone()
+        Arc::clone(self.encoder.codec.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {

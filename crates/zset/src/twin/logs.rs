@@ -138,7 +138,9 @@ fn latest(logs: &[Vec<Record>]) -> (Collection, Refused) {
                     .values()
                     .for_each(|v| refuse(v.2, "key_in_two_partitions"));
             } else if let Some((_, (_, rows, _))) = known.versions.last_key_value() {
-                rows.iter().for_each(|row| add(&mut shown, row.clone(), 1));
+                for row in rows {
+                    add(&mut shown, row.clone(), 1);
+                }
             }
         }
     }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 pub(super) fn rowwise(input: &Collection, rows: impl Fn(&Row) -> Vec<Row>) -> Collection {
     let mut out = Collection::new();
     for (row, weight) in input {
-        rows(row)
-            .into_iter()
-            .for_each(|row| add(&mut out, row, *weight));
+        for row in rows(row) {
+            add(&mut out, row, *weight);
+        }
     }
     out
 }

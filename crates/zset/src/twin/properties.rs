@@ -29,9 +29,9 @@ fn steps(inputs: Vec<BoxedStrategy<Row>>) -> BoxedStrategy<Vec<(Vec<Rows>, i64)>
             for (inputs, tick) in &mut steps {
                 clock += *tick;
                 *tick = clock;
-                inputs
-                    .iter_mut()
-                    .for_each(|rows| rows.retain(|(_, weight)| *weight != 0));
+                for rows in inputs {
+                    rows.retain(|(_, weight)| *weight != 0);
+                }
             }
             steps
         })

@@ -122,7 +122,8 @@ impl Accumulators {
             .enumerate();
         match (&mut self.state, argument) {
             (State::Count(counts), None) => {
-                rows.for_each(|(_, (slot, weight))| counts[slot] += weight);
+                let rows = slots.iter().zip(weights);
+                rows.for_each(|(&slot, weight)| counts[slot as usize] += weight);
             }
             (State::Count(counts), Some(column)) => {
                 let nulls = column.logical_nulls();
@@ -132,7 +133,7 @@ impl Accumulators {
             }
             (State::Sum(sums), Some(column)) => {
                 each_number(column, rows, |slot, value, weight| {
-                    sums[slot].add(value, weight)
+                    sums[slot].add(value, weight);
                 });
             }
             (State::Mean(means), Some(column)) => {
@@ -172,9 +173,11 @@ impl Accumulators {
                 let counts = slots.iter().map(|&slot| Some(counts[slot as usize]));
                 (Arc::new(counts.collect::<Int64Array>()), Vec::new())
             }
-            State::Sum(sums) => {
-                self.numbers(slots.iter().map(|&slot| Some(sums[slot as usize].get())))
-            }
+            State::Sum(sums) => self.numbers(
+                slots
+                    .iter()
+                    .map(|&slot| Number::of(sums[slot as usize].get())),
+            ),
             State::Mean(means) => {
                 self.numbers(slots.iter().map(|&slot| self.mean(means[slot as usize])))
             }
@@ -191,32 +194,32 @@ impl Accumulators {
         }
     }
 
-    /// `None`: null. `Some(None)`: too many digits.
-    fn mean(&self, (sum, count): (Sum, i64)) -> Option<Option<I256>> {
+    fn mean(&self, (sum, count): (Sum, i64)) -> Number {
         let count = Decimal::from_i128(i128::from(count).max(0), 0);
         let one = Decimal::from_i128(1, 0);
         let scale = scale_of(&self.data_type);
         let mean = |total| mul_div_round(Decimal::new(total, self.scale), one, count, scale);
-        (!count.value.is_zero()).then(|| {
+        if count.value.is_zero() {
+            return Number::Null;
+        }
+        Number::of(
             sum.get()
                 .and_then(|total| mean(total).ok())
-                .map(|m| m.value)
-        })
+                .map(|mean| mean.value),
+        )
     }
 
     /// A column of numbers, of the output's type.
-    fn numbers(
-        &self,
-        values: impl Iterator<Item = Option<Option<I256>>>,
-    ) -> (ArrayRef, Vec<usize>) {
+    fn numbers(&self, values: impl Iterator<Item = Number>) -> (ArrayRef, Vec<usize>) {
         let mut overflows = Vec::new();
         let digits = match self.data_type {
             DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _) => digits,
             _ => 19,
         };
-        let values = values.enumerate().map(|(index, value)| match value? {
-            Some(value) if fits(value, digits) && self.holds(value) => Some(value),
-            _ => {
+        let values = values.enumerate().map(|(index, number)| match number {
+            Number::Null => None,
+            Number::Value(value) if fits(value, digits) && self.holds(value) => Some(value),
+            Number::Value(_) | Number::TooLong => {
                 overflows.push(index);
                 None
             }
@@ -243,6 +246,20 @@ impl Accumulators {
     fn holds(&self, value: I256) -> bool {
         let is_whole = |value| to_i128(value).is_some_and(|value| i64::try_from(value).is_ok());
         self.data_type != DataType::Int64 || is_whole(value)
+    }
+}
+
+/// What a column of numbers is made from.
+enum Number {
+    Null,
+    Value(I256),
+    /// It has more digits than a decimal holds.
+    TooLong,
+}
+
+impl Number {
+    fn of(value: Option<I256>) -> Self {
+        value.map_or(Self::TooLong, Self::Value)
     }
 }
 
