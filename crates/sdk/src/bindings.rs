@@ -65,11 +65,18 @@ impl<P: Transform> transformer::Guest for TransformExport<P> {
     }
 }
 
-impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
-    fn open(opening: types::Opening) -> Result<transformer::Instance, types::Failure> {
+impl<P: Transform> TransformInstance<P> {
+    /// The plugin, opened.
+    pub fn opened(opening: types::Opening) -> Result<Self, types::Failure> {
         let (shape, config, data) = opened(opening, &P::description()).map_err(failure)?;
         let plugin = P::open(&config, &data).map_err(failure)?;
-        Ok(transformer::Instance::new(Self { plugin, shape }))
+        Ok(Self { plugin, shape })
+    }
+}
+
+impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
+    fn open(opening: types::Opening) -> Result<transformer::Instance, types::Failure> {
+        Self::opened(opening).map(transformer::Instance::new)
     }
 
     fn outputs(&self) -> Vec<types::Port> {
@@ -247,5 +254,7 @@ fn produced(output: Batch, origin: types::Origin, refusals: Vec<Refusal>) -> typ
 }
 
 fn u32s(values: Vec<u32>) -> Vec<u8> {
-    values.into_iter().flat_map(u32::to_le_bytes).collect()
+    let mut bytes = Vec::with_capacity(values.len() * 4);
+    values.into_iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    bytes
 }

@@ -6,17 +6,20 @@ use crate::wire::{Batch, Buffers, Column};
 use std::marker::PhantomData;
 
 /// Bit `row` of a bitmap.
+#[inline]
 fn bit(bits: &[u8], row: usize) -> bool {
     bits[row / 8] >> (row % 8) & 1 == 1
 }
 
 /// Number `index` of a buffer of u32.
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], index: usize) -> usize {
     let at = index * 4;
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
 }
 
 /// Whether row `row` is not null by this bitmap.
+#[inline]
 pub fn is_valid(validity: Option<&[u8]>, row: usize) -> bool {
     validity.is_none_or(|bits| bit(bits, row))
 }
@@ -27,6 +30,8 @@ pub trait Value: Copy {
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
     fn read(bytes: &[u8]) -> Self;
+    /// What stands in the place of a null.
+    const ZERO: Self;
     /// Appends `WIDTH` little-endian bytes.
     fn write(self, to: &mut Vec<u8>);
 }
@@ -35,9 +40,12 @@ macro_rules! value {
     ($($type:ty),*) => { $(
         impl Value for $type {
             const WIDTH: usize = size_of::<$type>();
+            const ZERO: Self = 0;
+            #[inline]
             fn read(bytes: &[u8]) -> Self {
                 Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
             }
+            #[inline]
             fn write(self, to: &mut Vec<u8>) {
                 to.extend_from_slice(&self.to_le_bytes());
             }
@@ -48,11 +56,14 @@ value!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 
 impl Value for I256 {
     const WIDTH: usize = 32;
+    const ZERO: Self = Self::ZERO;
 
+    #[inline]
     fn read(bytes: &[u8]) -> Self {
         weir_exact::from_le_bytes(bytes.try_into().expect("the width of the kind"))
     }
 
+    #[inline]
     fn write(self, to: &mut Vec<u8>) {
         to.extend_from_slice(&weir_exact::to_le_bytes(self));
     }
@@ -68,6 +79,7 @@ pub struct Fixed<'a, T> {
 
 impl<T: Value> Fixed<'_, T> {
     /// The value, `None` when null.
+    #[inline]
     pub fn get(&self, row: usize) -> Option<T> {
         if !is_valid(self.validity, row) {
             return None;
@@ -85,6 +97,7 @@ pub struct Bools<'a> {
 
 impl Bools<'_> {
     /// The value, `None` when null.
+    #[inline]
     pub fn get(&self, row: usize) -> Option<bool> {
         if !is_valid(self.validity, row) {
             return None;
@@ -104,6 +117,7 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text, `None` when null.
+    #[inline]
     pub fn get(&self, row: usize) -> Option<&'a str> {
         if !is_valid(self.validity, row) {
             return None;
@@ -123,6 +137,7 @@ pub struct Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     /// The bytes, `None` when null.
+    #[inline]
     pub fn get(&self, row: usize) -> Option<&'a [u8]> {
         if !is_valid(self.validity, row) {
             return None;

@@ -67,6 +67,11 @@ impl Groups {
         self.keys.records()
     }
 
+    /// Whether the shape for this config has this input.
+    pub fn has(&self, name: &str) -> bool {
+        self.inputs.iter().any(|input| input.name == name)
+    }
+
     /// The rows of a named input, as records. Panics when the shape has no such input.
     pub fn input<'a, R: Record<'a>>(&'a self, name: &str) -> Input<'a, R> {
         let mut first = 0;
@@ -107,6 +112,7 @@ pub struct Rows<'i, 'a, R: Record<'a>> {
 impl<'a, R: Record<'a>> Iterator for Rows<'_, 'a, R> {
     type Item = (u32, R);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at == self.end {
             return None;

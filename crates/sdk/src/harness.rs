@@ -10,6 +10,7 @@ use crate::transform::{Output, Transform};
 use crate::wire::Batch;
 use crate::{Data, Failure, I256, Json, Refusal, text};
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// What a transform answered.
 #[derive(Clone, Debug)]
@@ -110,6 +111,28 @@ pub fn group<G: Group>(
     plugin.evaluate(text::parse_instant(as_of).expect("an instant such as 2026-03-02T12:00:00Z"), &groups, &mut out);
     let (outputs, refusals) = out.finish();
     Ok(GroupRan { keys: groups.into_keys(), outputs, refusals })
+}
+
+/// Nanoseconds a row that a transform takes natively, on the given rows in batches of `batch_rows`: what its time in
+/// the engine is compared with. Of each batch the shortest of many calls counts, as other work only ever adds.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+pub fn ns_per_row<T: Transform>(config: &str, data: &Data, rows: &str, batch_rows: usize) -> Result<f64, Failure> {
+    const MEASURE: Duration = Duration::from_secs(3);
+    let (plugin, shape) = open(config, T::description, |config| T::open(config, data))?;
+    let lines: Vec<&str> = rows.lines().collect();
+    let chunks = lines.chunks(batch_rows);
+    let batches: Vec<Batch> = chunks.map(|chunk| batch(&shape.inputs[0].fields, &chunk.join("\n"))).collect();
+    let mut best = vec![Duration::MAX; batches.len()];
+    let start = Instant::now();
+    while start.elapsed() < MEASURE {
+        for (batch, best) in batches.iter().zip(&mut best) {
+            let call = Instant::now();
+            std::hint::black_box(run(&plugin, &shape, batch));
+            *best = call.elapsed().min(*best);
+        }
+    }
+    let rows = f64::from(u32::try_from(lines.len().max(1)).expect("a benchmark has few rows"));
+    Ok(best.iter().sum::<Duration>().as_secs_f64() * 1e9 / rows)
 }
 
 /// A batch from one JSON object a line.

@@ -65,9 +65,11 @@ macro_rules! __record {
                         lifetime: ::core::marker::PhantomData,
                     }
                 }
+                #[inline]
                 fn read(views: &Views<$lt>, row: usize) -> Self {
                     Self { $($field: $crate::__cell!(@get views.$field, row, [$kind $(($($arg)*))?] $($req)?)),* }
                 }
+                #[inline]
                 fn write(&self, columns: &mut [$crate::table::Builder]) {
                     let mut columns = columns.iter_mut();
                     $({

@@ -34,18 +34,25 @@ pub struct Output {
     table: Table,
     origin: Vec<u32>,
     refusals: Vec<Refusal>,
+    whole: Option<Batch>,
 }
 
 impl Output {
     /// Nothing yet.
     pub fn new(table: Table) -> Self {
-        Self { table, origin: Vec::new(), refusals: Vec::new() }
+        Self { table, origin: Vec::new(), refusals: Vec::new(), whole: None }
     }
 
     /// Writes a row that came from input row `from`.
     pub fn push<'r, R: Record<'r>>(&mut self, from: u32, row: &R) {
         self.table.push(row);
         self.origin.push(from);
+    }
+
+    /// Answers these columns, a row for each input row, in place of anything written: for a plugin that changes
+    /// whole columns. They are those of the output.
+    pub fn same(&mut self, rows: Batch) {
+        self.whole = Some(rows);
     }
 
     /// Refuses input row `row`. Rows that were already written from it stay: refuse first.
@@ -61,6 +68,12 @@ impl Output {
 
     /// The rows, the input row of each, the refusals.
     pub fn finish(self) -> (Batch, Vec<u32>, Vec<Refusal>) {
-        (self.table.into_batch(), self.origin, self.refusals)
+        match self.whole {
+            Some(rows) => {
+                let origin = (0..rows.rows).collect();
+                (rows, origin, self.refusals)
+            }
+            None => (self.table.into_batch(), self.origin, self.refusals),
+        }
     }
 }

@@ -28,25 +28,30 @@ record! {
     }
 }
 
-/// The plugin.
+/// The plugin: `by: column` answers the columns as they came, `by: cell` writes them anew.
 #[derive(Debug)]
-pub struct Identity;
+pub struct Identity {
+    by_cell: bool,
+}
 
 impl Transform for Identity {
     fn description() -> Description {
         Description {
             name: "identity",
             version: env!("CARGO_PKG_VERSION"),
-            config_schema: r#"{"type":"object","additionalProperties":false}"#,
+            config_schema: r#"{"type":"object","properties":{"by":{"enum":["column","cell"]}},"additionalProperties":false}"#,
             shapes: vec![Shape::transform(Row::fields(), Row::fields())],
         }
     }
 
-    fn open(_config: &Json, _data: &Data) -> Result<Self, Failure> {
-        Ok(Self)
+    fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
+        Ok(Self { by_cell: config.get("by").and_then(Json::as_str) == Some("cell") })
     }
 
     fn transform(&self, rows: &Batch, out: &mut Output) {
+        if !self.by_cell {
+            return out.same(rows.clone());
+        }
         for (index, row) in rows.records::<Row<'_>>() {
             out.push(index, &row);
         }
