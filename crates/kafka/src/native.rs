@@ -1,0 +1,276 @@
+//! The few calls to librdkafka that `rdkafka` has no safe form of: reading partitions without a group into
+//! one queue, and taking messages from it in batches.
+
+#![expect(
+    unsafe_code,
+    reason = "librdkafka's batch calls have no safe form in rdkafka"
+)]
+
+use crate::events::Events;
+use crate::queue::Chunk;
+use bytes::Bytes;
+use rdkafka::bindings as sys;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{IsError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use std::ffi::CString;
+use std::ptr;
+use std::time::Duration;
+use weir_stage::source::RawRecord;
+
+/// Most messages taken at once.
+const BATCH_ROWS_MAX: usize = 4_096;
+
+/// A topic being read.
+pub(crate) struct Topic {
+    consumer: BaseConsumer<Events>,
+    queue: *mut sys::rd_kafka_queue_t,
+    topic: *mut sys::rd_kafka_topic_t,
+    name: CString,
+    started: Vec<i32>,
+    messages: Vec<*mut sys::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's handles may be used from any thread; this struct is used by one at a time.
+unsafe impl Send for Topic {}
+
+/// Messages taken at once, and what went wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) chunk: Chunk,
+    /// Partitions whose end was reached, with their end.
+    pub(crate) ends: Vec<(i32, i64)>,
+    /// Partitions that cannot be read.
+    pub(crate) failures: Vec<(i32, RDKafkaErrorCode)>,
+}
+
+impl Topic {
+    /// The topic's handle and its queue; reads nothing yet.
+    pub(crate) fn new(consumer: BaseConsumer<Events>, name: &str) -> Option<Self> {
+        let name = CString::new(name).ok()?;
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives as long as `consumer`, which outlives both handles (see `drop`).
+        let (queue, topic) = unsafe {
+            (
+                sys::rd_kafka_queue_new(client),
+                sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()),
+            )
+        };
+        let messages = vec![ptr::null_mut(); BATCH_ROWS_MAX];
+        let this = Self {
+            consumer,
+            queue,
+            topic,
+            name,
+            started: Vec::new(),
+            messages,
+        };
+        (!this.queue.is_null() && !this.topic.is_null()).then_some(this)
+    }
+
+    pub(crate) fn consumer(&self) -> &BaseConsumer<Events> {
+        &self.consumer
+    }
+
+    /// Begins to read a partition at an offset.
+    pub(crate) fn start(&mut self, partition: i32, offset: i64) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: both handles are alive.
+        let result =
+            unsafe { sys::rd_kafka_consume_start_queue(self.topic, partition, offset, self.queue) };
+        if result != 0 {
+            // SAFETY: no arguments; it reads this thread's last error.
+            return Err(unsafe { sys::rd_kafka_last_error() }.into());
+        }
+        self.started.push(partition);
+        Ok(())
+    }
+
+    /// The partition's end as of the last fetch; asks nobody.
+    pub(crate) fn known_end(&self, partition: i32) -> Option<i64> {
+        let (mut low, mut high) = (-1, -1);
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the client is alive, the name is a C string, both results are written before the return.
+        let result = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                client,
+                self.name.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (!result.is_error() && high >= 0).then_some(high)
+    }
+
+    /// Takes what is there; waits for the first message only, for a batch call would wait for a full batch.
+    pub(crate) fn take(&mut self, wait: Duration) -> Taken {
+        let mut count = self.fill(0, BATCH_ROWS_MAX, Duration::ZERO);
+        if count == 0 && !wait.is_zero() {
+            count = self.fill(0, 1, wait);
+            if count == 1 {
+                count += self.fill(1, BATCH_ROWS_MAX - 1, Duration::ZERO);
+            }
+        }
+        self.collect(count)
+    }
+
+    fn fill(&mut self, from: usize, rows_max: usize, wait: Duration) -> usize {
+        let room = &mut self.messages[from..from + rows_max];
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive and `room` has as many places as are told.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.queue, wait_ms, room.as_mut_ptr(), room.len())
+        };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// Copies messages into one block of memory that the records share, and gives them back.
+    fn collect(&mut self, count: usize) -> Taken {
+        let mut taken = Taken::default();
+        let mut block = Vec::with_capacity(
+            self.messages[..count]
+                .iter()
+                .map(|message| bytes_of(*message))
+                .sum(),
+        );
+        let mut spans = Vec::with_capacity(count);
+        for slot in &mut self.messages[..count] {
+            // SAFETY: librdkafka filled the first `count` places; the message is ours until it is destroyed below.
+            let message = unsafe { &**slot };
+            match message.err {
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => spans.push(copy(message, &mut block)),
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                    taken.end(message.partition, message.offset)
+                }
+                other => taken.failures.push((message.partition, other.into())),
+            }
+            // SAFETY: each message is destroyed once; nothing refers to it any more.
+            unsafe { sys::rd_kafka_message_destroy(*slot) };
+            *slot = ptr::null_mut();
+        }
+        taken.chunk.bytes = block.len();
+        let block = Bytes::from(block);
+        for span in spans {
+            taken.chunk.records.push_back(span.record(&block));
+        }
+        taken
+    }
+}
+
+impl Taken {
+    fn end(&mut self, partition: i32, offset: i64) {
+        self.ends.push((partition, offset));
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        for partition in &self.started {
+            // SAFETY: the topic is alive and the partition was started.
+            unsafe { sys::rd_kafka_consume_stop(self.topic, *partition) };
+        }
+        // SAFETY: both handles are alive, used nowhere else and go before the client, whose field drops later.
+        unsafe {
+            if !self.queue.is_null() {
+                sys::rd_kafka_queue_destroy(self.queue);
+            }
+            if !self.topic.is_null() {
+                sys::rd_kafka_topic_destroy(self.topic);
+            }
+        }
+    }
+}
+
+/// A record whose bytes are in a block that is still growing.
+struct Span {
+    partition: i32,
+    offset: i64,
+    timestamp_us: i64,
+    key: Option<(usize, usize)>,
+    value: Option<(usize, usize)>,
+}
+
+impl Span {
+    fn record(self, block: &Bytes) -> RawRecord {
+        let part = |span: Option<(usize, usize)>| span.map(|(from, to)| block.slice(from..to));
+        RawRecord {
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_us: self.timestamp_us,
+            key: part(self.key),
+            value: part(self.value),
+        }
+    }
+}
+
+fn bytes_of(message: *mut sys::rd_kafka_message_t) -> usize {
+    // SAFETY: called for messages that librdkafka just gave.
+    let message = unsafe { &*message };
+    if message.err.is_error() {
+        0
+    } else {
+        message.len + message.key_len
+    }
+}
+
+fn copy(message: &sys::rd_kafka_message_t, block: &mut Vec<u8>) -> Span {
+    // SAFETY: the message is alive; the kind of timestamp is not asked for.
+    let timestamp_ms = unsafe { sys::rd_kafka_message_timestamp(message, ptr::null_mut()) };
+    let key = append(message.key.cast(), message.key_len, block);
+    let value = append(message.payload.cast(), message.len, block).filter(|(from, to)| from < to);
+    Span {
+        partition: message.partition,
+        offset: message.offset,
+        // -1 means that there is none.
+        timestamp_us: timestamp_ms.max(0).saturating_mul(1_000),
+        key,
+        value,
+    }
+}
+
+fn append(start: *const u8, len: usize, block: &mut Vec<u8>) -> Option<(usize, usize)> {
+    if start.is_null() {
+        return None;
+    }
+    let from = block.len();
+    // SAFETY: librdkafka gives a start and a length that belong together, valid while the message is alive.
+    block.extend_from_slice(unsafe { std::slice::from_raw_parts(start, len) });
+    Some((from, block.len()))
+}
+
+/// The names of all properties, global ones and those of topics.
+pub(crate) fn property_names() -> Vec<String> {
+    let mut count = 0;
+    // SAFETY: each configuration is made here, dumped, and destroyed; the dumps are freed by their own call.
+    unsafe {
+        let global = sys::rd_kafka_conf_new();
+        let mut names = dumped(sys::rd_kafka_conf_dump(global, &raw mut count), count);
+        sys::rd_kafka_conf_destroy(global);
+        let topic = sys::rd_kafka_topic_conf_new();
+        names.extend(dumped(
+            sys::rd_kafka_topic_conf_dump(topic, &raw mut count),
+            count,
+        ));
+        sys::rd_kafka_topic_conf_destroy(topic);
+        names
+    }
+}
+
+/// Names out of a dump, which lists names and values in turn.
+///
+/// # Safety
+/// `dump` is what a dump call returned, with its count; it is freed here.
+unsafe fn dumped(dump: *mut *const std::ffi::c_char, count: usize) -> Vec<String> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let entries = std::slice::from_raw_parts(dump, count);
+        let names = entries.iter().step_by(2).map(|name| {
+            std::ffi::CStr::from_ptr(*name)
+                .to_string_lossy()
+                .into_owned()
+        });
+        let names = names.collect();
+        sys::rd_kafka_conf_dump_free(dump, count);
+        names
+    }
+}

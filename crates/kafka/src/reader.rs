@@ -1,0 +1,451 @@
+//! The thread that reads a topic: finds its partitions, reads them into the queue, and says once when
+//! something fails and once when it is over.
+
+use crate::error;
+use crate::events::Events;
+use crate::native::{Taken, Topic};
+use crate::queue::{Chunk, Queue};
+use crate::source::{SourceOptions, Start};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_stage::source::{Fault, Position, SourceError};
+
+/// Longest wait for a message, and so for noticing the end of the source.
+const TAKE_WAIT: Duration = Duration::from_millis(50);
+/// Longest wait for a broker's answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// Between attempts to begin: this, doubled each time up to the second.
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Between looks at the ends of partitions, for the lag.
+const ENDS_EVERY: Duration = Duration::from_millis(200);
+/// Between looks for new partitions.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(10);
+/// Between probes while the brokers are gone.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Where a partition's reading begins.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    /// Its next offset.
+    position: i64,
+    /// What the client is told: the same, or "the beginning", which stays right when the log moves on.
+    offset: i64,
+    /// Its end just then.
+    end: i64,
+}
+
+pub(crate) struct Reader {
+    consumer: BaseConsumer<Events>,
+    options: SourceOptions,
+    queue: Arc<Queue>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        consumer: BaseConsumer<Events>,
+        options: SourceOptions,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self {
+            consumer,
+            options,
+            queue,
+        }
+    }
+
+    /// Until the source is dropped or cannot go on.
+    pub(crate) fn run(self) {
+        let Some(begins) = self.begins_retried() else {
+            return;
+        };
+        let Self {
+            consumer,
+            options,
+            queue,
+        } = self;
+        let Some(mut topic) = Topic::new(consumer, &options.topic) else {
+            report(
+                &queue,
+                &options.topic,
+                Some(of_code(&options, RDKafkaErrorCode::InvalidTopic, "")),
+            );
+            return;
+        };
+        let position = begins
+            .iter()
+            .map(|(partition, begin)| (*partition, begin.position))
+            .collect();
+        queue.begin(
+            position,
+            begins
+                .iter()
+                .map(|(partition, begin)| (*partition, begin.end))
+                .collect(),
+        );
+        for (partition, begin) in &begins {
+            if let Err(code) = topic.start(*partition, begin.offset) {
+                report(&queue, &options.topic, Some(of_code(&options, code, "")));
+                return;
+            }
+        }
+        let now = Instant::now();
+        let reading = Reading {
+            topic,
+            options,
+            queue,
+            known: begins,
+            ends_at: now,
+            partitions_at: now,
+            probe_at: now,
+        };
+        reading.run();
+    }
+
+    /// The partitions and where each begins, as soon as the brokers tell.
+    fn begins_retried(&self) -> Option<BTreeMap<i32, Begin>> {
+        let mut backoff = BACKOFF_MIN;
+        while !self.queue.is_stopped() {
+            let failure = match self.begins() {
+                Ok(begins) => {
+                    report(&self.queue, &self.options.topic, None);
+                    return Some(begins);
+                }
+                Err(failure) => failure,
+            };
+            serve(&self.consumer);
+            let cause = self.consumer.context().take();
+            let failure = cause.map_or(failure, |(code, reason)| {
+                of_code(&self.options, code, &reason)
+            });
+            let is_final = failure.fault != Fault::External;
+            report(&self.queue, &self.options.topic, Some(failure));
+            if is_final {
+                return None;
+            }
+            self.queue.rest(backoff);
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+        None
+    }
+
+    fn begins(&self) -> Result<BTreeMap<i32, Begin>, SourceError> {
+        let partitions = partitions(&self.consumer, &self.options)?;
+        let at = match self.options.start {
+            Start::At(at_us) => self.offsets_at(&partitions, at_us)?,
+            Start::Earliest | Start::Latest => BTreeMap::new(),
+        };
+        partitions
+            .into_iter()
+            .map(|partition| Ok((partition, self.begin(partition, &at)?)))
+            .collect()
+    }
+
+    fn begin(&self, partition: i32, at: &Position) -> Result<Begin, SourceError> {
+        let topic = &self.options.topic;
+        let marks = self
+            .consumer
+            .fetch_watermarks(topic, partition, ANSWER_WAIT);
+        let (low, end) = marks.map_err(|failure| of_failure(&self.options, &failure))?;
+        let stored = self
+            .options
+            .position
+            .as_ref()
+            .and_then(|stored| stored.get(&partition).copied());
+        let exactly = |offset| Begin {
+            position: offset,
+            offset,
+            end,
+        };
+        match (stored, self.options.start) {
+            (Some(stored), _) if stored < low || stored > end => {
+                Err(error::offset_lost(topic, partition, stored, low, end))
+            }
+            (Some(stored), _) => Ok(exactly(stored)),
+            // A partition that is newer than the stored position: nothing of it was read.
+            (None, Start::Earliest) => Ok(Begin {
+                position: low,
+                offset: BEGINNING,
+                end,
+            }),
+            (None, _) if self.options.position.is_some() => Ok(Begin {
+                position: low,
+                offset: BEGINNING,
+                end,
+            }),
+            (None, Start::Latest) => Ok(exactly(end)),
+            (None, Start::At(_)) => Ok(exactly(
+                at.get(&partition)
+                    .copied()
+                    .unwrap_or(end)
+                    .clamp(low, end.max(low)),
+            )),
+        }
+    }
+
+    fn offsets_at(&self, partitions: &[i32], at_us: i64) -> Result<Position, SourceError> {
+        let mut asked = TopicPartitionList::new();
+        // The first millisecond that is not before the instant.
+        let at_ms = at_us.div_euclid(1_000) + i64::from(at_us.rem_euclid(1_000) != 0);
+        for partition in partitions {
+            let added =
+                asked.add_partition_offset(&self.options.topic, *partition, Offset::Offset(at_ms));
+            added.map_err(|failure| of_failure(&self.options, &failure))?;
+        }
+        let found = self
+            .consumer
+            .offsets_for_times(asked, ANSWER_WAIT)
+            .map_err(|failure| of_failure(&self.options, &failure))?;
+        let offset =
+            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
+                Offset::Offset(offset) => Some((element.partition(), offset)),
+                _ => None,
+            };
+        Ok(found.elements().into_iter().filter_map(offset).collect())
+    }
+}
+
+/// `RD_KAFKA_OFFSET_BEGINNING`.
+const BEGINNING: i64 = -2;
+
+fn of_code(options: &SourceOptions, code: RDKafkaErrorCode, reason: &str) -> SourceError {
+    let brokers = ["bootstrap.servers", "metadata.broker.list"]
+        .iter()
+        .find_map(|key| options.properties.get(*key));
+    error::of_code(
+        code,
+        reason,
+        &options.topic,
+        brokers.map_or("bootstrap.servers", String::as_str),
+    )
+}
+
+fn of_failure(options: &SourceOptions, failure: &KafkaError) -> SourceError {
+    of_code(
+        options,
+        failure
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Fail),
+        &failure.to_string(),
+    )
+}
+
+fn partitions(
+    consumer: &BaseConsumer<Events>,
+    options: &SourceOptions,
+) -> Result<Vec<i32>, SourceError> {
+    let metadata = consumer.fetch_metadata(Some(&options.topic), ANSWER_WAIT);
+    let metadata = metadata.map_err(|failure| of_failure(options, &failure))?;
+    let Some(topic) = metadata
+        .topics()
+        .iter()
+        .find(|topic| topic.name() == options.topic)
+    else {
+        return Err(error::topic_missing(&options.topic));
+    };
+    match topic.error() {
+        Some(code) if code.is_error() => Err(of_code(options, code.into(), "")),
+        _ if topic.partitions().is_empty() => Err(error::topic_missing(&options.topic)),
+        _ => Ok(topic
+            .partitions()
+            .iter()
+            .map(rdkafka::metadata::MetadataPartition::id)
+            .collect()),
+    }
+}
+
+/// Lets the client's callbacks run.
+fn serve(consumer: &BaseConsumer<Events>) {
+    // A bound, so that a flood of events does not hold up records.
+    for _ in 0..64 {
+        // The callbacks have seen whatever comes out.
+        if consumer.poll(Duration::ZERO).is_none() {
+            break;
+        }
+    }
+}
+
+fn report(queue: &Queue, topic: &str, failure: Option<SourceError>) {
+    let line = failure.clone();
+    if !queue.report(failure) {
+        return;
+    }
+    match line {
+        None => tracing::info!(topic, "the topic is read"),
+        Some(failure) => {
+            tracing::warn!(topic, code = failure.code, error = %failure, "the topic cannot be read")
+        }
+    }
+}
+
+/// A topic whose partitions are being read.
+struct Reading {
+    topic: Topic,
+    options: SourceOptions,
+    queue: Arc<Queue>,
+    known: BTreeMap<i32, Begin>,
+    ends_at: Instant,
+    partitions_at: Instant,
+    probe_at: Instant,
+}
+
+impl Reading {
+    fn run(mut self) {
+        while !self.queue.is_stopped() {
+            let taken = self.topic.take(TAKE_WAIT);
+            if !self.took(taken) || !self.events() {
+                break;
+            }
+            self.look_around();
+        }
+    }
+
+    /// Passes on what was taken; `false` ends the source.
+    fn took(&mut self, taken: Taken) -> bool {
+        let Taken {
+            mut chunk,
+            ends,
+            failures,
+        } = taken;
+        for record in &chunk.records {
+            chunk.after.insert(record.partition, record.offset + 1);
+        }
+        for (partition, end) in ends {
+            let after = chunk.after.entry(partition).or_insert(end);
+            *after = end.max(*after);
+            self.queue.note_end(partition, end);
+        }
+        let is_alive = !chunk.after.is_empty();
+        if is_alive {
+            self.push(chunk);
+        }
+        for (partition, code) in failures {
+            let failure = self.failure_of(partition, code);
+            let is_final = failure.fault != Fault::External;
+            report(&self.queue, &self.options.topic, Some(failure));
+            if is_final {
+                return false;
+            }
+        }
+        if is_alive && self.queue.is_failing() {
+            report(&self.queue, &self.options.topic, None);
+        }
+        true
+    }
+
+    /// Waits for room: the client's own queue fills up meanwhile, and it stops fetching.
+    fn push(&self, chunk: Chunk) {
+        let mut chunk = chunk;
+        while let Err(back) = self.queue.push(chunk, TAKE_WAIT) {
+            chunk = back;
+            serve(self.topic.consumer());
+        }
+    }
+
+    fn failure_of(&self, partition: i32, code: RDKafkaErrorCode) -> SourceError {
+        if !matches!(
+            code,
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+        ) {
+            return of_code(&self.options, code, &code.to_string());
+        }
+        let wanted = self
+            .queue
+            .position()
+            .get(&partition)
+            .copied()
+            .unwrap_or_default();
+        let marks =
+            self.topic
+                .consumer()
+                .fetch_watermarks(&self.options.topic, partition, ANSWER_WAIT);
+        let (low, high) = marks.unwrap_or((wanted, wanted));
+        error::offset_lost(&self.options.topic, partition, wanted, low, high)
+    }
+
+    /// Errors of the whole client; `false` ends the source.
+    fn events(&self) -> bool {
+        serve(self.topic.consumer());
+        let Some((code, reason)) = self.topic.consumer().context().take() else {
+            return true;
+        };
+        let failure = of_code(&self.options, code, &reason);
+        let is_final = failure.fault != Fault::External;
+        report(&self.queue, &self.options.topic, Some(failure));
+        !is_final
+    }
+
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now >= self.ends_at {
+            self.ends_at = now + ENDS_EVERY;
+            for partition in self.known.keys() {
+                if let Some(end) = self.topic.known_end(*partition) {
+                    self.queue.note_end(*partition, end);
+                }
+            }
+        }
+        if self.queue.is_failing() && now >= self.probe_at {
+            self.probe();
+        } else if now >= self.partitions_at + PARTITIONS_EVERY {
+            self.partitions_at = now;
+            self.find_partitions();
+        }
+    }
+
+    /// Quiet topics tell nothing, so ask whether the brokers are back.
+    fn probe(&mut self) {
+        if partitions(self.topic.consumer(), &self.options).is_ok() {
+            // What was said before the answer is over.
+            serve(self.topic.consumer());
+            drop(self.topic.consumer().context().take());
+            report(&self.queue, &self.options.topic, None);
+        }
+        self.probe_at = Instant::now() + PROBE_EVERY;
+    }
+
+    fn find_partitions(&mut self) {
+        let Ok(found) = partitions(self.topic.consumer(), &self.options) else {
+            return;
+        };
+        for partition in found {
+            if self.known.contains_key(&partition) {
+                continue;
+            }
+            // First the position, so that the engine never sees a record of a partition without one.
+            self.queue.begin_partition(partition);
+            match self.topic.start(partition, BEGINNING) {
+                Ok(()) => {
+                    tracing::info!(
+                        topic = self.options.topic,
+                        partition,
+                        "a new partition is read"
+                    );
+                    self.known.insert(
+                        partition,
+                        Begin {
+                            position: 0,
+                            offset: BEGINNING,
+                            end: 0,
+                        },
+                    );
+                }
+                Err(code) => {
+                    report(
+                        &self.queue,
+                        &self.options.topic,
+                        Some(of_code(&self.options, code, "")),
+                    );
+                }
+            }
+        }
+    }
+}

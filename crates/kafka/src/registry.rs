@@ -1,0 +1,457 @@
+//! Writers' schemas from a Confluent-compatible registry, by the ids in the records.
+//!
+//! Decoding runs on the engine's workers; only the first record of each id waits for an answer, which a
+//! thread of its own fetches. An id that the registry does not know refuses its records; a registry that
+//! does not answer stops the batch there, to be tried again.
+
+use crate::error;
+use schema_registry_converter::async_impl::schema_registry::{
+    SrSettings, get_referenced_schema, get_schema_by_id,
+};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{
+    RawError, RegisteredReference, RegisteredSchema, SchemaType,
+};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_codec::avro::{AvroDecoder, AvroReader, WriterPlan, WriterSchemas};
+use weir_codec::{CodecError, Decoder, Refused, SourceError, Stop};
+use weir_stage::source::Fault;
+
+/// Longest wait for one answer of one registry.
+const ANSWER_WAIT: Duration = Duration::from_secs(3);
+/// After a failure the registry is left alone for this long.
+const REST: Duration = Duration::from_secs(1);
+/// Most ids remembered. Ids of good records are few; those of bad ones are forgotten when it fills up.
+const IDS_MAX: usize = 4_096;
+/// Most schemas that one schema may name, and theirs.
+const REFERENCES_MAX: usize = 64;
+
+/// A decoder of Avro records in the registry's wire format, read as `schema_text` says. `properties` are
+/// those of the pipeline file's registry: `url` (several with commas between), `basic.auth.user.info`
+/// (`user:password`) or `bearer.auth.token`.
+pub fn registry_decoder(
+    schema_text: &str,
+    properties: &BTreeMap<String, String>,
+    tombstones: bool,
+) -> Result<Box<dyn Decoder>, SourceError> {
+    let reader = AvroReader::new(schema_text, tombstones);
+    let reader = reader.map_err(|failure: CodecError| user(failure.code(), failure.to_string()))?;
+    Ok(Box::new(AvroDecoder::new(
+        reader,
+        Registry::new(properties)?,
+        tombstones,
+    )))
+}
+
+fn user(code: &'static str, message: String) -> SourceError {
+    error::error(Fault::User, code, message)
+}
+
+struct Registry {
+    known: RwLock<BTreeMap<u32, Result<Arc<WriterPlan>, Refused>>>,
+    asking: Mutex<Asking>,
+}
+
+/// One question at a time.
+struct Asking {
+    questions: SyncSender<Question>,
+    failed: Option<(Instant, SourceError)>,
+}
+
+struct Question {
+    id: u32,
+    answer: SyncSender<Result<Answer, SourceError>>,
+}
+
+/// A schema's text and those of the schemas that it names, or why its records are refused.
+type Answer = Result<(String, Vec<String>), Refused>;
+
+impl Registry {
+    fn new(properties: &BTreeMap<String, String>) -> Result<Self, SourceError> {
+        let asker = Asker::new(properties)?;
+        let (questions, inbox) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("schema registry".to_owned());
+        // It ends with the last question, when the registry is dropped.
+        let spawned = thread.spawn(move || asker.run(&inbox));
+        drop(spawned.map_err(|failure| {
+            error::error(Fault::Internal, "thread", format!("no thread: {failure}"))
+        })?);
+        Ok(Self {
+            known: RwLock::default(),
+            asking: Mutex::new(Asking {
+                questions,
+                failed: None,
+            }),
+        })
+    }
+
+    fn known(&self, id: u32) -> Option<Result<Arc<WriterPlan>, Refused>> {
+        self.known
+            .read()
+            .expect("nobody panics while holding it")
+            .get(&id)
+            .cloned()
+    }
+
+    fn remember(&self, id: u32, plan: Result<Arc<WriterPlan>, Refused>) {
+        let mut known = self.known.write().expect("nobody panics while holding it");
+        if known.len() >= IDS_MAX {
+            known.retain(|_, plan| plan.is_ok());
+        }
+        if known.len() >= IDS_MAX {
+            known.clear();
+        }
+        known.insert(id, plan);
+    }
+}
+
+impl WriterSchemas for Registry {
+    fn find(&self, id: u32, reader: &AvroReader) -> Result<Arc<WriterPlan>, Stop> {
+        if let Some(plan) = self.known(id) {
+            return plan.map_err(Stop::Refused);
+        }
+        let mut asking = self.asking.lock().expect("nobody panics while holding it");
+        // Another worker may have asked meanwhile.
+        if let Some(plan) = self.known(id) {
+            return plan.map_err(Stop::Refused);
+        }
+        let answer = asking.ask(id).map_err(Stop::Stalled)?;
+        let plan = answer.and_then(|(text, references)| {
+            reader
+                .plan(&text, &references)
+                .map(Arc::new)
+                .map_err(|failure| refused(failure.code(), id, &failure.to_string()))
+        });
+        self.remember(id, plan.clone());
+        plan.map_err(Stop::Refused)
+    }
+}
+
+impl Asking {
+    fn ask(&mut self, id: u32) -> Result<Answer, SourceError> {
+        if let Some((at, failure)) = &self.failed
+            && Instant::now() < *at + REST
+        {
+            return Err(failure.clone());
+        }
+        let (answer, answers) = sync_channel(1);
+        let sent = self.questions.send(Question { id, answer });
+        let answer = sent.ok().and_then(|()| answers.recv().ok());
+        let answer = answer.unwrap_or_else(|| {
+            Err(error::error(
+                Fault::Internal,
+                "registry_thread",
+                "the thread that asks the schema registry is gone".to_owned(),
+            ))
+        });
+        self.failed = answer
+            .as_ref()
+            .err()
+            .map(|failure| (Instant::now(), failure.clone()));
+        answer
+    }
+}
+
+fn refused(code: &'static str, id: u32, what: &str) -> Refused {
+    Refused {
+        code,
+        message: format!("schema id {id}: {what}"),
+        field: None,
+    }
+}
+
+/// The registry's client, on its own thread.
+struct Asker {
+    settings: SrSettings,
+    /// Its addresses as messages show them.
+    shown: String,
+}
+
+impl Asker {
+    fn new(properties: &BTreeMap<String, String>) -> Result<Self, SourceError> {
+        let mut urls = Vec::new();
+        let (mut basic, mut bearer) = (None, None);
+        for (key, value) in properties {
+            match key.as_str() {
+                "url" => {
+                    urls = value
+                        .split(',')
+                        .map(|url| url.trim().trim_end_matches('/').to_owned())
+                        .collect()
+                }
+                "basic.auth.user.info" => basic = Some(value),
+                "bearer.auth.token" => bearer = Some(value),
+                _ => {
+                    let message = format!(
+                        "no registry property is named `{key}`: there are `url`, `basic.auth.user.info` and `bearer.auth.token`"
+                    );
+                    return Err(user("registry_property_unknown", message));
+                }
+            }
+        }
+        let is_good = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        let Some((first, others)) = urls.split_first().filter(|_| urls.iter().all(is_good)) else {
+            return Err(user(
+                "registry_property_invalid",
+                "the registry's `url` must begin with http:// or https://".to_owned(),
+            ));
+        };
+        let mut builder = SrSettings::new_builder(first.clone());
+        builder.set_timeout(ANSWER_WAIT);
+        for url in others {
+            builder.add_url(url.clone());
+        }
+        if let Some((name, password)) = basic.and_then(|info| info.split_once(':')) {
+            builder.set_basic_authorization(name, Some(password));
+        }
+        if let Some(token) = bearer {
+            builder.set_token_authorization(token);
+        }
+        let settings = builder.build().map_err(|failure| {
+            user(
+                "registry_rejected",
+                format!("no registry client: {}", failure.error),
+            )
+        })?;
+        Ok(Self {
+            settings,
+            shown: urls
+                .iter()
+                .map(|url| shown(url))
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
+
+    fn run(self, inbox: &Receiver<Question>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("a runtime of one thread needs a few file handles");
+        while let Ok(Question { id, answer }) = inbox.recv() {
+            let result = runtime.block_on(self.schema(id));
+            if answer.send(result).is_err() {
+                tracing::debug!(id, "nobody waits for this schema any more");
+            }
+        }
+    }
+
+    async fn schema(&self, id: u32) -> Result<Answer, SourceError> {
+        let schema = match get_schema_by_id(id, &self.settings).await {
+            Ok(schema) => schema,
+            Err(failure) if is_unknown(&failure) => {
+                return Ok(Err(refused(
+                    "unknown_schema_id",
+                    id,
+                    "the registry does not know it",
+                )));
+            }
+            Err(failure) => return Err(self.failure(&failure)),
+        };
+        if schema.schema_type != SchemaType::Avro {
+            return Ok(Err(refused(
+                "schema_incompatible",
+                id,
+                "it is no Avro schema",
+            )));
+        }
+        let references = match self.references(&schema).await {
+            Ok(references) => references,
+            Err(failure) if is_unknown(&failure) => {
+                return Ok(Err(refused(
+                    "unknown_schema_id",
+                    id,
+                    "the registry does not know a schema that it names",
+                )));
+            }
+            Err(failure) => return Err(self.failure(&failure)),
+        };
+        Ok(Ok((schema.schema, references)))
+    }
+
+    /// All schemas that it names, and theirs.
+    async fn references(&self, schema: &RegisteredSchema) -> Result<Vec<String>, SRCError> {
+        let mut found: BTreeMap<(String, u32), String> = BTreeMap::new();
+        let mut open: Vec<RegisteredReference> = schema.references.clone();
+        while let Some(reference) = open.pop() {
+            let key = (reference.subject.clone(), reference.version);
+            if found.contains_key(&key) || found.len() >= REFERENCES_MAX {
+                continue;
+            }
+            let schema = get_referenced_schema(&self.settings, &reference).await?;
+            open.extend(schema.references);
+            found.insert(key, schema.schema);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn failure(&self, failure: &SRCError) -> SourceError {
+        let shown = &self.shown;
+        if ["401", "403"]
+            .iter()
+            .any(|status| failure.error.contains(&format!("status {status}")))
+        {
+            let message = format!(
+                "the schema registry at {shown} refuses the sign-in: check `basic.auth.user.info` or `bearer.auth.token`"
+            );
+            return user("registry_auth_failed", message);
+        }
+        let message = format!(
+            "the schema registry at {shown} does not answer as it should: {}; decoding goes on as soon as it does: check `url`",
+            failure.error
+        );
+        error::error(Fault::External, "registry_unavailable", message)
+    }
+}
+
+/// The registry itself says that there is no such schema (a bare 404 may be any server's).
+fn is_unknown(failure: &SRCError) -> bool {
+    let raw = failure
+        .source()
+        .and_then(|source| source.downcast_ref::<RawError>());
+    raw.is_some_and(|raw| matches!(raw.error_code, 40_401..=40_403))
+}
+
+/// An address without the name and password that it may carry.
+fn shown(url: &str) -> String {
+    match url
+        .split_once("://")
+        .and_then(|(scheme, rest)| rest.rsplit_once('@').map(|(_, host)| (scheme, host)))
+    {
+        Some((scheme, host)) => format!("{scheme}://{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use weir_codec::RawRecord;
+
+    const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"long"}]}"#;
+
+    /// A registry of a few answers, by id; counts the questions.
+    fn registry(
+        answers: &'static [(u32, u16, &'static str)],
+    ) -> (BTreeMap<String, String>, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://user:secret@{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let request = lines.next().unwrap().unwrap();
+                lines.find(|line| line.as_ref().unwrap().is_empty());
+                let (_, status, body) = answers
+                    .iter()
+                    .find(|(id, _, _)| request.contains(&format!("/ids/{id}")))
+                    .unwrap();
+                log.lock().unwrap().push(request);
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+            }
+        });
+        (BTreeMap::from([("url".to_owned(), url)]), asked)
+    }
+
+    fn record(id: u32) -> RawRecord {
+        let value = [[0].as_slice(), &id.to_be_bytes(), &[14]].concat();
+        RawRecord {
+            partition: 0,
+            offset: 0,
+            timestamp_us: 0,
+            key: None,
+            value: Some(Bytes::from(value)),
+        }
+    }
+
+    /// A known id decodes and an unknown one refuses, both asked for once.
+    #[test]
+    fn known_and_unknown() {
+        let (properties, asked) = registry(&[
+            (
+                7,
+                200,
+                r#"{"schema":"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}"}"#,
+            ),
+            (
+                8,
+                404,
+                r#"{"error_code":40403,"message":"Schema not found"}"#,
+            ),
+            (9, 200, r#"{"schema":"\"string\""}"#),
+        ]);
+        let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+        let records: Vec<_> = [7, 8, 9, 7, 8].into_iter().map(record).collect();
+        let decoded = decoder.decode(&records);
+        assert_eq!(decoded.rows, [0, 3]);
+        let codes: Vec<_> = decoded
+            .refused
+            .iter()
+            .map(|(index, why)| (*index, why.code))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                (1, "unknown_schema_id"),
+                (2, "schema_incompatible"),
+                (4, "unknown_schema_id")
+            ]
+        );
+        assert_eq!(decoded.stalled, None);
+        assert_eq!(asked.lock().unwrap().len(), 3);
+    }
+
+    /// A server that is no registry, or a broken one, stalls; a refused sign-in is the user's; secrets stay out.
+    #[test]
+    fn stalls() {
+        let (properties, asked) = registry(&[(7, 404, "<html>"), (8, 500, "{}"), (9, 401, "{}")]);
+        for (id, fault) in [(7, Fault::External), (8, Fault::External), (9, Fault::User)] {
+            let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+            let decoded = decoder.decode(&[record(id), record(id)]);
+            let (at, failure) = decoded.stalled.unwrap();
+            assert_eq!((at, failure.fault), (0, fault), "{failure}");
+            assert!(
+                !failure.message.contains("secret") && failure.message.contains("127.0.0.1"),
+                "{failure}"
+            );
+            // Left alone for a moment.
+            assert!(decoder.decode(&[record(id)]).stalled.is_some());
+        }
+        assert_eq!(asked.lock().unwrap().len(), 3);
+    }
+
+    /// Properties that cannot be meant are refused at once.
+    #[test]
+    fn properties() {
+        let code = |pairs: &[(&str, &str)]| {
+            let properties = pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect();
+            registry_decoder(SCHEMA, &properties, false)
+                .err()
+                .map(|failure| failure.code)
+        };
+        assert_eq!(code(&[("url", "http://a, https://b")]), None);
+        assert_eq!(
+            code(&[("url", "localhost:8081")]),
+            Some("registry_property_invalid")
+        );
+        assert_eq!(code(&[]), Some("registry_property_invalid"));
+        assert_eq!(
+            code(&[("url", "http://a"), ("urls", "x")]),
+            Some("registry_property_unknown")
+        );
+    }
+}
