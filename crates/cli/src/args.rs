@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, about, propagate_version = true)]
 pub(crate) struct Args {
-    /// How log lines are written to standard error (what is logged: WEIR_LOG, such as `debug` or `weir_kafka=debug`).
+    /// How log lines are written to standard error (what is logged: `WEIR_LOG`, such as `debug` or `weir_kafka=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
@@ -129,7 +129,9 @@ fn instant(text: &str) -> Result<i64, String> {
         return Err("an instant needs an offset, such as 2026-03-02T12:00:00Z".to_owned());
     }
     let nanos = arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text);
-    nanos.map(|nanos| nanos.div_euclid(1000)).map_err(|_| "no instant such as 2026-03-02T12:00:00Z".to_owned())
+    nanos
+        .map(|nanos| nanos.div_euclid(1000))
+        .map_err(|error| format!("no instant such as 2026-03-02T12:00:00Z: {error}"))
 }
 
 #[derive(Debug, Subcommand)]

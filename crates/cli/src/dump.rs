@@ -16,7 +16,9 @@ const ROWS_PER_BATCH: usize = 8_192;
 /// Writes `<table>.jsonl` for every table and `dead_letters.jsonl`.
 pub(crate) fn dump(handle: &Handle, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let published = handle.published().context("nothing was published: the input is empty")?;
+    let published = handle
+        .published()
+        .context("nothing was published: the input is empty")?;
     for (plan, _) in &published.tables {
         write(folder, &plan.name, &table(&published, &plan.name)?)?;
     }
@@ -45,14 +47,26 @@ fn object(batch: &RecordBatch, row: usize) -> Value {
     let cell = |(field, column): (&FieldRef, &ArrayRef)| {
         let value = match (text::cell(column, row), field.data_type()) {
             (None, _) => Value::Null,
-            (Some(text), DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64) => {
-                Value::from_str(&text).expect("integers and booleans are JSON")
-            }
+            (
+                Some(text),
+                DataType::Boolean
+                | DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::Int64,
+            ) => Value::from_str(&text).expect("integers and booleans are JSON"),
             (Some(text), _) => Value::String(text),
         };
         (field.name().clone(), value)
     };
-    Value::Object(schema.fields().iter().zip(batch.columns()).map(cell).collect())
+    Value::Object(
+        schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(cell)
+            .collect(),
+    )
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {

@@ -1,7 +1,11 @@
 //! The `weir` command: parses arguments, fills the registry of stages, starts everything, prints diagnostics.
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 the command or the pipeline file is wrong.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this crate is the command line")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this crate is the command line"
+)]
 
 mod args;
 mod check;
@@ -21,7 +25,9 @@ pub fn main() -> ExitCode {
         args::Command::Check(args) => check::check(&args),
         args::Command::Run(args) => run::run(*args),
         args::Command::Plugin(args::Plugin::Pack { core, out }) => plugin::pack(&core, &out),
-        args::Command::Plugin(args::Plugin::Describe { file, config }) => plugin::describe(&file, &config),
+        args::Command::Plugin(args::Plugin::Describe { file, config }) => {
+            plugin::describe(&file, &config)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("weir: {error:#}");
@@ -32,7 +38,9 @@ pub fn main() -> ExitCode {
 fn logging(format: args::LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         args::LogFormat::Text => builder.init(),
         args::LogFormat::Json => builder.json().init(),

@@ -3,7 +3,6 @@
 //! State is the integral of the inputs; what a plugin answered before is kept and retracted by its own bytes,
 //! so that a plugin that answers otherwise today leaves nothing behind.
 
-use weir_zset::rows::RowCodec;
 use crate::step::{Fault, StepOut};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
@@ -11,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_spec::plan::{GroupClock, OnFailure};
 use weir_stage::{Group, GroupInput, PluginError, Port};
+use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
 /// One row, encoded.
@@ -24,6 +24,8 @@ const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Rows with how often each stands.
 type Bag = BTreeMap<RowBytes, i64>;
+/// For each group of a call: its rows, output by output, and the input rows it refuses.
+type Answered = (Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>);
 
 #[derive(Default)]
 struct GroupState {
@@ -68,8 +70,16 @@ impl GroupStep {
     ) -> Self {
         let first = schemas.first().expect("a group step has an input");
         let key_fields: Vec<FieldRef> = by.iter().map(|name| field(first, name)).collect();
-        let inputs = schemas.iter().zip(ports).map(|(schema, port)| InputCodec::new(schema, port, by)).collect();
-        let outputs = plugin.outputs().into_iter().map(|port| RowCodec::new(port.schema)).collect();
+        let inputs = schemas
+            .iter()
+            .zip(ports)
+            .map(|(schema, port)| InputCodec::new(schema, port, by))
+            .collect();
+        let outputs = plugin
+            .outputs()
+            .into_iter()
+            .map(|port| RowCodec::new(port.schema))
+            .collect();
         Self {
             plugin,
             clock,
@@ -85,15 +95,34 @@ impl GroupStep {
 
     /// Rows it keeps.
     pub(crate) fn state_rows(&self) -> usize {
-        let rows = |state: &GroupState| state.inputs.iter().chain(&state.answers).map(Bag::len).sum::<usize>();
+        let rows = |state: &GroupState| {
+            state
+                .inputs
+                .iter()
+                .chain(&state.answers)
+                .map(Bag::len)
+                .sum::<usize>()
+        };
         self.groups.values().map(rows).sum()
     }
 
     /// Takes the inputs' changes in; evaluates what changed when `evaluate` (not while catching up).
-    pub(crate) fn step(&mut self, deltas: &[Delta], as_of_us: i64, evaluate: bool) -> Result<StepOut, Fault> {
-        let mut out = StepOut { errors: self.take_in(deltas), ..StepOut::default() };
+    pub(crate) fn step(
+        &mut self,
+        deltas: &[Delta],
+        as_of_us: i64,
+        evaluate: bool,
+    ) -> Result<StepOut, Fault> {
+        let mut out = StepOut {
+            errors: self.take_in(deltas),
+            ..StepOut::default()
+        };
         if !evaluate {
-            out.deltas = self.outputs.iter().map(|codec| Delta::empty(codec.schema().clone())).collect();
+            out.deltas = self
+                .outputs
+                .iter()
+                .map(|codec| Delta::empty(Arc::clone(codec.schema())))
+                .collect();
             return Ok(out);
         }
         let day = as_of_us.div_euclid(US_PER_DAY);
@@ -106,7 +135,12 @@ impl GroupStep {
         for chunk in self.chunks(&dirty) {
             self.evaluate(chunk, as_of_us, &mut changes, &mut out)?;
         }
-        out.deltas = self.outputs.iter().zip(&changes).map(|(codec, bag)| delta_of(codec, bag)).collect();
+        out.deltas = self
+            .outputs
+            .iter()
+            .zip(&changes)
+            .map(|(codec, bag)| delta_of(codec, bag))
+            .collect();
         Ok(out)
     }
 
@@ -119,13 +153,20 @@ impl GroupStep {
                 continue;
             }
             let rows = input.codec.encode(&input.project(&delta.batch));
-            let keys = delta.batch.project(&input.key).expect("the plan checked the keys");
-            let keys = self.key_codec.encode(&with_schema(&keys, self.key_codec.schema()));
+            let keys = delta
+                .batch
+                .project(&input.key)
+                .expect("the plan checked the keys");
+            let keys = self
+                .key_codec
+                .encode(&with_schema(&keys, self.key_codec.schema()));
             for (row, &weight) in delta.weights.iter().enumerate() {
                 let key: RowBytes = keys.row(row).data().into();
                 let state = self.groups.entry(key.clone()).or_default();
                 state.inputs.resize_with(count, Bag::new);
-                errors += u64::from(add(&mut state.inputs[index], rows.row(row).data(), weight) < 0 && weight < 0);
+                errors += u64::from(
+                    add(&mut state.inputs[index], rows.row(row).data(), weight) < 0 && weight < 0,
+                );
                 self.dirty.insert(key);
             }
         }
@@ -137,8 +178,13 @@ impl GroupStep {
         let mut chunks = Vec::new();
         let (mut start, mut rows) = (0, 0);
         for (index, key) in keys.iter().enumerate() {
-            let group: usize = self.groups.get(key).map_or(0, |state| state.inputs.iter().map(Bag::len).sum());
-            if index > start && (index - start >= GROUPS_PER_CALL_MAX || rows + group > ROWS_PER_CALL_MAX) {
+            let group: usize = self
+                .groups
+                .get(key)
+                .map_or(0, |state| state.inputs.iter().map(Bag::len).sum());
+            if index > start
+                && (index - start >= GROUPS_PER_CALL_MAX || rows + group > ROWS_PER_CALL_MAX)
+            {
                 chunks.push(&keys[start..index]);
                 (start, rows) = (index, 0);
             }
@@ -150,13 +196,30 @@ impl GroupStep {
         chunks
     }
 
-    fn evaluate(&mut self, keys: &[RowBytes], as_of_us: i64, changes: &mut [Bag], out: &mut StepOut) -> Result<(), Fault> {
-        let (gone, present): (Vec<&RowBytes>, Vec<&RowBytes>) =
-            keys.iter().partition(|key| self.groups.get(*key).is_none_or(|state| state.inputs.iter().all(Bag::is_empty)));
+    fn evaluate(
+        &mut self,
+        keys: &[RowBytes],
+        as_of_us: i64,
+        changes: &mut [Bag],
+        out: &mut StepOut,
+    ) -> Result<(), Fault> {
+        let (gone, present): (Vec<&RowBytes>, Vec<&RowBytes>) = keys.iter().partition(|key| {
+            self.groups
+                .get(*key)
+                .is_none_or(|state| state.inputs.iter().all(Bag::is_empty))
+        });
         for key in gone {
             if let Some(state) = self.groups.remove(key) {
-                replace(&state.answers, &vec![Bag::new(); self.outputs.len()], changes);
-                out.refusals.extend(state.refusals.into_iter().map(|refusal| Refusal { weight: -1, ..refusal }));
+                replace(
+                    &state.answers,
+                    &vec![Bag::new(); self.outputs.len()],
+                    changes,
+                );
+                out.refusals
+                    .extend(state.refusals.into_iter().map(|refusal| Refusal {
+                        weight: -1,
+                        ..refusal
+                    }));
             }
         }
         if present.is_empty() {
@@ -170,26 +233,31 @@ impl GroupStep {
         for ((key, answers), refusals) in present.into_iter().zip(answers).zip(refusals) {
             let state = self.groups.get_mut(key).expect("present groups exist");
             replace(&state.answers, &answers, changes);
-            out.refusals.extend(refusals.difference(&state.refusals).cloned());
+            out.refusals
+                .extend(refusals.difference(&state.refusals).cloned());
             let over = state.refusals.difference(&refusals).cloned();
-            out.refusals.extend(over.map(|refusal| Refusal { weight: -1, ..refusal }));
+            out.refusals.extend(over.map(|refusal| Refusal {
+                weight: -1,
+                ..refusal
+            }));
             (state.answers, state.refusals) = (answers, refusals);
         }
         Ok(())
     }
 
     /// One plugin call: answers and refusals by group.
-    fn call(
-        &mut self,
-        keys: &[&RowBytes],
-        as_of_us: i64,
-    ) -> Result<(Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>), PluginError> {
-        let key_batch = self.key_codec.decode(keys.iter().map(|key| key.as_ref()));
-        let gathered: Vec<(RecordBatch, Vec<u32>)> = (0..self.inputs.len()).map(|input| self.gather(input, keys)).collect();
+    fn call(&mut self, keys: &[&RowBytes], as_of_us: i64) -> Result<Answered, PluginError> {
+        let key_batch = self.key_codec.decode(keys.iter().map(|key| &key[..]));
+        let gathered: Vec<(RecordBatch, Vec<u32>)> = (0..self.inputs.len())
+            .map(|input| self.gather(input, keys))
+            .collect();
         let inputs: Vec<GroupInput> = gathered
             .iter()
             .zip(&self.inputs)
-            .map(|((rows, offsets), input)| GroupInput { rows: input.asked(rows), offsets: offsets.clone() })
+            .map(|((rows, offsets), input)| GroupInput {
+                rows: input.asked(rows),
+                offsets: offsets.clone(),
+            })
             .collect();
         let grouped = self.plugin.evaluate(as_of_us, &key_batch, &inputs)?;
         let mut answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
@@ -214,7 +282,10 @@ impl GroupStep {
         let mut rows: Vec<&[u8]> = Vec::new();
         for key in keys {
             for (row, &weight) in &self.groups[*key].inputs[input] {
-                rows.extend(std::iter::repeat_n(row.as_ref(), usize::try_from(weight).unwrap_or(0)));
+                rows.extend(std::iter::repeat_n(
+                    row.as_ref(),
+                    usize::try_from(weight).unwrap_or(0),
+                ));
             }
             offsets.push(u32::try_from(rows.len()).expect("a call's rows are bounded"));
         }
@@ -234,14 +305,16 @@ impl GroupStep {
                 continue;
             }
             let group = offsets.partition_point(|&offset| offset as usize <= row) - 1;
-            let refusal = input.tracked.then(|| crate::step::refusal_at(rows, row, refusal))?;
+            let refusal = input
+                .tracked
+                .then(|| crate::step::refusal_at(rows, row, refusal))?;
             return Some((group, refusal));
         }
         None
     }
 
     /// The policy `dead_letter`: no answers, every tracked row of the first input refused.
-    fn all_refused(&self, keys: &[&RowBytes], error: &PluginError) -> (Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>) {
+    fn all_refused(&self, keys: &[&RowBytes], error: &PluginError) -> Answered {
         let answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
         let (rows, offsets) = self.gather(0, keys);
         let mut refusals = vec![BTreeSet::new(); keys.len()];
@@ -265,19 +338,31 @@ impl GroupStep {
 impl InputCodec {
     fn new(schema: &SchemaRef, port: &Port, by: &[String]) -> Self {
         let mut fields: Vec<FieldRef> = port.schema.fields().iter().cloned().collect();
-        let asked_schema = port.schema.clone();
+        let asked_schema = Arc::clone(&port.schema);
         let tracked = meta::is_tracked(schema);
         if tracked {
             let kept: BTreeSet<String> = fields.iter().map(|field| field.name().clone()).collect();
-            fields.extend(meta::fields().into_iter().filter(|field| !kept.contains(field.name())));
+            fields.extend(
+                meta::fields()
+                    .into_iter()
+                    .filter(|field| !kept.contains(field.name())),
+            );
         }
-        let columns = fields.iter().map(|field| schema.index_of(field.name()).ok()).collect();
+        let columns = fields
+            .iter()
+            .map(|field| schema.index_of(field.name()).ok())
+            .collect();
         let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
         Self {
             columns,
             asked: asked_schema.fields().len(),
-            codec: RowCodec::new(Arc::new(Schema::new(fields.iter().map(nullable).collect::<Vec<_>>()))),
-            key: by.iter().map(|name| schema.index_of(name).expect("the plan checked the keys")).collect(),
+            codec: RowCodec::new(Arc::new(Schema::new(
+                fields.iter().map(nullable).collect::<Vec<_>>(),
+            ))),
+            key: by
+                .iter()
+                .map(|name| schema.index_of(name).expect("the plan checked the keys"))
+                .collect(),
             asked_schema,
             tracked,
         }
@@ -290,14 +375,20 @@ impl InputCodec {
                 None => null_column(field.data_type(), batch.num_rows()),
             }
         };
-        let columns = self.columns.iter().zip(self.codec.schema().fields()).map(column).collect();
-        RecordBatch::try_new(self.codec.schema().clone(), columns).expect("the plan checked the columns' types")
+        let columns = self
+            .columns
+            .iter()
+            .zip(self.codec.schema().fields())
+            .map(column)
+            .collect();
+        RecordBatch::try_new(Arc::clone(self.codec.schema()), columns)
+            .expect("the plan checked the columns' types")
     }
 
     fn asked(&self, rows: &RecordBatch) -> RecordBatch {
         let columns = rows.columns()[..self.asked].to_vec();
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(self.asked_schema.clone(), columns, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&self.asked_schema), columns, &options)
             .expect("the plan checked the columns' types")
     }
 }
@@ -307,12 +398,15 @@ fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {
 }
 
 fn field(schema: &SchemaRef, name: &str) -> FieldRef {
-    let field = schema.field_with_name(name).expect("the plan checked the keys");
+    let field = schema
+        .field_with_name(name)
+        .expect("the plan checked the keys");
     Arc::new(field.clone().with_nullable(true))
 }
 
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
-    RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).expect("the same types under other nullability")
+    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
+        .expect("the same types under other nullability")
 }
 
 /// Adds to a bag and answers the new weight; rows of weight 0 leave.
@@ -348,5 +442,8 @@ fn replace(old: &[Bag], new: &[Bag], changes: &mut [Bag]) {
 
 /// A bag as a delta.
 pub(crate) fn delta_of(codec: &RowCodec, bag: &BTreeMap<RowBytes, i64>) -> Delta {
-    Delta::new(codec.decode(bag.keys().map(AsRef::as_ref)), bag.values().copied().collect())
+    Delta::new(
+        codec.decode(bag.keys().map(AsRef::as_ref)),
+        bag.values().copied().collect(),
+    )
 }

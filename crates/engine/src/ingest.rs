@@ -1,6 +1,9 @@
 //! Records into rows: decoding on all workers, metadata in front, refusals told by record.
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt32Array,
+};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
@@ -28,15 +31,22 @@ pub(crate) struct Ingested {
 impl Ingest {
     /// Decodes these records on up to so many threads.
     pub(crate) fn decode(&self, records: &[RawRecord], workers: usize) -> Ingested {
-        let workers = workers.min(records.len().div_ceil(RECORDS_PER_WORKER_MIN)).max(1);
+        let workers = workers
+            .min(records.len().div_ceil(RECORDS_PER_WORKER_MIN))
+            .max(1);
         let share = records.len().div_ceil(workers).max(1);
         let parts: Vec<Ingested> = if workers == 1 {
             vec![self.decode_part(records)]
         } else {
             std::thread::scope(|scope| {
-                let calls: Vec<_> =
-                    records.chunks(share).map(|part| scope.spawn(move || self.decode_part(part))).collect();
-                calls.into_iter().map(|call| call.join().expect("decoders do not panic")).collect()
+                let calls: Vec<_> = records
+                    .chunks(share)
+                    .map(|part| scope.spawn(move || self.decode_part(part)))
+                    .collect();
+                calls
+                    .into_iter()
+                    .map(|call| call.join().expect("decoders do not panic"))
+                    .collect()
             })
         };
         self.together(parts, share)
@@ -58,26 +68,53 @@ impl Ingest {
             [only] => only.clone(),
             _ => concat_batches(&self.schema, &batches).expect("parts have one schema"),
         };
-        Ingested { delta: Delta::inserts(batch), refusals, stalled }
+        Ingested {
+            delta: Delta::inserts(batch),
+            refusals,
+            stalled,
+        }
     }
 
     fn decode_part(&self, records: &[RawRecord]) -> Ingested {
-        let Decoded { batch, rows, refused, stalled } = self.decoder.decode(records);
+        let Decoded {
+            batch,
+            rows,
+            refused,
+            stalled,
+        } = self.decoder.decode(records);
         let batch = self.with_meta(records, &batch, &rows);
-        let refusal = |(index, why): (u32, _)| refusal_of(&self.topic, &records[index as usize], why);
+        let refusal =
+            |(index, why): (u32, _)| refusal_of(&self.topic, &records[index as usize], why);
         let refusals = refused.into_iter().map(refusal).collect();
         let stalled = stalled.map(|(index, error)| (index as usize, error));
-        Ingested { delta: Delta::inserts(batch), refusals, stalled }
+        Ingested {
+            delta: Delta::inserts(batch),
+            refusals,
+            stalled,
+        }
     }
 
     /// Metadata columns, then the decoder's.
     fn with_meta(&self, records: &[RawRecord], decoded: &RecordBatch, rows: &[u32]) -> RecordBatch {
-        let key = |record: &RawRecord| record.key.as_ref().and_then(|key| String::from_utf8(key.to_vec()).ok());
-        let timestamps = TimestampMicrosecondArray::from_iter_values(records.iter().map(|r| r.timestamp_us));
+        let key = |record: &RawRecord| {
+            record
+                .key
+                .as_ref()
+                .and_then(|key| String::from_utf8(key.to_vec()).ok())
+        };
+        let timestamps =
+            TimestampMicrosecondArray::from_iter_values(records.iter().map(|r| r.timestamp_us));
         let meta: [ArrayRef; 5] = [
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&self.topic, records.len()))),
-            Arc::new(Int32Array::from_iter_values(records.iter().map(|record| record.partition))),
-            Arc::new(Int64Array::from_iter_values(records.iter().map(|record| record.offset))),
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+                &self.topic,
+                records.len(),
+            ))),
+            Arc::new(Int32Array::from_iter_values(
+                records.iter().map(|record| record.partition),
+            )),
+            Arc::new(Int64Array::from_iter_values(
+                records.iter().map(|record| record.offset),
+            )),
             Arc::new(timestamps.with_timezone("UTC")),
             Arc::new(records.iter().map(key).collect::<StringArray>()),
         ];
@@ -85,9 +122,11 @@ impl Ingest {
             meta.into()
         } else {
             let rows = UInt32Array::from(rows.to_vec());
-            meta.iter().map(|column| take(column, &rows, None).expect("row indexes are in range")).collect()
+            meta.iter()
+                .map(|column| take(column, &rows, None).expect("row indexes are in range"))
+                .collect()
         };
         columns.extend(decoded.columns().iter().cloned());
-        RecordBatch::try_new(self.schema.clone(), columns).expect("the plan's source schema")
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("the plan's source schema")
     }
 }

@@ -48,7 +48,9 @@ pub struct Sources {
 
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sources").field("count", &self.sources.len()).finish_non_exhaustive()
+        f.debug_struct("Sources")
+            .field("count", &self.sources.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +89,10 @@ impl Intake for Sources {
     }
 
     fn standing(&self) -> Vec<Standing> {
-        self.sources.iter().map(|source| standing_of(source.as_ref())).collect()
+        self.sources
+            .iter()
+            .map(|source| standing_of(source.as_ref()))
+            .collect()
     }
 
     fn is_ended(&self) -> bool {
@@ -97,22 +102,35 @@ impl Intake for Sources {
 
 fn standing_of(source: &dyn Source) -> Standing {
     let position = source.position();
-    let caught_up = source.start_end().is_some_and(|end| reached(&position, &end));
-    Standing { end: source.end(), position, caught_up }
+    let caught_up = source
+        .start_end()
+        .is_some_and(|end| reached(&position, &end));
+    Standing {
+        end: source.end(),
+        position,
+        caught_up,
+    }
 }
 
 /// Whether `position` has come to `end` in every partition.
 pub(crate) fn reached(position: &Position, end: &Position) -> bool {
-    end.iter().all(|(partition, &end)| end == 0 || position.get(partition).is_some_and(|&at| at >= end))
+    end.iter()
+        .all(|(partition, &end)| end == 0 || position.get(partition).is_some_and(|&at| at >= end))
 }
 
 pub(crate) fn bytes_of(batch: &RawBatch) -> usize {
     let size = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
-    batch.records.iter().map(|record| size(&record.key) + size(&record.value)).sum()
+    batch
+        .records
+        .iter()
+        .map(|record| size(&record.key) + size(&record.value))
+        .sum()
 }
 
 /// Records between two positions, over all partitions.
 pub(crate) fn lag(position: &Position, end: &Position) -> i64 {
     let ends: &BTreeMap<i32, i64> = end;
-    ends.iter().map(|(partition, &end)| (end - position.get(partition).copied().unwrap_or(0)).max(0)).sum()
+    ends.iter()
+        .map(|(partition, &end)| (end - position.get(partition).copied().unwrap_or(0)).max(0))
+        .sum()
 }

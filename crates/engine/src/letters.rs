@@ -18,14 +18,20 @@ pub(crate) struct Raws<'a> {
 
 impl<'a> Raws<'a> {
     pub(crate) fn new(batches: &'a [(String, RawBatch)]) -> Self {
-        Self { batches, index: HashMap::new() }
+        Self {
+            batches,
+            index: HashMap::new(),
+        }
     }
 
     /// The index is made at the first look-up: most epochs refuse nothing.
     fn record(&mut self, refusal: &Refusal) -> Option<RawRecord> {
         if self.index.is_empty() {
             for (topic, batch) in self.batches {
-                let keyed = batch.records.iter().map(|record| ((topic.as_str(), record.partition, record.offset), record));
+                let keyed = batch
+                    .records
+                    .iter()
+                    .map(|record| ((topic.as_str(), record.partition, record.offset), record));
                 self.index.extend(keyed);
             }
         }
@@ -43,10 +49,21 @@ pub(crate) struct Letters {
 
 impl Letters {
     /// Adds one stage's refusals; without `raws` they are told by reference only.
-    pub(crate) fn add(&mut self, stage: &str, refusals: Vec<Refusal>, mut raws: Option<&mut Raws<'_>>) {
+    pub(crate) fn add(
+        &mut self,
+        stage: &str,
+        refusals: Vec<Refusal>,
+        mut raws: Option<&mut Raws<'_>>,
+    ) {
         for refusal in refusals {
             let place = (refusal.topic.clone(), refusal.partition, refusal.offset);
-            let key = (place.0, place.1, place.2, stage.to_owned(), refusal.code.clone());
+            let key = (
+                place.0,
+                place.1,
+                place.2,
+                stage.to_owned(),
+                refusal.code.clone(),
+            );
             let weight = self.weights.entry(key.clone()).or_insert(0);
             *weight += refusal.weight;
             match *weight {
@@ -55,9 +72,9 @@ impl Letters {
                     self.letters.remove(&key);
                 }
                 now if now > 0 && !self.letters.contains_key(&key) => {
-                    let find = |raws: &mut &mut Raws<'_>| raws.record(&refusal);
-                    let record = raws.as_mut().and_then(find);
-                    self.letters.insert(key, Arc::new(letter(stage, refusal, record.as_ref())));
+                    let record = raws.as_deref_mut().and_then(|raws| raws.record(&refusal));
+                    self.letters
+                        .insert(key, Arc::new(letter(stage, refusal, record.as_ref())));
                 }
                 _ => {}
             }
@@ -85,7 +102,9 @@ impl Letters {
 }
 
 fn letter(stage: &str, refusal: Refusal, record: Option<&RawRecord>) -> DeadLetter {
-    let value = record.and_then(|record| record.value.as_ref()).filter(|value| value.len() <= VALUE_BYTES_MAX);
+    let value = record
+        .and_then(|record| record.value.as_ref())
+        .filter(|value| value.len() <= VALUE_BYTES_MAX);
     let text = value.and_then(|value| String::from_utf8(value.to_vec()).ok());
     let key = record.and_then(|record| record.key.as_ref());
     DeadLetter {

@@ -11,6 +11,8 @@ pub mod read;
 pub mod replay;
 mod run;
 mod step;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 pub use intake::{Intake, Sources};

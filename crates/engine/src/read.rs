@@ -128,18 +128,62 @@ pub struct Sample {
 /// Every metric the engine samples: name, Prometheus type, help.
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("weir_epoch", "gauge", "Last published epoch."),
-    ("weir_state", "gauge", "1 for the state the pipeline is in, by label `state`."),
-    ("weir_clock_seconds", "gauge", "The pipeline's clock, seconds since 1970."),
-    ("weir_source_records_total", "counter", "Records taken, by source."),
-    ("weir_source_bytes_total", "counter", "Bytes of keys and values taken, by source."),
-    ("weir_source_lag_records", "gauge", "Records between position and end, by source."),
-    ("weir_dead_letters", "gauge", "Records refused now, by stage."),
-    ("weir_stage_rows_total", "counter", "Rows a stage answered, by stage."),
-    ("weir_stage_errors_total", "counter", "Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage."),
-    ("weir_stage_busy_us_total", "counter", "Time spent in a stage, microseconds, by stage."),
-    ("weir_stage_state_rows", "gauge", "Rows a stage keeps, by stage."),
+    (
+        "weir_state",
+        "gauge",
+        "1 for the state the pipeline is in, by label `state`.",
+    ),
+    (
+        "weir_clock_seconds",
+        "gauge",
+        "The pipeline's clock, seconds since 1970.",
+    ),
+    (
+        "weir_source_records_total",
+        "counter",
+        "Records taken, by source.",
+    ),
+    (
+        "weir_source_bytes_total",
+        "counter",
+        "Bytes of keys and values taken, by source.",
+    ),
+    (
+        "weir_source_lag_records",
+        "gauge",
+        "Records between position and end, by source.",
+    ),
+    (
+        "weir_dead_letters",
+        "gauge",
+        "Records refused now, by stage.",
+    ),
+    (
+        "weir_stage_rows_total",
+        "counter",
+        "Rows a stage answered, by stage.",
+    ),
+    (
+        "weir_stage_errors_total",
+        "counter",
+        "Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage.",
+    ),
+    (
+        "weir_stage_busy_us_total",
+        "counter",
+        "Time spent in a stage, microseconds, by stage.",
+    ),
+    (
+        "weir_stage_state_rows",
+        "gauge",
+        "Rows a stage keeps, by stage.",
+    ),
     ("weir_table_rows", "gauge", "Rows of a table, by table."),
-    ("weir_epochs_total", "counter", "Epochs run, published or not."),
+    (
+        "weir_epochs_total",
+        "counter",
+        "Epochs run, published or not.",
+    ),
 ];
 
 /// The reading side of a running pipeline. Cheap to clone.
@@ -180,7 +224,11 @@ impl Handle {
 
     /// The last published cut; `None` until the pipeline is live for the first time.
     pub fn published(&self) -> Option<Arc<Published>> {
-        self.shared.published.read().expect("no writer panics").clone()
+        self.shared
+            .published
+            .read()
+            .expect("no writer panics")
+            .clone()
     }
 
     /// Told the epoch at every publication, and also (same number) when only the status changed.
@@ -190,14 +238,23 @@ impl Handle {
 
     /// How many dead letters there are, and some of them, ordered by topic, partition and offset.
     pub fn dead_letters(&self, offset: usize, limit: usize) -> (usize, Vec<Arc<DeadLetter>>) {
-        let letters = self.shared.dead_letters.read().expect("no writer panics").clone();
+        let letters = self
+            .shared
+            .dead_letters
+            .read()
+            .expect("no writer panics")
+            .clone();
         let page = letters.values().skip(offset).take(limit).cloned().collect();
         (letters.len(), page)
     }
 
     /// All samples of [`METRICS`] now.
     pub fn metrics(&self) -> Vec<Sample> {
-        self.shared.samples.read().expect("no writer panics").clone()
+        self.shared
+            .samples
+            .read()
+            .expect("no writer panics")
+            .clone()
     }
 
     /// A handle that shows what its [`Feed`] is given: for tests of readers.
@@ -211,7 +268,12 @@ impl Handle {
             samples: RwLock::default(),
             changed: watch::channel(0).0,
         });
-        (Self { shared: Arc::clone(&shared) }, Feed { shared })
+        (
+            Self {
+                shared: Arc::clone(&shared),
+            },
+            Feed { shared },
+        )
     }
 }
 
@@ -236,7 +298,12 @@ impl Feed {
 
     /// The pipeline's name.
     pub(crate) fn pipeline(&self) -> String {
-        self.shared.status.read().expect("no writer panics").pipeline.clone()
+        self.shared
+            .status
+            .read()
+            .expect("no writer panics")
+            .pipeline
+            .clone()
     }
 
     /// Shows these dead letters.

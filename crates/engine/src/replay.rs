@@ -55,7 +55,9 @@ pub struct Topic {
 
 impl std::fmt::Debug for Topic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Topic").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Topic")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +95,12 @@ pub struct Replay {
 
 impl Replay {
     /// Reads the files of these topics (in the plan's order of sources) up to and including `until_us`.
-    pub fn read(dir: &Path, topics: &[Topic], until_us: Option<i64>, pace: Pace) -> Result<Self, ReplayError> {
+    pub fn read(
+        dir: &Path,
+        topics: &[Topic],
+        until_us: Option<i64>,
+        pace: Pace,
+    ) -> Result<Self, ReplayError> {
         let mut keyed = Vec::new();
         let mut found = false;
         for (index, topic) in topics.iter().enumerate() {
@@ -109,23 +116,45 @@ impl Replay {
             }
         }
         if !found {
-            return Err(ReplayError::Nothing { path: dir.to_owned() });
+            return Err(ReplayError::Nothing {
+                path: dir.to_owned(),
+            });
         }
         keyed.sort_by(|(a_topic, a), (b_topic, b)| {
-            let key = |topic: &usize, r: &RawRecord| (r.timestamp_us, topics[*topic].name.clone(), r.partition, r.offset);
+            let key = |topic: &usize, r: &RawRecord| {
+                (
+                    r.timestamp_us,
+                    topics[*topic].name.clone(),
+                    r.partition,
+                    r.offset,
+                )
+            };
             key(a_topic, a).cmp(&key(b_topic, b))
         });
         Ok(Self::of(keyed, topics.len(), until_us, pace))
     }
 
     /// Replays these records, in this order.
-    pub fn of(records: Vec<(usize, RawRecord)>, sources: usize, until_us: Option<i64>, pace: Pace) -> Self {
+    pub fn of(
+        records: Vec<(usize, RawRecord)>,
+        sources: usize,
+        until_us: Option<i64>,
+        pace: Pace,
+    ) -> Self {
         let mut ends = vec![Position::new(); sources];
         for (source, record) in &records {
             let end = ends[*source].entry(record.partition).or_insert(0);
             *end = (*end).max(record.offset + 1);
         }
-        Self { records, next: 0, positions: vec![Position::new(); sources], ends, until_us, pace, began_us: None }
+        Self {
+            records,
+            next: 0,
+            positions: vec![Position::new(); sources],
+            ends,
+            until_us,
+            pace,
+            began_us: None,
+        }
     }
 
     /// The records not yet handed out, in order: what a test shuffles.
@@ -135,8 +164,12 @@ impl Replay {
 
     /// How many of the records may be handed out by now.
     fn released(&mut self) -> usize {
-        let Pace::Times(times, clock) = &self.pace else { return self.records.len() };
-        let Some(first_us) = self.records.first().map(|(_, record)| record.timestamp_us) else { return 0 };
+        let Pace::Times(times, clock) = &self.pace else {
+            return self.records.len();
+        };
+        let Some(first_us) = self.records.first().map(|(_, record)| record.timestamp_us) else {
+            return 0;
+        };
         let began_us = *self.began_us.get_or_insert_with(|| clock.now_us());
         let now_us = first_us + (clock.now_us() - began_us).max(0) * i64::from(*times);
         let left = &self.records[self.next..];
@@ -145,10 +178,16 @@ impl Replay {
 
     /// Whether the state that the day starts with has been handed out, or the whole day at full speed.
     fn has_started(&self) -> bool {
-        match (&self.pace, self.records.first(), self.records.get(self.next)) {
+        match (
+            &self.pace,
+            self.records.first(),
+            self.records.get(self.next),
+        ) {
             (_, _, None) => true,
             (Pace::Max, ..) => false,
-            (Pace::Times(..), Some((_, first)), Some((_, next))) => next.timestamp_us > first.timestamp_us,
+            (Pace::Times(..), Some((_, first)), Some((_, next))) => {
+                next.timestamp_us > first.timestamp_us
+            }
             (Pace::Times(..), None, Some(_)) => true,
         }
     }
@@ -167,8 +206,14 @@ impl Intake for Replay {
             batches[*source].records.push(record.clone());
             self.next += 1;
         }
-        let batches = batches.into_iter().enumerate().filter(|(_, batch)| !batch.records.is_empty());
-        Polled { batches: batches.collect(), failed: Vec::new() }
+        let batches = batches
+            .into_iter()
+            .enumerate()
+            .filter(|(_, batch)| !batch.records.is_empty());
+        Polled {
+            batches: batches.collect(),
+            failed: Vec::new(),
+        }
     }
 
     fn standing(&self) -> Vec<Standing> {
@@ -178,7 +223,11 @@ impl Intake for Replay {
             end: end.clone(),
             caught_up,
         };
-        self.positions.iter().zip(&self.ends).map(standing).collect()
+        self.positions
+            .iter()
+            .zip(&self.ends)
+            .map(standing)
+            .collect()
     }
 
     fn clock_us(&self) -> Option<i64> {
@@ -204,22 +253,40 @@ struct Line<'a> {
 }
 
 fn read_topic(path: &Path, topic: &Topic) -> Result<Vec<RawRecord>, ReplayError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ReplayError::Read { path: path.to_owned(), source })?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let text = std::fs::read_to_string(path).map_err(|source| ReplayError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
     let record = |(index, line)| {
-        read_line(line, topic).map_err(|message| ReplayError::Line { path: path.to_owned(), line: index + 1, message })
+        read_line(line, topic).map_err(|message| ReplayError::Line {
+            path: path.to_owned(),
+            line: index + 1,
+            message,
+        })
     };
     lines.map(record).collect()
 }
 
 fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let timestamp_us = line.timestamp_ms.checked_mul(1000).ok_or("timestamp_ms is out of range")?;
+    let timestamp_us = line
+        .timestamp_ms
+        .checked_mul(1000)
+        .ok_or("timestamp_ms is out of range")?;
     let (partition, offset) = (line.partition, line.offset);
     let key = line.key.clone().map(|key| Bytes::from(key.into_bytes()));
     let value = value_of(line, topic)?.filter(|value| !value.is_empty());
-    Ok(RawRecord { partition, offset, timestamp_us, key, value })
+    Ok(RawRecord {
+        partition,
+        offset,
+        timestamp_us,
+        key,
+        value,
+    })
 }
 
 fn value_of(line: Line<'_>, topic: &Topic) -> Result<Option<Bytes>, String> {
@@ -229,9 +296,13 @@ fn value_of(line: Line<'_>, topic: &Topic) -> Result<Option<Bytes>, String> {
     if let Some(text) = line.value_base64 {
         use base64::Engine as _;
         let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-        return bytes.map(|bytes| Some(bytes.into())).map_err(|error| format!("value_base64: {error}"));
+        return bytes
+            .map(|bytes| Some(bytes.into()))
+            .map_err(|error| format!("value_base64: {error}"));
     }
-    let Some(value) = line.value.filter(|value| value.get() != "null") else { return Ok(None) };
+    let Some(value) = line.value.filter(|value| value.get() != "null") else {
+        return Ok(None);
+    };
     match &topic.encode {
         None => Ok(Some(Bytes::copy_from_slice(value.get().as_bytes()))),
         Some(encode) => encode(value.get()).map(|bytes| Some(bytes.into())),

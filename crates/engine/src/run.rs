@@ -42,7 +42,9 @@ pub struct Parts {
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +91,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("run", &self.run).field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("run", &self.run)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,11 +105,16 @@ impl Engine {
         let tables: Vec<_> = plan
             .tables
             .iter()
-            .map(|table| (Arc::new(table.clone()), Table::new(&step::schema_of(plan, table.from), &table.key)))
+            .map(|table| {
+                (
+                    Arc::new(table.clone()),
+                    Table::new(&step::schema_of(plan, table.from), &table.key),
+                )
+            })
             .collect();
         let ingest = |(source, decoder): (&weir_spec::plan::SourcePlan, Arc<dyn Decoder>)| Ingest {
             topic: source.topic.clone(),
-            schema: source.schema.clone(),
+            schema: Arc::clone(&source.schema),
             decoder,
         };
         let count = plan.sources.len();
@@ -122,8 +132,17 @@ impl Engine {
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
         let engine = Self {
             settings: plan.engine.clone(),
-            names: plan.sources.iter().map(|source| (source.name.clone(), source.topic.clone())).collect(),
-            ingests: plan.sources.iter().zip(parts.decoders).map(ingest).collect(),
+            names: plan
+                .sources
+                .iter()
+                .map(|source| (source.name.clone(), source.topic.clone()))
+                .collect(),
+            ingests: plan
+                .sources
+                .iter()
+                .zip(parts.decoders)
+                .map(ingest)
+                .collect(),
             intake: parts.intake,
             clock: parts.clock,
             guard_clock: parts.guard_clock,
@@ -148,7 +167,7 @@ impl Engine {
     /// Runs until told to stop or, when `until_end`, until the input has ended. An error that stops the
     /// pipeline is shown in the status and answered.
     pub fn run(mut self, stop: &Stop, until_end: bool) -> Result<(), Fault> {
-        self.enter(State::CatchingUp);
+        self.begin();
         let mut shown_at = tokio::time::Instant::now();
         while !stop.is_asked() {
             let began = tokio::time::Instant::now();
@@ -160,7 +179,11 @@ impl Engine {
                 self.show();
                 shown_at = tokio::time::Instant::now();
             }
-            let floor = if took && self.state == State::CatchingUp { 0 } else { self.settings.cycle_min_ms };
+            let floor = if took && self.state == State::CatchingUp {
+                0
+            } else {
+                self.settings.cycle_min_ms
+            };
             let idle = if took { 0 } else { IDLE_MS };
             let spent = began.elapsed();
             if let Some(rest) = Duration::from_millis(floor.max(idle)).checked_sub(spent) {
@@ -171,16 +194,25 @@ impl Engine {
         Ok(())
     }
 
+    pub(crate) fn begin(&mut self) {
+        self.enter(State::CatchingUp);
+    }
+
     /// One turn of the loop; answers whether there was anything to do.
-    fn cycle(&mut self) -> Result<bool, Fault> {
-        let polled = self.intake.poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
+    pub(crate) fn cycle(&mut self) -> Result<bool, Fault> {
+        let polled = self
+            .intake
+            .poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
         for failure in &mut self.failures {
-            *failure = failure.take().filter(|error| error.fault != weir_stage::Fault::External);
+            *failure = failure
+                .take()
+                .filter(|error| error.fault != weir_stage::Fault::External);
         }
         for (source, error) in polled.failed {
             self.failed(source, error);
         }
-        let took = !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
+        let took =
+            !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
         let standing = self.intake.standing();
         let caught_up = standing.iter().all(|standing| standing.caught_up);
         let ended = self.intake.is_ended();
@@ -208,7 +240,12 @@ impl Engine {
     }
 
     /// Runs one epoch over these records.
-    fn epoch(&mut self, batches: Vec<(usize, RawBatch)>, caught_up: bool, ended: bool) -> Result<(), Fault> {
+    fn epoch(
+        &mut self,
+        batches: Vec<(usize, RawBatch)>,
+        caught_up: bool,
+        ended: bool,
+    ) -> Result<(), Fault> {
         let mut records: BTreeMap<usize, Vec<RawRecord>> = BTreeMap::new();
         for (source, pending) in self.pending.iter_mut().enumerate() {
             if !pending.is_empty() {
@@ -235,7 +272,8 @@ impl Engine {
         }
         self.move_clock(ended);
         let stalled = self.pending.iter().any(|pending| !pending.is_empty());
-        let evaluate = (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
+        let evaluate =
+            (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
         self.pass(decoded, &raws, evaluate)?;
         self.epochs += 1;
         if evaluate {
@@ -248,15 +286,22 @@ impl Engine {
     fn advance(&mut self, source: usize, records: &[RawRecord]) {
         let limit_us = match self.settings.clock {
             ClockPlan::Event { max_ahead_ms } if self.guard_clock => {
-                let ahead_us = i64::try_from(max_ahead_ms).unwrap_or(i64::MAX / 1000).saturating_mul(1000);
+                let ahead_us = i64::try_from(max_ahead_ms)
+                    .unwrap_or(i64::MAX / 1000)
+                    .saturating_mul(1000);
                 self.clock.now_us().saturating_add(ahead_us)
             }
             _ => i64::MAX,
         };
         for record in records {
             self.applied[source].insert(record.partition, record.offset + 1);
-            if matches!(self.settings.clock, ClockPlan::Event { .. }) && record.timestamp_us <= limit_us {
-                self.as_of_us = Some(self.as_of_us.map_or(record.timestamp_us, |now| now.max(record.timestamp_us)));
+            if matches!(self.settings.clock, ClockPlan::Event { .. })
+                && record.timestamp_us <= limit_us
+            {
+                self.as_of_us = Some(
+                    self.as_of_us
+                        .map_or(record.timestamp_us, |now| now.max(record.timestamp_us)),
+                );
             }
         }
     }
@@ -286,11 +331,23 @@ impl Engine {
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
-            let inputs = step.inputs.iter().map(|edge| edges.get(edge).cloned()).collect();
+            let inputs = step
+                .inputs
+                .iter()
+                .map(|edge| edges.get(edge).cloned())
+                .collect();
             let out = step.step(inputs, as_of_us, evaluate)?;
             // What a group refuses may have come in any earlier epoch: it is always told by reference.
-            self.letters.add(&step.stage, out.refusals, (!step.is_group()).then_some(&mut raws));
-            let deltas = out.deltas.into_iter().enumerate().filter(|(_, delta)| !delta.is_empty());
+            self.letters.add(
+                &step.stage,
+                out.refusals,
+                (!step.is_group()).then_some(&mut raws),
+            );
+            let deltas = out
+                .deltas
+                .into_iter()
+                .enumerate()
+                .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
         for (plan, table) in &mut self.tables {
@@ -308,8 +365,17 @@ impl Engine {
             run: self.run.clone(),
             epoch: self.epoch,
             as_of_us: self.as_of_us.unwrap_or(0),
-            offsets: self.names.iter().zip(&self.applied).map(|((_, topic), at)| (topic.clone(), at.clone())).collect(),
-            tables: self.tables.iter().map(|(plan, table)| (Arc::clone(plan), table.version())).collect(),
+            offsets: self
+                .names
+                .iter()
+                .zip(&self.applied)
+                .map(|((_, topic), at)| (topic.clone(), at.clone()))
+                .collect(),
+            tables: self
+                .tables
+                .iter()
+                .map(|(plan, table)| (Arc::clone(plan), table.version()))
+                .collect(),
         });
         let state = if ended { State::Ended } else { State::Live };
         if self.state == state {
@@ -366,9 +432,15 @@ impl Engine {
     }
 
     fn samples(&self, standing: &[Standing]) -> Vec<Sample> {
-        let one = |name, labels, value| Sample { name, labels, value };
+        let one = |name, labels, value| Sample {
+            name,
+            labels,
+            value,
+        };
         let count = |rows: usize| rows as u64;
-        let clock_s = self.as_of_us.map_or(0, |us| u64::try_from(us / 1_000_000).unwrap_or(0));
+        let clock_s = self
+            .as_of_us
+            .map_or(0, |us| u64::try_from(us / 1_000_000).unwrap_or(0));
         let state = format!("{:?}", self.state).to_lowercase();
         let mut samples = vec![
             one("weir_epoch", vec![], self.epoch),
@@ -384,7 +456,11 @@ impl Engine {
             samples.push(one("weir_source_lag_records", source(), behind));
         }
         for (stage, refused) in self.letters.by_stage() {
-            samples.push(one("weir_dead_letters", vec![("stage", stage.to_owned())], refused));
+            samples.push(one(
+                "weir_dead_letters",
+                vec![("stage", stage.to_owned())],
+                refused,
+            ));
         }
         for (stage, sums) in self.by_stage() {
             let label = || vec![("stage", stage.to_owned())];
@@ -394,7 +470,11 @@ impl Engine {
             samples.push(one("weir_stage_state_rows", label(), sums[3]));
         }
         for (plan, table) in &self.tables {
-            samples.push(one("weir_table_rows", vec![("table", plan.name.clone())], count(table.version().len())));
+            samples.push(one(
+                "weir_table_rows",
+                vec![("table", plan.name.clone())],
+                count(table.version().len()),
+            ));
         }
         samples
     }

@@ -95,17 +95,27 @@ impl Step {
         evaluate: bool,
     ) -> Result<StepOut, Fault> {
         let began = tokio::time::Instant::now();
-        let empty = |(delta, schema): (Option<Delta>, &SchemaRef)| delta.unwrap_or_else(|| Delta::empty(schema.clone()));
+        let empty = |(delta, schema): (Option<Delta>, &SchemaRef)| {
+            delta.unwrap_or_else(|| Delta::empty(Arc::clone(schema)))
+        };
         let inputs: Vec<Delta> = inputs.into_iter().zip(&self.schemas).map(empty).collect();
         let out = match &mut self.work {
             Work::Op(operator) => {
                 let step = operator.step(&inputs, as_of_us);
-                StepOut { deltas: vec![step.delta], refusals: step.refusals, errors: 0 }
+                StepOut {
+                    deltas: vec![step.delta],
+                    refusals: step.refusals,
+                    errors: 0,
+                }
             }
             Work::Transform(step) => step.step(&inputs[0])?,
             Work::Group(step) => step.step(&inputs, as_of_us, evaluate)?,
         };
-        self.rows += out.deltas.iter().map(|delta| delta.len() as u64).sum::<u64>();
+        self.rows += out
+            .deltas
+            .iter()
+            .map(|delta| delta.len() as u64)
+            .sum::<u64>();
         self.errors += out.errors;
         self.busy_us += u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(out)
@@ -114,7 +124,10 @@ impl Step {
 
 /// Builds all steps of a plan.
 pub(crate) fn build(plan: &Plan, plugins: &dyn Plugins) -> Result<Vec<Step>, Fault> {
-    plan.steps.iter().map(|step| build_step(plan, step, plugins)).collect()
+    plan.steps
+        .iter()
+        .map(|step| build_step(plan, step, plugins))
+        .collect()
 }
 
 fn build_step(plan: &Plan, step: &StepPlan, plugins: &dyn Plugins) -> Result<Step, Fault> {
@@ -123,19 +136,45 @@ fn build_step(plan: &Plan, step: &StepPlan, plugins: &dyn Plugins) -> Result<Ste
     let work = match &step.work {
         WorkPlan::Op(spec) => {
             let built = spec.build(&schemas);
-            Work::Op(built.map_err(|source| Fault::Operator { stage: step.stage.clone(), source })?)
+            Work::Op(built.map_err(|source| Fault::Operator {
+                stage: step.stage.clone(),
+                source,
+            })?)
         }
-        WorkPlan::Transform(wasm) => Work::Transform(build_transform(plan, step, wasm, &schemas[0], plugins)?),
+        WorkPlan::Transform(wasm) => {
+            Work::Transform(build_transform(plan, step, wasm, &schemas[0], plugins)?)
+        }
         WorkPlan::Group { wasm, by, clock } => {
             let shape = plugins.shape(&wasm.file, &wasm.config)?;
-            let key = schemas[0].project(&indexes(&schemas[0], by)).expect("the plan checked the keys");
+            let key = schemas[0]
+                .project(&indexes(&schemas[0], by))
+                .expect("the plan checked the keys");
             let opening = opening(step, wasm)?;
             let plugin = plugins.open_group(&wasm.file, &opening, &Arc::new(key), &limits(wasm))?;
-            let ports: Vec<_> = step.inputs.iter().map(|(name, _)| port_of(&shape, name)).collect();
-            Work::Group(GroupStep::new(plugin, by, *clock, wasm.on_failure, &schemas, &ports))
+            let ports: Vec<_> = step
+                .inputs
+                .iter()
+                .map(|(name, _)| port_of(&shape, name))
+                .collect();
+            Work::Group(GroupStep::new(
+                plugin,
+                by,
+                *clock,
+                wasm.on_failure,
+                &schemas,
+                &ports,
+            ))
         }
     };
-    Ok(Step { stage: step.stage.clone(), inputs, schemas, work, rows: 0, errors: 0, busy_us: 0 })
+    Ok(Step {
+        stage: step.stage.clone(),
+        inputs,
+        schemas,
+        work,
+        rows: 0,
+        errors: 0,
+        busy_us: 0,
+    })
 }
 
 fn build_transform(
@@ -148,24 +187,46 @@ fn build_transform(
     let shape = plugins.shape(&wasm.file, &wasm.config)?;
     let opening = opening(step, wasm)?;
     let open = |_| plugins.open_transform(&wasm.file, &opening, &limits(wasm));
-    let instances = (0..plan.engine.workers.max(1)).map(open).collect::<Result<Vec<_>, _>>()?;
-    let asked = shape.inputs.first().map_or_else(|| input.clone(), |port| port.schema.clone());
+    let instances = (0..plan.engine.workers.max(1))
+        .map(open)
+        .collect::<Result<Vec<_>, _>>()?;
+    let asked = shape
+        .inputs
+        .first()
+        .map_or_else(|| Arc::clone(input), |port| Arc::clone(&port.schema));
     let is_log = step.inputs.iter().all(|(_, edge)| is_log(plan, *edge));
-    Ok(TransformStep::new(instances, wasm.on_failure, input, asked, step.outputs[0].1.clone(), is_log))
+    Ok(TransformStep::new(
+        instances,
+        wasm.on_failure,
+        input,
+        asked,
+        Arc::clone(&step.outputs[0].1),
+        is_log,
+    ))
 }
 
 /// The port of this name; a single unnamed input is the plugin's only port.
 fn port_of(shape: &Shape, name: &str) -> weir_stage::Port {
     let named = shape.inputs.iter().find(|port| port.name == name);
-    named.or(shape.inputs.first()).expect("the plan checked the ports").clone()
+    named
+        .or(shape.inputs.first())
+        .expect("the plan checked the ports")
+        .clone()
 }
 
 fn opening(step: &StepPlan, wasm: &WasmPlan) -> Result<Opening, Fault> {
     let read = |(name, path): (&String, &PathBuf)| match std::fs::read(path) {
         Ok(bytes) => Ok((name.clone(), bytes)),
-        Err(source) => Err(Fault::Data { stage: step.stage.clone(), path: path.clone(), source }),
+        Err(source) => Err(Fault::Data {
+            stage: step.stage.clone(),
+            path: path.clone(),
+            source,
+        }),
     };
-    Ok(Opening { config: wasm.config.clone(), data: wasm.data.iter().map(read).collect::<Result<_, _>>()? })
+    Ok(Opening {
+        config: wasm.config.clone(),
+        data: wasm.data.iter().map(read).collect::<Result<_, _>>()?,
+    })
 }
 
 fn limits(wasm: &WasmPlan) -> Limits {
@@ -178,24 +239,36 @@ fn limits(wasm: &WasmPlan) -> Limits {
 }
 
 fn indexes(schema: &SchemaRef, names: &[String]) -> Vec<usize> {
-    names.iter().map(|name| schema.index_of(name).expect("the plan checked the keys")).collect()
+    names
+        .iter()
+        .map(|name| schema.index_of(name).expect("the plan checked the keys"))
+        .collect()
 }
 
 pub(crate) fn schema_of(plan: &Plan, edge: Edge) -> SchemaRef {
     match edge {
-        Edge::Source(source) => plan.sources[source].schema.clone(),
-        Edge::Step { step, port } => plan.steps[step].outputs[port].1.clone(),
+        Edge::Source(source) => Arc::clone(&plan.sources[source].schema),
+        Edge::Step { step, port } => Arc::clone(&plan.steps[step].outputs[port].1),
     }
 }
 
 /// Whether rows of this edge are only ever inserted, in offset order: a source's, through row-wise steps.
 fn is_log(plan: &Plan, edge: Edge) -> bool {
     use weir_zset::op::OpSpec;
-    let Edge::Step { step, .. } = edge else { return true };
+    let Edge::Step { step, .. } = edge else {
+        return true;
+    };
     let step = &plan.steps[step];
     let row_wise = match &step.work {
         WorkPlan::Op(op) => {
-            matches!(op, OpSpec::Filter(_) | OpSpec::Project(_) | OpSpec::Union | OpSpec::Explode(_) | OpSpec::Dedupe(_))
+            matches!(
+                op,
+                OpSpec::Filter(_)
+                    | OpSpec::Project(_)
+                    | OpSpec::Union
+                    | OpSpec::Explode(_)
+                    | OpSpec::Dedupe(_)
+            )
         }
         WorkPlan::Transform(_) => true,
         WorkPlan::Group { .. } => false,
@@ -205,10 +278,15 @@ fn is_log(plan: &Plan, edge: Edge) -> bool {
 
 /// A plugin's refusal of this row, told by the row's record.
 pub(crate) fn refusal_at(rows: &RecordBatch, row: usize, why: RowRefusal) -> Refusal {
-    let column = |name: &str| rows.column_by_name(name).expect("tracked rows have metadata");
+    let column = |name: &str| {
+        rows.column_by_name(name)
+            .expect("tracked rows have metadata")
+    };
     Refusal {
         topic: column(meta::TOPIC).as_string::<i32>().value(row).to_owned(),
-        partition: column(meta::PARTITION).as_primitive::<Int32Type>().value(row),
+        partition: column(meta::PARTITION)
+            .as_primitive::<Int32Type>()
+            .value(row),
         offset: column(meta::OFFSET).as_primitive::<Int64Type>().value(row),
         code: why.code,
         message: why.message,

@@ -3,7 +3,6 @@
 //! Over a log it runs once per row and keeps nothing. Anywhere else its answers are kept and retracted by
 //! their own bytes, so that an impure or a replaced plugin leaves no residue.
 
-use weir_zset::rows::RowCodec;
 use crate::group::RowBytes;
 use crate::step::{Fault, StepOut, refusal_at};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
@@ -13,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_spec::plan::OnFailure;
 use weir_stage::{PluginError, Produced, Transform};
+use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
 /// Rows below which a second worker costs more than it saves.
@@ -56,15 +56,27 @@ impl TransformStep {
         output: SchemaRef,
         is_log: bool,
     ) -> Self {
-        let columns = asked.fields().iter().map(|field| input.index_of(field.name()).ok()).collect();
+        let columns = asked
+            .fields()
+            .iter()
+            .map(|field| input.index_of(field.name()).ok())
+            .collect();
         let is_meta = |index: &usize| meta::is_meta(input.field(*index).name());
         let memo = (!is_log).then(|| Memo {
-            input: RowCodec::new(input.clone()),
-            output: RowCodec::new(output.clone()),
+            input: RowCodec::new(Arc::clone(input)),
+            output: RowCodec::new(Arc::clone(output)),
             rows: BTreeMap::new(),
         });
         let meta = (0..input.fields().len()).filter(is_meta).collect();
-        Self { instances, on_failure, columns, asked, meta, output, memo }
+        Self {
+            instances,
+            on_failure,
+            columns,
+            asked,
+            meta,
+            output,
+            memo,
+        }
     }
 
     /// Rows it keeps.
@@ -75,7 +87,10 @@ impl TransformStep {
     /// Takes one delta.
     pub(crate) fn step(&mut self, delta: &Delta) -> Result<StepOut, Fault> {
         if delta.is_empty() {
-            return Ok(StepOut { deltas: vec![Delta::empty(self.output.clone())], ..StepOut::default() });
+            return Ok(StepOut {
+                deltas: vec![Delta::empty(Arc::clone(&self.output))],
+                ..StepOut::default()
+            });
         }
         match self.memo.take() {
             None => self.step_log(delta),
@@ -89,10 +104,18 @@ impl TransformStep {
 
     fn step_log(&mut self, delta: &Delta) -> Result<StepOut, Fault> {
         let answered = self.call(&delta.batch)?;
-        let weights = answered.origin.iter().map(|&row| delta.weights[row as usize]).collect();
+        let weights = answered
+            .origin
+            .iter()
+            .map(|&row| delta.weights[row as usize])
+            .collect();
         Ok(StepOut {
             deltas: vec![Delta::new(answered.batch, weights)],
-            refusals: answered.refusals.into_iter().map(|(_, refusal)| refusal).collect(),
+            refusals: answered
+                .refusals
+                .into_iter()
+                .map(|(_, refusal)| refusal)
+                .collect(),
             errors: 0,
         })
     }
@@ -104,7 +127,10 @@ impl TransformStep {
             *changes.entry(rows.row(row).data().into()).or_insert(0) += weight;
         }
         changes.retain(|_, weight| *weight != 0);
-        let fresh: Vec<&RowBytes> = changes.keys().filter(|row| !memo.rows.contains_key(*row)).collect();
+        let fresh: Vec<&RowBytes> = changes
+            .keys()
+            .filter(|row| !memo.rows.contains_key(*row))
+            .collect();
         for (row, remembered) in self.ask(memo, &fresh)? {
             memo.rows.insert(row, remembered);
         }
@@ -117,7 +143,10 @@ impl TransformStep {
             for answer in &kept.answers {
                 crate::group::add(&mut answers, answer, change);
             }
-            let changed = |refusal: &Refusal| Refusal { weight: change, ..refusal.clone() };
+            let changed = |refusal: &Refusal| Refusal {
+                weight: change,
+                ..refusal.clone()
+            };
             out.refusals.extend(kept.refusals.iter().map(changed));
             if kept.weight == 0 {
                 memo.rows.remove(&row);
@@ -128,17 +157,26 @@ impl TransformStep {
     }
 
     /// Asks the plugin about rows it has not seen.
-    fn ask(&mut self, memo: &Memo, fresh: &[&RowBytes]) -> Result<Vec<(RowBytes, Remembered)>, Fault> {
+    fn ask(
+        &mut self,
+        memo: &Memo,
+        fresh: &[&RowBytes],
+    ) -> Result<Vec<(RowBytes, Remembered)>, Fault> {
         if fresh.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = memo.input.decode(fresh.iter().map(|row| row.as_ref()));
+        let batch = memo.input.decode(fresh.iter().map(|row| &row[..]));
         let answered = self.call(&batch)?;
-        let mut remembered: Vec<(RowBytes, Remembered)> =
-            fresh.iter().map(|row| ((*row).clone(), Remembered::default())).collect();
+        let mut remembered: Vec<(RowBytes, Remembered)> = fresh
+            .iter()
+            .map(|row| ((*row).clone(), Remembered::default()))
+            .collect();
         let rows = memo.output.encode(&answered.batch);
         for (index, &origin) in answered.origin.iter().enumerate() {
-            remembered[origin as usize].1.answers.push(rows.row(index).data().into());
+            remembered[origin as usize]
+                .1
+                .answers
+                .push(rows.row(index).data().into());
         }
         for (row, refusal) in answered.refusals {
             remembered[row as usize].1.refusals.push(refusal);
@@ -149,9 +187,15 @@ impl TransformStep {
     /// Calls the plugin on all workers, each with its share of the rows.
     fn call(&mut self, batch: &RecordBatch) -> Result<Answered, Fault> {
         let asked = self.asked(batch);
-        let workers = self.instances.len().min(asked.num_rows().div_ceil(ROWS_PER_WORKER_MIN)).max(1);
+        let workers = self
+            .instances
+            .len()
+            .min(asked.num_rows().div_ceil(ROWS_PER_WORKER_MIN))
+            .max(1);
         let share = asked.num_rows().div_ceil(workers);
-        let starts: Vec<usize> = (0..workers).map(|worker| (worker * share).min(asked.num_rows())).collect();
+        let starts: Vec<usize> = (0..workers)
+            .map(|worker| (worker * share).min(asked.num_rows()))
+            .collect();
         let slice = |start: usize| asked.slice(start, share.min(asked.num_rows() - start));
         let produced: Vec<Result<Produced, PluginError>> = if workers == 1 {
             vec![self.instances[0].transform(&asked)]
@@ -165,23 +209,33 @@ impl TransformStep {
                         scope.spawn(move || instance.transform(&rows))
                     })
                     .collect();
-                calls.into_iter().map(|call| call.join().expect("plugin calls do not panic")).collect()
+                calls
+                    .into_iter()
+                    .map(|call| call.join().expect("plugin calls do not panic"))
+                    .collect()
             })
         };
-        let mut all = Answered { batch: RecordBatch::new_empty(self.output.clone()), origin: Vec::new(), refusals: Vec::new() };
+        let mut all = Answered {
+            batch: RecordBatch::new_empty(Arc::clone(&self.output)),
+            origin: Vec::new(),
+            refusals: Vec::new(),
+        };
         let mut batches = Vec::new();
         for (produced, start) in produced.into_iter().zip(starts) {
             let rows = share.min(asked.num_rows() - start);
             let part = match produced {
                 Ok(part) => part,
-                Err(error) if self.on_failure == OnFailure::Stop => return Err(Fault::Plugin(error)),
+                Err(error) if self.on_failure == OnFailure::Stop => {
+                    return Err(Fault::Plugin(error));
+                }
                 Err(error) => none_of(self.instances[0].schema(), rows, &error),
             };
             let offset = u32::try_from(start).expect("an epoch's rows are bounded");
-            all.origin.extend(part.origin.iter().map(|row| row + offset));
+            all.origin
+                .extend(part.origin.iter().map(|row| row + offset));
             for refusal in part.refusals {
                 let row = refusal.row + offset;
-                all.refusals.push((row, self.refusal(batch, row as usize, refusal)));
+                all.refusals.push((row, told(batch, row as usize, refusal)));
             }
             batches.push(part.batch);
         }
@@ -191,14 +245,6 @@ impl TransformStep {
         Ok(all)
     }
 
-    fn refusal(&self, batch: &RecordBatch, row: usize, why: weir_stage::RowRefusal) -> Refusal {
-        if meta::is_tracked(&batch.schema()) {
-            return refusal_at(batch, row, why);
-        }
-        let weir_stage::RowRefusal { code, message, field, .. } = why;
-        Refusal { topic: String::new(), partition: 0, offset: 0, code, message, field, weight: 1 }
-    }
-
     fn asked(&self, batch: &RecordBatch) -> RecordBatch {
         let column = |(index, field): (&Option<usize>, &arrow::datatypes::FieldRef)| -> ArrayRef {
             match index {
@@ -206,9 +252,14 @@ impl TransformStep {
                 None => new_null_array(field.data_type(), batch.num_rows()),
             }
         };
-        let columns = self.columns.iter().zip(self.asked.fields()).map(column).collect();
+        let columns = self
+            .columns
+            .iter()
+            .zip(self.asked.fields())
+            .map(column)
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(self.asked.clone(), columns, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&self.asked), columns, &options)
             .expect("the plan checked the columns' types")
     }
 
@@ -216,9 +267,12 @@ impl TransformStep {
     fn with_meta(&self, rows: &RecordBatch, input: &RecordBatch, origin: &[u32]) -> RecordBatch {
         let indexes = UInt32Array::from(origin.to_vec());
         let mut columns = rows.columns().to_vec();
-        let taken = self.meta.iter().map(|&index| take(input.column(index), &indexes, None).expect("origins are in range"));
+        let taken = self
+            .meta
+            .iter()
+            .map(|&index| take(input.column(index), &indexes, None).expect("origins are in range"));
         columns.extend(taken);
-        RecordBatch::try_new(self.output.clone(), columns).expect("the plan's output schema")
+        RecordBatch::try_new(Arc::clone(&self.output), columns).expect("the plan's output schema")
     }
 }
 
@@ -226,6 +280,28 @@ struct Answered {
     batch: RecordBatch,
     origin: Vec<u32>,
     refusals: Vec<(u32, Refusal)>,
+}
+
+/// A refusal of this row, told by its record while it still knows it.
+fn told(batch: &RecordBatch, row: usize, why: weir_stage::RowRefusal) -> Refusal {
+    if meta::is_tracked(&batch.schema()) {
+        return refusal_at(batch, row, why);
+    }
+    let weir_stage::RowRefusal {
+        code,
+        message,
+        field,
+        ..
+    } = why;
+    Refusal {
+        topic: String::new(),
+        partition: 0,
+        offset: 0,
+        code,
+        message,
+        field,
+        weight: 1,
+    }
 }
 
 /// Nested types may differ in what may be null inside; the plan checked everything else.
@@ -245,5 +321,9 @@ fn none_of(schema: SchemaRef, rows: usize, error: &PluginError) -> Produced {
         field: None,
     };
     let rows = u32::try_from(rows).expect("an epoch's rows are bounded");
-    Produced { batch: RecordBatch::new_empty(schema), origin: Vec::new(), refusals: (0..rows).map(refusal).collect() }
+    Produced {
+        batch: RecordBatch::new_empty(schema),
+        origin: Vec::new(),
+        refusals: (0..rows).map(refusal).collect(),
+    }
 }

@@ -1,0 +1,530 @@
+//! The loop and its plugin steps against small made-up sources and plugins.
+
+use crate::group::GroupStep;
+use crate::intake::{Intake, Polled, Standing};
+use crate::read::State;
+use crate::run::{Engine, Parts, Stop};
+use crate::transform::TransformStep;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use weir_spec::Plan;
+use weir_spec::plan::{
+    ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, GroupClock, OnFailure, SourcePlan,
+    StartPlan, StepPlan, TablePlan, WorkPlan,
+};
+use weir_stage::{
+    Clock, Decoded, Decoder, Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError,
+    Plugins, Port, Position, Produced, RawBatch, RawRecord, RowRefusal, Shape, Transform,
+};
+use weir_zset::op::{AggFn, AggregateSpec, OpSpec};
+use weir_zset::{Delta, meta};
+
+struct Still;
+
+impl Clock for Still {
+    fn now_us(&self) -> i64 {
+        0
+    }
+}
+
+struct NoPlugins;
+
+impl Plugins for NoPlugins {
+    fn shape(&self, _: &Path, _: &str) -> Result<Shape, PluginError> {
+        unreachable!("the plan has no plugin")
+    }
+    fn open_transform(
+        &self,
+        _: &Path,
+        _: &Opening,
+        _: &Limits,
+    ) -> Result<Box<dyn Transform>, PluginError> {
+        unreachable!("the plan has no plugin")
+    }
+    fn open_group(
+        &self,
+        _: &Path,
+        _: &Opening,
+        _: &SchemaRef,
+        _: &Limits,
+    ) -> Result<Box<dyn Group>, PluginError> {
+        unreachable!("the plan has no plugin")
+    }
+}
+
+/// Every value is one text column.
+struct Texts;
+
+impl Decoder for Texts {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8, true)]))
+    }
+    fn decode(&self, records: &[RawRecord]) -> Decoded {
+        let text = |record: &RawRecord| {
+            record
+                .value
+                .as_ref()
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let column: ArrayRef = Arc::new(records.iter().map(text).collect::<StringArray>());
+        let batch = RecordBatch::try_new(self.schema(), vec![column]).unwrap();
+        Decoded {
+            batch,
+            rows: (0..u32::try_from(records.len()).unwrap()).collect(),
+            refused: vec![],
+            stalled: None,
+        }
+    }
+}
+
+/// Sources whose records a test lets go.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<Vec<(VecDeque<RawRecord>, Standing)>>>);
+
+impl Intake for Held {
+    fn poll(&mut self, rows_max: usize, _: usize) -> Polled {
+        let mut polled = Polled::default();
+        for (index, (ready, standing)) in self.0.lock().unwrap().iter_mut().enumerate() {
+            let count = ready.len().min(rows_max);
+            let records: Vec<_> = ready.drain(..count).collect();
+            for record in &records {
+                standing
+                    .position
+                    .insert(record.partition, record.offset + 1);
+            }
+            standing.caught_up = crate::intake::reached(&standing.position, &standing.end);
+            if !records.is_empty() {
+                polled.batches.push((index, RawBatch { records }));
+            }
+        }
+        polled
+    }
+    fn standing(&self) -> Vec<Standing> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, standing)| standing.clone())
+            .collect()
+    }
+    fn is_ended(&self) -> bool {
+        false
+    }
+}
+
+impl Held {
+    fn new(ends: &[i64]) -> Self {
+        let source = |end: &i64| {
+            let end = Position::from([(0, *end)]);
+            (
+                VecDeque::new(),
+                Standing {
+                    end,
+                    ..Standing::default()
+                },
+            )
+        };
+        Self(Arc::new(Mutex::new(ends.iter().map(source).collect())))
+    }
+    fn release(&self, source: usize, records: impl IntoIterator<Item = RawRecord>) {
+        self.0.lock().unwrap()[source].0.extend(records);
+    }
+}
+
+fn record(offset: i64, text: &str) -> RawRecord {
+    let value = Some(Bytes::copy_from_slice(text.as_bytes()));
+    RawRecord {
+        partition: 0,
+        offset,
+        timestamp_us: offset * 1_000_000,
+        key: None,
+        value,
+    }
+}
+
+/// Two text topics, counted together by text.
+fn plan() -> Plan {
+    let mut fields = meta::fields();
+    fields.push(Arc::new(Field::new("text", DataType::Utf8, true)));
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let source = |name: &str| SourcePlan {
+        name: name.to_owned(),
+        topic: name.to_owned(),
+        properties: BTreeMap::new(),
+        start: StartPlan::Earliest,
+        decode: DecodePlan {
+            value: EncodingPlan::Text,
+            tombstones: false,
+        },
+        schema: schema.clone(),
+    };
+    let counts = OpSpec::Aggregate(AggregateSpec {
+        by: vec!["text".to_owned()],
+        values: vec![("n".to_owned(), AggFn::Count, None)],
+    });
+    let counted = counts.output_schema(std::slice::from_ref(&schema)).unwrap();
+    let step = |work, inputs: &[Edge], schema: &SchemaRef| StepPlan {
+        stage: "counts".to_owned(),
+        inputs: inputs.iter().map(|edge| (String::new(), *edge)).collect(),
+        work: WorkPlan::Op(work),
+        outputs: vec![(String::new(), schema.clone())],
+    };
+    let from = Edge::Step { step: 1, port: 0 };
+    Plan {
+        name: "counting".to_owned(),
+        engine: EnginePlan {
+            cycle_min_ms: 0,
+            cycle_max_ms: 1,
+            epoch_rows_max: 1_000,
+            epoch_bytes_max: 1_000_000,
+            workers: 2,
+            clock: ClockPlan::Event { max_ahead_ms: 0 },
+        },
+        sources: vec![source("left"), source("right")],
+        steps: vec![
+            step(OpSpec::Union, &[Edge::Source(0), Edge::Source(1)], &schema),
+            step(counts, &[Edge::Step { step: 0, port: 0 }], &counted),
+        ],
+        tables: vec![TablePlan {
+            name: "counts".to_owned(),
+            from,
+            key: vec!["text".to_owned()],
+            schema: counted,
+        }],
+        views: vec![],
+    }
+}
+
+fn engine(intake: &Held) -> (Engine, crate::Handle) {
+    let parts = Parts {
+        decoders: vec![Arc::new(Texts), Arc::new(Texts)],
+        plugins: Arc::new(NoPlugins),
+        intake: Box::new(intake.clone()),
+        clock: Arc::new(Still),
+        run: "test".to_owned(),
+        guard_clock: false,
+    };
+    Engine::build(&plan(), parts).unwrap()
+}
+
+fn shown(handle: &crate::Handle) -> Option<Vec<(String, i64)>> {
+    let published = handle.published()?;
+    let rows = published.table("counts").unwrap().1.rows(0, usize::MAX);
+    let (texts, counts) = (
+        rows.column(0).as_string::<i32>(),
+        rows.column(1).as_primitive::<Int64Type>(),
+    );
+    Some(
+        (0..rows.num_rows())
+            .map(|row| (texts.value(row).to_owned(), counts.value(row)))
+            .collect(),
+    )
+}
+
+/// Goal: half a book is never shown. Method: one of two topics is held back at start.
+#[test]
+fn nothing_is_published_until_every_source_has_caught_up() {
+    let intake = Held::new(&[2, 1]);
+    let (mut engine, handle) = engine(&intake);
+    engine.begin();
+    intake.release(0, [record(0, "a"), record(1, "b")]);
+    for _ in 0..3 {
+        engine.cycle().unwrap();
+        assert_eq!(
+            (handle.status().state, shown(&handle)),
+            (State::CatchingUp, None)
+        );
+    }
+    intake.release(1, [record(0, "a")]);
+    engine.cycle().unwrap();
+    assert_eq!(handle.status().state, State::Live);
+    assert_eq!(
+        shown(&handle),
+        Some(vec![("a".to_owned(), 2), ("b".to_owned(), 1)])
+    );
+    assert_eq!(
+        handle.published().unwrap().epoch,
+        1,
+        "the first epoch shows the net of everything"
+    );
+}
+
+/// Goal: a stop is heeded between two epochs, and the status is shown.
+#[test]
+fn a_stop_ends_the_loop() {
+    let (engine, handle) = engine(&Held::new(&[1, 1]));
+    let stop = Stop::default();
+    stop.stop();
+    engine.run(&stop, false).unwrap();
+    assert_eq!(handle.status().state, State::CatchingUp);
+}
+
+proptest! {
+    /// Goal: a cut depends on its offsets alone. Method: the same records let go in random portions.
+    #[test]
+    fn epochs_may_be_cut_anywhere(
+        left in proptest::collection::vec(0u8..4, 1..20),
+        right in proptest::collection::vec(0u8..4, 1..20),
+        portions in proptest::collection::vec((0usize..2, 1usize..5), 0..30),
+    ) {
+        let records = |texts: &[u8]| -> VecDeque<RawRecord> {
+            (0..).zip(texts).map(|(offset, text)| record(offset, &text.to_string())).collect()
+        };
+        let ends = [i64::try_from(left.len()).unwrap(), i64::try_from(right.len()).unwrap()];
+        let whole = Held::new(&ends);
+        let (mut plain, plain_handle) = engine(&whole);
+        plain.begin();
+        whole.release(0, records(&left));
+        whole.release(1, records(&right));
+        plain.cycle().unwrap();
+
+        let held = Held::new(&ends);
+        let (mut cut, handle) = engine(&held);
+        cut.begin();
+        let mut waiting = [records(&left), records(&right)];
+        for (source, count) in portions {
+            let count = count.min(waiting[source].len());
+            held.release(source, waiting[source].drain(..count));
+            cut.cycle().unwrap();
+        }
+        for (source, rest) in waiting.into_iter().enumerate() {
+            held.release(source, rest);
+        }
+        cut.cycle().unwrap();
+        prop_assert_eq!(shown(&handle), shown(&plain_handle));
+        let offsets = |handle: &crate::Handle| handle.published().unwrap().offsets.clone();
+        prop_assert_eq!(offsets(&handle), offsets(&plain_handle));
+        prop_assert_eq!(handle.status().as_of_us, plain_handle.status().as_of_us);
+    }
+}
+
+fn pairs() -> SchemaRef {
+    let fields = vec![
+        Field::new("key", DataType::Utf8, true),
+        Field::new("value", DataType::Int64, true),
+    ];
+    Arc::new(Schema::new(fields))
+}
+
+fn pairs_of(rows: &[(&str, i64)]) -> RecordBatch {
+    let keys: ArrayRef = Arc::new(
+        rows.iter()
+            .map(|(key, _)| Some(*key))
+            .collect::<StringArray>(),
+    );
+    let values: ArrayRef = Arc::new(
+        rows.iter()
+            .map(|(_, value)| Some(*value))
+            .collect::<Int64Array>(),
+    );
+    RecordBatch::try_new(pairs(), vec![keys, values]).unwrap()
+}
+
+fn delta(rows: &[(&str, i64, i64)]) -> Delta {
+    let plain: Vec<_> = rows.iter().map(|(key, value, _)| (*key, *value)).collect();
+    Delta::new(
+        pairs_of(&plain),
+        rows.iter().map(|(.., weight)| *weight).collect(),
+    )
+}
+
+/// The rows of a delta, sorted.
+fn rows_of(delta: &Delta) -> Vec<(String, i64, i64)> {
+    let (keys, values) = (
+        delta.batch.column(0).as_string::<i32>(),
+        delta.batch.column(1).as_primitive::<Int64Type>(),
+    );
+    let row = |row: usize| {
+        (
+            keys.value(row).to_owned(),
+            values.value(row),
+            delta.weights[row],
+        )
+    };
+    let mut rows: Vec<_> = (0..delta.len()).map(row).collect();
+    rows.sort();
+    rows
+}
+
+fn row(key: &str, value: i64, weight: i64) -> (String, i64, i64) {
+    (key.to_owned(), value, weight)
+}
+
+/// Sums the values of each key; answers with the call's day added, so that the clock shows.
+struct Sums;
+
+impl Group for Sums {
+    fn outputs(&self) -> Vec<Port> {
+        vec![Port {
+            name: "out".to_owned(),
+            schema: pairs(),
+        }]
+    }
+    fn evaluate(
+        &mut self,
+        as_of_us: i64,
+        keys: &RecordBatch,
+        inputs: &[GroupInput],
+    ) -> Result<Grouped, PluginError> {
+        let input = &inputs[0];
+        let values = input.rows.column(1).as_primitive::<Int64Type>();
+        let sum = |group: usize| {
+            let rows = input.offsets[group] as usize..input.offsets[group + 1] as usize;
+            rows.map(|row| values.value(row)).sum::<i64>() + as_of_us / 86_400_000_000
+        };
+        let groups = 0..keys.num_rows();
+        let sums: ArrayRef = Arc::new(
+            groups
+                .clone()
+                .map(|group| Some(sum(group)))
+                .collect::<Int64Array>(),
+        );
+        let batch = RecordBatch::try_new(pairs(), vec![Arc::clone(keys.column(0)), sums]).unwrap();
+        let group = groups.map(|group| u32::try_from(group).unwrap()).collect();
+        Ok(Grouped {
+            outputs: vec![GroupAnswer { batch, group }],
+            refusals: vec![],
+        })
+    }
+}
+
+fn sums(clock: GroupClock) -> GroupStep {
+    let ports = [Port {
+        name: "in".to_owned(),
+        schema: pairs(),
+    }];
+    GroupStep::new(
+        Box::new(Sums),
+        &["key".to_owned()],
+        clock,
+        OnFailure::Stop,
+        &[pairs()],
+        &ports,
+    )
+}
+
+/// Goal: groups answer by difference, leave without a trace, and rest while catching up.
+#[test]
+fn groups_answer_what_changed() {
+    let mut step = sums(GroupClock::None);
+    let quiet = step
+        .step(&[delta(&[("a", 1, 1), ("b", 5, 1)])], 0, false)
+        .unwrap();
+    assert!(
+        quiet.deltas[0].is_empty(),
+        "nothing is evaluated while catching up"
+    );
+    let first = step.step(&[delta(&[("a", 2, 2)])], 0, true).unwrap();
+    assert_eq!(rows_of(&first.deltas[0]), [row("a", 5, 1), row("b", 5, 1)]);
+    let changed = step.step(&[delta(&[("a", 2, -1)])], 0, true).unwrap();
+    assert_eq!(
+        rows_of(&changed.deltas[0]),
+        [row("a", 3, 1), row("a", 5, -1)]
+    );
+    let gone = step
+        .step(&[delta(&[("a", 1, -1), ("a", 2, -1)])], 0, true)
+        .unwrap();
+    assert_eq!(rows_of(&gone.deltas[0]), [row("a", 3, -1)]);
+    let wrong = step.step(&[delta(&[("b", 9, -1)])], 0, true).unwrap();
+    assert_eq!(
+        (wrong.errors, rows_of(&wrong.deltas[0])),
+        (1, vec![]),
+        "a retraction of nothing is counted"
+    );
+}
+
+/// Goal: the clock alone moves groups that ask for it, at midnight UTC and not before.
+#[test]
+fn groups_follow_the_date() {
+    const DAY_US: i64 = 86_400_000_000;
+    let nothing = || [Delta::empty(pairs())];
+    let mut step = sums(GroupClock::Date);
+    step.step(&[delta(&[("a", 1, 1)])], DAY_US - 2, true)
+        .unwrap();
+    let before = step.step(&nothing(), DAY_US - 1, true).unwrap();
+    assert!(before.deltas[0].is_empty());
+    let midnight = step.step(&nothing(), DAY_US, true).unwrap();
+    assert_eq!(
+        rows_of(&midnight.deltas[0]),
+        [row("a", 1, -1), row("a", 2, 1)]
+    );
+    let mut still = sums(GroupClock::None);
+    still.step(&[delta(&[("a", 1, 1)])], 0, true).unwrap();
+    assert!(still.step(&nothing(), DAY_US, true).unwrap().deltas[0].is_empty());
+}
+
+/// Answers another value at every call, and refuses the key `bad`.
+struct Fickle(i64);
+
+impl Transform for Fickle {
+    fn schema(&self) -> SchemaRef {
+        pairs()
+    }
+    fn transform(&mut self, batch: &RecordBatch) -> Result<Produced, PluginError> {
+        self.0 += 1;
+        let keys = batch.column(0).as_string::<i32>();
+        let (mut rows, mut origin, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..keys.len() {
+            let row = u32::try_from(index).unwrap();
+            if keys.value(index) == "bad" {
+                let (code, message) = ("bad_key".to_owned(), "no".to_owned());
+                refusals.push(RowRefusal {
+                    row,
+                    code,
+                    message,
+                    field: None,
+                });
+            } else {
+                rows.push((keys.value(index), self.0));
+                origin.push(row);
+            }
+        }
+        Ok(Produced {
+            batch: pairs_of(&rows),
+            origin,
+            refusals,
+        })
+    }
+}
+
+/// Goal: a plugin that answers otherwise today leaves nothing behind. Method: kept answers are retracted as given.
+#[test]
+fn a_fickle_transform_leaves_no_residue() {
+    let mut step = TransformStep::new(
+        vec![Box::new(Fickle(0))],
+        OnFailure::Stop,
+        &pairs(),
+        pairs(),
+        pairs(),
+        false,
+    );
+    let first = step.step(&delta(&[("a", 7, 1), ("bad", 1, 1)])).unwrap();
+    assert_eq!(rows_of(&first.deltas[0]), [row("a", 1, 1)]);
+    assert_eq!(
+        first
+            .refusals
+            .iter()
+            .map(|refusal| refusal.weight)
+            .collect::<Vec<_>>(),
+        [1]
+    );
+    let again = step.step(&delta(&[("a", 7, 1), ("b", 7, 1)])).unwrap();
+    assert_eq!(rows_of(&again.deltas[0]), [row("a", 1, 1), row("b", 2, 1)]);
+    let gone = step
+        .step(&delta(&[("a", 7, -2), ("b", 7, -1), ("bad", 1, -1)]))
+        .unwrap();
+    assert_eq!(rows_of(&gone.deltas[0]), [row("a", 1, -2), row("b", 2, -1)]);
+    assert_eq!(
+        gone.refusals
+            .iter()
+            .map(|refusal| refusal.weight)
+            .collect::<Vec<_>>(),
+        [-1]
+    );
+    assert_eq!(step.state_rows(), 0);
+}
