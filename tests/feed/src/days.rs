@@ -87,12 +87,12 @@ fn squeeze(desk: &mut Desk, start_ms: i64) {
     }
 }
 
-/// Moves an account, and tells the reserves right after.
+/// Moves an account, and tells the reserves at the same instant.
 fn pay(desk: &mut Desk, at_ms: i64, place: usize, cents: i128) {
     desk.agenda.put(at_ms, Event::Pay { place, cents });
     let entity = desk.bank.accounts[place].entity;
     desk.agenda.put(
-        at_ms + SECOND_MS,
+        at_ms,
         Event::Reserves {
             entity,
             again: false,

@@ -71,7 +71,11 @@ pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
     let mut desk = Desk::open(seed, start_ms, habits);
     let send = |message: Message| {
         let partition = partition_of(&message.key, PARTITIONS.unsigned_abs().into());
-        let record = Record { partition, offset: 0, message };
+        let record = Record {
+            partition,
+            offset: 0,
+            message,
+        };
         publisher.send(&record, None)
     };
     for message in desk.start() {
@@ -85,7 +89,10 @@ pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
         while sent < due {
             match desk.next(day_ms) {
                 Some(message) => {
-                    send(Message { at_ms: now_ms()?, ..message })?;
+                    send(Message {
+                        at_ms: now_ms()?,
+                        ..message
+                    })?;
                     sent += 1;
                 }
                 None => day_ms += 1,
@@ -93,7 +100,10 @@ pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
         }
         if shown.elapsed() > Duration::from_secs(10) {
             shown = Instant::now();
-            eprintln!("weir-feed: {sent} messages after {} s", started.elapsed().as_secs());
+            eprintln!(
+                "weir-feed: {sent} messages after {} s",
+                started.elapsed().as_secs()
+            );
         }
         sleep(Duration::from_millis(5));
     }
