@@ -64,7 +64,7 @@ impl TransformStep {
         let is_meta = |index: &usize| meta::is_meta(input.field(*index).name());
         let memo = (!is_log).then(|| Memo {
             input: RowCodec::new(Arc::clone(input)),
-            output: RowCodec::new(Arc::clone(output)),
+            output: RowCodec::new(Arc::clone(&output)),
             rows: BTreeMap::new(),
         });
         let meta = (0..input.fields().len()).filter(is_meta).collect();
