@@ -1,4 +1,4 @@
-//! How many rows a second `latest` and then `aggregate` take: 2,000,000 rows of 500,000 keys.
+//! How many rows a second `latest`, a `join` and `aggregate` take in a row: 2,000,000 rows of 500,000 keys.
 //!
 //! `cargo run --release -p weir-zset --example latest [rows] [keys] [rows per step]`
 
@@ -14,7 +14,7 @@ use arrow::array::{
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_zset::op::{AggFn, AggregateSpec, LatestSpec, OpSpec, Operator};
+use weir_zset::op::{AggFn, AggregateSpec, JoinKind, JoinSpec, LatestSpec, OpSpec, Operator};
 use weir_zset::{Delta, meta};
 
 fn main() {
@@ -29,32 +29,45 @@ fn main() {
         .step_by(step)
         .map(|start| batch(start, step.min(rows - start), keys))
         .collect();
-    let schemas = [batches[0].schema()];
-    let mut latest = latest().build(&schemas).expect("a right spec");
-    let mut positions = positions().build(&[latest.schema()]).expect("a right spec");
+    let instruments = instruments();
+    let mut latest = latest()
+        .build(&[batches[0].schema()])
+        .expect("a right spec");
+    let sides = [latest.schema(), instruments.schema()];
+    let mut join = join().build(&sides).expect("a right spec");
+    let mut positions = positions().build(&[join.schema()]).expect("a right spec");
 
-    let (mut first, mut second) = (Duration::ZERO, Duration::ZERO);
+    let no_news = Delta::empty(instruments.schema());
+    join.step(
+        &[Delta::empty(latest.schema()), Delta::inserts(instruments)],
+        0,
+    );
+    let mut times = [Duration::ZERO; 3];
     for batch in batches {
         let begun = Instant::now();
-        let delta = one(latest.as_mut(), Delta::inserts(batch));
-        let between = Instant::now();
-        one(positions.as_mut(), delta);
-        first += between - begun;
-        second += between.elapsed();
+        let trades = one(latest.as_mut(), &[Delta::inserts(batch)]);
+        let second = Instant::now();
+        let joined = one(join.as_mut(), &[trades, no_news.clone()]);
+        let third = Instant::now();
+        one(positions.as_mut(), &[joined]);
+        times[0] += second - begun;
+        times[1] += third - second;
+        times[2] += third.elapsed();
     }
-    report("latest", rows, first, latest.as_ref());
-    report("aggregate", rows, second, positions.as_ref());
-    report("both", rows, first + second, positions.as_ref());
+    report("latest", rows, times[0], latest.as_ref());
+    report("join", rows, times[1], join.as_ref());
+    report("aggregate", rows, times[2], positions.as_ref());
+    report("all", rows, times.iter().sum(), positions.as_ref());
 }
 
-fn one(operator: &mut dyn Operator, delta: Delta) -> Delta {
-    operator.step(&[delta], 0).delta
+fn one(operator: &mut dyn Operator, inputs: &[Delta]) -> Delta {
+    operator.step(inputs, 0).delta
 }
 
 fn report(name: &str, rows: usize, time: Duration, operator: &dyn Operator) {
     let rate = rows as u128 * 1_000_000 / time.as_micros().max(1);
     println!(
-        "{name}: {rate} rows/s, {} ms, {} keys kept",
+        "{name}: {rate} rows/s, {} ms, {} kept",
         time.as_millis(),
         operator.state_rows()
     );
@@ -66,6 +79,34 @@ fn latest() -> OpSpec {
         version: "version".to_owned(),
         tombstone: None,
     })
+}
+
+fn join() -> OpSpec {
+    let pair = |name: &str| (name.to_owned(), name.to_owned());
+    OpSpec::Join(JoinSpec {
+        on: vec![pair("instrument_id")],
+        kind: JoinKind::Left,
+        columns: vec![pair("class"), pair("price")],
+        at_most_one: true,
+    })
+}
+
+fn instruments() -> RecordBatch {
+    let ids = (0..2_000).map(|n| format!("US{n:09}"));
+    let classes = (0..2_000).map(|n| format!("CLASS{}", n % 5));
+    let prices = Decimal128Array::from_iter_values((0..2_000).map(|n| n * 1_000_000_000_000));
+    let prices = prices
+        .with_precision_and_scale(38, 12)
+        .expect("a right scale");
+    let columns: [(&str, ArrayRef); 3] = [
+        (
+            "instrument_id",
+            Arc::new(StringArray::from_iter_values(ids)),
+        ),
+        ("class", Arc::new(StringArray::from_iter_values(classes))),
+        ("price", Arc::new(prices)),
+    ];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
 fn positions() -> OpSpec {

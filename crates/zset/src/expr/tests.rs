@@ -146,7 +146,7 @@ fn decimal_arithmetic() {
             "abs(narrow)",
             "abs(int)",
         ],
-        &expect![[r#"
+        &expect![[r"
             narrow * -1 = -1.5 null 2 : Decimal128(38, 6)
             -narrow = -1.5 null 2 : Decimal128(38, 6)
             -wide = -1.5 null -123456789012345678901234567890.5 : Decimal256(76, 18)
@@ -170,7 +170,7 @@ fn decimal_arithmetic() {
             narrow * 1e5 = 150000 null -200000 : Decimal128(38, 6)
             abs(narrow) = 1.5 null 2 : Decimal128(38, 6)
             abs(int) = 3 null 4 : Decimal128(20, 0)
-        "#]],
+        "]],
     );
 }
 
@@ -549,6 +549,37 @@ proptest! {
                 prop_assert!(op < 3 && (want.is_err() || !(wides[0] && wides[1])));
             }
             _ => unreachable!(),
+        }
+    }
+
+    /// Goal: a row's value does not depend on the rows beside it. Method: expressions that look at some
+    /// branch for some rows only, evaluated for a batch and for each row alone.
+    #[test]
+    fn rows_stand_alone(
+        rows in proptest::collection::vec((prop::option::of(-2_i64..3), prop::option::of(-1_i64..2)), 1..24),
+        of in 0_usize..8,
+    ) {
+        let a: ArrayRef = Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>());
+        let b: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>());
+        let columns = [("a", a, true), ("b", b, true)];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let sql = [
+            "a / b",
+            "case when b <> 0 then a / b else 0 end",
+            "b <> 0 and a / b > 0",
+            "b = 0 or a / b > 0",
+            "a > 0 and b <> 0 and 2 / b > 1",
+            "coalesce(nullif(a, 0), 5 / b)",
+            "a in (1 / b, 2)",
+            "mul_div_round(a, 1, b, 2)",
+        ][of];
+        let expr = Expr::compile(sql, &batch.schema()).unwrap();
+        let (values, errors) = expr.eval(&batch);
+        for row in 0..rows.len() {
+            let (alone, error) = expr.eval(&batch.slice(row, 1));
+            prop_assert_eq!(cell(&values, row), cell(&alone, 0), "{} row {}", sql, row);
+            let error = error.into_iter().map(|error| RowError { row, ..error }).next();
+            prop_assert_eq!(errors.iter().find(|error| error.row == row), error.as_ref());
         }
     }
 }

@@ -10,7 +10,11 @@ use super::keyed::{Bytes, Keyed};
 use super::{JoinKind, JoinSpec, Operator, Step};
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Refusal, meta};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::row::Rows;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 pub(super) struct Join {
@@ -87,23 +91,27 @@ impl Join {
     }
 
     /// What a key joins now.
-    fn partners(&self, key: &[u8]) -> Partners {
+    fn each_partner<'a>(&'a self, key: &[u8], mut joined: impl FnMut(&'a Bytes, i64)) {
         let bag = self.right.get(key);
-        let mut present = bag.into_iter().flat_map(Bag::present);
-        let mut partners: Partners = if self.at_most_one {
+        let mut present = bag.into_iter().flat_map(Bag::present).peekable();
+        if present.peek().is_none() && self.kind == JoinKind::Left {
+            joined(&self.nulls, 1);
+        }
+        if self.at_most_one {
             present
                 .next()
-                .map(|(row, _)| (Bytes::clone(row), 1))
                 .into_iter()
-                .collect()
+                .for_each(|(row, _)| joined(row, 1));
         } else {
-            present
-                .map(|(row, weight)| (Bytes::clone(row), weight))
-                .collect()
-        };
-        if partners.is_empty() && self.kind == JoinKind::Left {
-            partners.push((Bytes::clone(&self.nulls), 1));
+            present.for_each(|(row, weight)| joined(row, weight));
         }
+    }
+
+    fn partners(&self, key: &[u8]) -> Partners {
+        let mut partners = Partners::new();
+        self.each_partner(key, |row, weight| {
+            partners.push((Bytes::clone(row), weight));
+        });
         partners
     }
 
@@ -151,33 +159,31 @@ impl Join {
         pairs
     }
 
-    /// Takes the left side's change.
-    fn step_left(&mut self, delta: &Delta, pairs: &mut Pairs) {
-        let (keys, rows) = (
-            self.left_key.encode(&delta.batch),
-            self.left_row.encode(&delta.batch),
-        );
+    /// Takes the left side's change; answers what it joins.
+    fn step_left(&mut self, delta: &Delta, rows: &Rows) -> Matches {
+        let keys = self.left_key.encode(&delta.batch);
         let nulls = self.left_key.nulls(&delta.batch);
-        let lonely = [(Bytes::clone(&self.nulls), 1)];
+        let mut matches = Matches::default();
         for (row, is_null) in nulls.into_iter().enumerate() {
-            let (bytes, weight): (Bytes, i64) = (rows.row(row).data().into(), delta.weights[row]);
+            let weight = delta.weights[row];
             if is_null {
                 if self.kind == JoinKind::Left {
-                    pair(pairs, &bytes, weight, &lonely);
+                    matches.push(row, &self.nulls, weight);
                 }
                 continue;
             }
             let key = keys.row(row).data();
-            pair(pairs, &bytes, weight, &self.partners(key));
+            self.each_partner(key, |right, count| matches.push(row, right, weight * count));
             let (slot, _) = self.left.slot(key, Bag::default);
             let bag = self.left.at_mut(slot);
             self.rows -= bag.len();
-            bag.add(&bytes, weight);
+            bag.add(&rows.row(row).data().into(), weight);
             self.rows += bag.len();
             if bag.is_empty() {
                 self.left.remove(slot);
             }
         }
+        matches
     }
 
     /// Right rows of a key that break a rule, and how often.
@@ -233,19 +239,90 @@ impl Join {
         }
     }
 
-    fn delta(&self, pairs: &Pairs) -> Delta {
-        let left = self
-            .left_row
-            .codec
-            .decode(pairs.iter().map(|(left, ..)| left.as_ref()));
-        let right = self
-            .right_codec
-            .decode(pairs.iter().map(|(_, right, _)| right.as_ref()));
-        let mut columns = left.columns().to_vec();
-        columns.extend(right.columns()[..self.taken].iter().map(Arc::clone));
-        let batch = batch(&self.schema, columns, pairs.len());
-        Delta::new(batch, pairs.iter().map(|(.., weight)| *weight).collect())
+    /// The answer when only the left side changed: its own columns beside those it joins.
+    fn delta_of_matches(&self, batch: &RecordBatch, matches: Matches) -> Delta {
+        let is_whole = matches.rows.len() == batch.num_rows()
+            && matches
+                .rows
+                .iter()
+                .zip(0..)
+                .all(|(&row, index)| row == index);
+        let left = if is_whole {
+            batch.clone()
+        } else {
+            let rows = UInt32Array::from(matches.rows);
+            take_record_batch(batch, &rows).expect("rows of the batch")
+        };
+        let right = decode_distinct(&self.right_codec, matches.partners.iter());
+        self.delta(left.columns(), &right, matches.weights)
     }
+
+    fn delta_of_pairs(&self, pairs: &Pairs) -> Delta {
+        let left = decode_distinct(&self.left_row.codec, pairs.iter().map(|(left, ..)| left));
+        let right = decode_distinct(&self.right_codec, pairs.iter().map(|(_, right, _)| right));
+        self.delta(
+            &left,
+            &right,
+            pairs.iter().map(|(.., weight)| *weight).collect(),
+        )
+    }
+
+    fn delta(&self, left: &[ArrayRef], right: &[ArrayRef], weights: Vec<i64>) -> Delta {
+        let columns = left
+            .iter()
+            .chain(&right[..self.taken])
+            .map(Arc::clone)
+            .collect();
+        Delta::new(batch(&self.schema, columns, weights.len()), weights)
+    }
+}
+
+/// Left rows of a step, by their index in it, with what they join.
+#[derive(Default)]
+struct Matches {
+    rows: Vec<u32>,
+    partners: Vec<Bytes>,
+    weights: Vec<i64>,
+}
+
+impl Matches {
+    fn push(&mut self, row: usize, partner: &Bytes, weight: i64) {
+        self.rows
+            .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
+        self.partners.push(Bytes::clone(partner));
+        self.weights.push(weight);
+    }
+
+    fn into_pairs(self, rows: &Rows) -> impl Iterator<Item = (Bytes, Bytes, i64)> {
+        let left = self
+            .rows
+            .into_iter()
+            .map(|row| rows.row(row as usize).data().into());
+        left.zip(self.partners)
+            .zip(self.weights)
+            .map(|((left, right), weight)| (left, right, weight))
+    }
+}
+
+/// Decodes rows, those that share their bytes once.
+fn decode_distinct<'a>(codec: &RowCodec, rows: impl Iterator<Item = &'a Bytes>) -> Vec<ArrayRef> {
+    let mut known: HashMap<*const u8, u32> = HashMap::new();
+    let mut distinct: Vec<&[u8]> = Vec::new();
+    let indexes = rows.map(|row| {
+        *known.entry(row.as_ptr()).or_insert_with(|| {
+            distinct.push(row);
+            u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
+        })
+    });
+    let indexes = UInt32Array::from_iter_values(indexes);
+    let batch = codec.decode(distinct.iter().copied());
+    if batch.num_rows() == indexes.len() {
+        return batch.columns().to_vec();
+    }
+    take_record_batch(&batch, &indexes)
+        .expect("rows of the batch")
+        .columns()
+        .to_vec()
 }
 
 #[derive(Default)]
@@ -316,14 +393,18 @@ impl Operator for Join {
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
         let mut refusals = Vec::new();
         let mut pairs = self.step_right(&inputs[1], &mut refusals);
-        self.step_left(&inputs[0], &mut pairs);
-        if !inputs[1].is_empty() && !inputs[0].is_empty() {
-            consolidate(&mut pairs);
-        }
-        Step {
-            delta: self.delta(&pairs),
-            refusals,
-        }
+        let rows = self.left_row.encode(&inputs[0].batch);
+        let matches = self.step_left(&inputs[0], &rows);
+        let delta = if pairs.is_empty() {
+            self.delta_of_matches(&inputs[0].batch, matches)
+        } else {
+            if !matches.rows.is_empty() {
+                pairs.extend(matches.into_pairs(&rows));
+                consolidate(&mut pairs);
+            }
+            self.delta_of_pairs(&pairs)
+        };
+        Step { delta, refusals }
     }
 
     fn state_rows(&self) -> usize {
