@@ -64,7 +64,7 @@ impl Catalog for World {
     }
 
     fn client_property(&self, key: &str, value: &str) -> Option<Problem> {
-        { let _ = (key, value); None }
+        weir_kafka::client_property(key, value).map(|(code, message, hint)| Problem { code, message, hint })
     }
 }
 
@@ -92,7 +92,14 @@ pub(crate) fn avro_reader(schema: &Path, text: &str, tombstones: bool) -> Result
 
 /// The decoder of a live source.
 pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
-    local_decoder(&source.decode)
+    match &source.decode.value {
+        EncodingPlan::Avro { schema, registry } => {
+            let decoder = weir_kafka::registry_decoder(&read(schema)?, registry, source.decode.tombstones);
+            let problem = |error: weir_stage::SourceError| Problem { code: error.code, message: error.message, hint: None };
+            decoder.map(Arc::from).map_err(problem)
+        }
+        _ => local_decoder(&source.decode),
+    }
 }
 
 fn read(path: &Path) -> Result<String, Problem> {

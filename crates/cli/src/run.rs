@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use weir_engine::replay::Topic;
 use weir_engine::{Engine, Handle, Intake, Pace, Parts, Replay, Sources, State, Stop};
-use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan};
+use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan, StartPlan};
+use weir_kafka::{KafkaSource, SourceOptions, Start};
 use weir_server::Options;
 use weir_spec::{Diagnostic, Plan, Problem};
 use weir_stage::{Clock as _, Decoder};
@@ -83,7 +84,8 @@ fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)>
 
 fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
     let Some(folder) = &args.replay else {
-        anyhow::bail!("no Kafka yet");
+        let sources = plan.sources.iter().map(live).collect::<Result<_>>()?;
+        return Ok(Box::new(Sources::new(sources)));
     };
     let topics = plan.sources.iter().map(topic).collect::<Result<Vec<_>>>()?;
     let pace = match args.speed {
@@ -95,6 +97,22 @@ fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
         None => replay,
         Some(seed) => Replay::of(interleaved(replay.into_records(), seed), topics.len(), args.until, pace),
     }))
+}
+
+/// A topic of a Kafka cluster, read from where the plan says.
+fn live(source: &SourcePlan) -> Result<Box<dyn weir_stage::Source>> {
+    let options = SourceOptions {
+        topic: source.topic.clone(),
+        properties: source.properties.clone(),
+        start: match source.start {
+            StartPlan::Earliest => Start::Earliest,
+            StartPlan::Latest => Start::Latest,
+            StartPlan::At(us) => Start::At(us),
+        },
+        position: None,
+    };
+    let opened = KafkaSource::open(options).with_context(|| format!("source {}", source.name))?;
+    Ok(Box::new(opened))
 }
 
 /// A replayed topic; Avro values stand in its file as JSON and are encoded as a producer would.
