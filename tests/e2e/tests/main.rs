@@ -4,5 +4,7 @@
 mod day;
 #[path = "main/demo.rs"]
 mod demo;
+#[path = "main/services.rs"]
+mod services;
 #[path = "main/weir.rs"]
 mod weir;
