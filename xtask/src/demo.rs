@@ -60,7 +60,7 @@ fn demo(asked: &Asked) -> Outcome {
         "building the engine (the first time this takes a while: a quarter of an hour on two cores)",
     );
     build::packages(&["weir-cli", "weir-feed"])?;
-    plugins::all(asked.yes)?;
+    plugins::product(asked.yes)?;
     let day = root().join("target/demo/day");
     let mut feed = Command::new(build::feed());
     run(feed

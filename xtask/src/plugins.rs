@@ -46,15 +46,18 @@ pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
             other => return Err(other.unexpected().into()),
         }
     }
-    match with {
-        Some(toolchain) => build_with(toolchain),
-        None => all(yes),
-    }
+    let toolchain = with.map_or_else(|| choose(yes), Ok)?;
+    build_with(toolchain, &[&PLUGINS, &GUESTS])
 }
 
-/// Builds and packs whatever is not up to date.
+/// Builds and packs whatever is not up to date, of the plugins and the tests' guests.
 pub(crate) fn all(yes: bool) -> Outcome {
-    build_with(choose(yes)?)
+    build_with(choose(yes)?, &[&PLUGINS, &GUESTS])
+}
+
+/// The same of the plugins alone.
+pub(crate) fn product(yes: bool) -> Outcome {
+    build_with(choose(yes)?, &[&PLUGINS])
 }
 
 fn toolchain_named(name: &str) -> Outcome<Toolchain> {
@@ -112,33 +115,29 @@ fn debian_is_there() -> bool {
 
 /// A workspace of guests and where its packed plugins go.
 struct Set {
-    workspace: PathBuf,
-    packed: PathBuf,
+    workspace: &'static str,
+    packed: &'static str,
 }
 
-fn build_with(toolchain: Toolchain) -> Outcome {
+const PLUGINS: Set = Set {
+    workspace: "plugins",
+    packed: "target/plugins",
+};
+const GUESTS: Set = Set {
+    workspace: "tests/guests",
+    packed: "target/guests",
+};
+
+fn build_with(toolchain: Toolchain, sets: &[&Set]) -> Outcome {
     let root = root();
-    let sets = [
-        Set {
-            workspace: root.join("plugins"),
-            packed: root.join("target/plugins"),
-        },
-        Set {
-            workspace: root.join("tests/guests"),
-            packed: root.join("target/guests"),
-        },
-    ];
-    let sets: Vec<Set> = sets
-        .into_iter()
-        .filter(|set| set.workspace.join("Cargo.toml").exists())
-        .collect();
     let mut stale = Vec::new();
-    for set in &sets {
-        let cores = compile(toolchain, &set.workspace)?;
-        fs::create_dir_all(&set.packed).context("making the folder of packed plugins")?;
-        remove_orphans(&set.packed, &cores)?;
+    for set in sets {
+        let cores = compile(toolchain, &root.join(set.workspace))?;
+        let packed = root.join(set.packed);
+        fs::create_dir_all(&packed).context("making the folder of packed plugins")?;
+        remove_orphans(&packed, &cores)?;
         for core in cores {
-            let job = Job::new(core, &set.packed)?;
+            let job = Job::new(core, &packed)?;
             if !job.up_to_date() {
                 stale.push(job);
             }
@@ -148,18 +147,13 @@ fn build_with(toolchain: Toolchain) -> Outcome {
         build::packages(&["weir-cli"])?;
         stale.iter().try_for_each(Job::pack)?;
     }
-    for set in &sets {
-        let count = entries(&set.packed)
+    for set in sets {
+        let packed = entries(&root.join(set.packed));
+        let count = packed
             .iter()
             .filter(|path| path.extension().is_some_and(|e| e == "wasm"))
             .count();
-        say(format!(
-            "{count} plugins in {}",
-            set.packed
-                .strip_prefix(&root)
-                .unwrap_or(&set.packed)
-                .display()
-        ));
+        say(format!("{count} plugins in {}", set.packed));
     }
     Ok(())
 }

@@ -91,6 +91,7 @@ pub(crate) fn held(yes: bool) -> Outcome<Held> {
 }
 
 fn up(yes: bool) -> Outcome {
+    let _lock = lock()?;
     let running = match found() {
         Some(running) => running,
         None => fresh(yes)?,
@@ -144,6 +145,7 @@ fn status() -> Outcome {
 }
 
 fn down() -> Outcome {
+    let _lock = lock()?;
     let Some(running) = Running::load() else {
         say("no services are up");
         return Ok(());
@@ -220,6 +222,16 @@ impl Running {
                 .collect(),
         })
     }
+}
+
+/// Held while services of this work tree are started or stopped, so that two who do so at once wait for each other.
+fn lock() -> Outcome<File> {
+    let path = state_file().with_extension("lock");
+    let dir = path.parent().expect("a file in a folder");
+    fs::create_dir_all(dir).context(dir.display())?;
+    let file = File::create(&path).context(path.display())?;
+    file.lock().context(path.display())?;
+    Ok(file)
 }
 
 fn state_file() -> PathBuf {

@@ -102,7 +102,7 @@ pub(crate) fn signal(name: &str, pid: &str) -> Outcome {
     shell.status().context("cannot run sh").map(drop)
 }
 
-/// Waits until `ready` says yes, the child ends, or the time is over.
+/// Waits until `ready` says yes while the child runs: who answers for a child that ended is somebody else.
 pub(crate) fn wait_until(
     limit: Duration,
     child: &mut Child,
@@ -110,11 +110,12 @@ pub(crate) fn wait_until(
 ) -> Outcome<bool> {
     let end = Instant::now() + limit;
     while Instant::now() < end {
-        if ready() {
-            return Ok(true);
-        }
+        let is_ready = ready();
         if child.try_wait().context("waiting for a process")?.is_some() {
             return Ok(false);
+        }
+        if is_ready {
+            return Ok(true);
         }
         sleep(Duration::from_millis(100));
     }

@@ -31,6 +31,9 @@ use crate::message::{Body, Message, Record, TOPICS, partition_of, read};
 
 const PARTITIONS: i32 = 4;
 
+/// How often a refused schema is offered again.
+const REGISTER_TRIES: u32 = 3;
+
 /// How long everything sent may take to arrive.
 const FLUSH: Duration = Duration::from_mins(2);
 
@@ -281,9 +284,15 @@ async fn create(config: &ClientConfig, topics: &[(&str, i32)]) -> Result<()> {
 
 fn register(runtime: &Runtime, registry: &str, topic: &str, encoder: &Encoder) -> Result<u32> {
     let settings = SrSettings::new(registry.to_owned());
-    let schema = SuppliedSchema::new(None, SchemaType::Avro, encoder.text.to_owned());
-    let posted = runtime.block_on(post_schema(&settings, format!("{topic}-value"), schema));
-    posted
-        .map(|schema| schema.id)
-        .map_err(|error| anyhow!("cannot register the schema of {topic} at {registry}: {error}"))
+    let mut tries = 0;
+    loop {
+        let schema = SuppliedSchema::new(None, SchemaType::Avro, encoder.text.to_owned());
+        match runtime.block_on(post_schema(&settings, format!("{topic}-value"), schema)) {
+            Ok(schema) => return Ok(schema.id),
+            // Somebody else registers it at this moment: the registry refuses one of the two.
+            Err(_) if tries < REGISTER_TRIES => tries += 1,
+            Err(error) => bail!("cannot register the schema of {topic} at {registry}: {error}"),
+        }
+        sleep(Duration::from_millis(200));
+    }
 }
