@@ -170,7 +170,7 @@ fn batch(start: usize, rows: usize, keys: usize) -> RecordBatch {
         ("entity", text(&|n| format!("ENTITY{}", key(n) % 5))),
         ("book", text(&|n| format!("BOOK{:03}", key(n) % 200))),
         (
-            "counterparty",
+            "desk",
             text(&|n| format!("CP{:04}", key(n) % 1_000)),
         ),
         (
