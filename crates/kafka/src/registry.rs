@@ -110,10 +110,18 @@ impl Registry {
     }
 }
 
+/// Registries number their schemas with signed integers.
+const ID_MAX: u32 = i32::MAX.unsigned_abs();
+
 impl WriterSchemas for Registry {
     fn find(&self, id: u32, reader: &AvroReader) -> Result<Arc<WriterPlan>, Stop> {
         if let Some(plan) = self.known(id) {
             return plan.map_err(Stop::Refused);
+        }
+        // No registry is asked: what is no number to it may be answered in any way, and would stall the topic.
+        if id > ID_MAX {
+            let why = "the ids of registries are positive 32-bit integers";
+            return Err(Stop::Refused(refused("unknown_schema_id", id, why)));
         }
         let mut asking = self.asking.lock().expect("nobody panics while holding it");
         // Another worker may have asked meanwhile.
@@ -410,6 +418,16 @@ mod tests {
         );
         assert_eq!(decoded.stalled, None);
         assert_eq!(asked.lock().unwrap().len(), 3);
+    }
+
+    /// An id that no schema can have is refused without a question, even of a server that is no registry.
+    #[test]
+    fn impossible_ids() {
+        let (properties, asked) = registry(&[(u32::MAX, 404, "<html>")]);
+        let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+        let decoded = decoder.decode(&[record(u32::MAX)]);
+        assert_eq!(decoded.refused[0].1.code, "unknown_schema_id");
+        assert_eq!((decoded.stalled, asked.lock().unwrap().len()), (None, 0));
     }
 
     /// A server that is no registry, or a broken one, stalls; a refused sign-in is the user's; secrets stay out.
