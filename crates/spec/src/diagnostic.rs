@@ -235,7 +235,7 @@ impl<'a> Findings<'a> {
         let at = error
             .at
             .iter()
-            .fold(at.clone(), |at, part| at.to(key(part)));
+            .fold(at.clone(), |at, part| at.to(&key(part)));
         self.error(&at, error.code, error.message)
             .hinted(error.hint);
     }

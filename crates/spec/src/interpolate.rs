@@ -100,9 +100,7 @@ pub(crate) fn interpolate(
                 place,
                 secrets: &mut secrets,
             };
-            let value = leaf.expand(text);
-            let value = value.unwrap_or_default();
-            *text = value;
+            *text = leaf.expand(text).unwrap_or_default();
         }
     });
     secrets.sort();

@@ -502,6 +502,7 @@ pub struct HeadlineSpec {
     #[serde(default)]
     pub line: bool,
     /// A reference line at this number.
+    #[serde(default)]
     #[schemars(with = "NumberSpec")]
     pub mark: Option<ScalarSpec>,
     /// Show as a percentage. Default: false.

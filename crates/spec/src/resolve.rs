@@ -184,7 +184,7 @@ struct Resolver<'r, 'f> {
     schemas: BTreeMap<String, Option<Schema>>,
 }
 
-impl<'r> Resolver<'r, '_> {
+impl Resolver<'_, '_> {
     /// The rows that a reference (`stage` or `stage.output`) names; `None` after a finding, here or before.
     fn flow(&mut self, at: &At, reference: &str) -> Option<Flow> {
         let (name, port) = reference

@@ -57,7 +57,7 @@ impl Schema {
         let at = path(error);
         match error.kind() {
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-                self.alternatives(at, context, error, found)
+                self.alternatives(at, context, error, found);
             }
             Kind::AdditionalProperties { unexpected } => {
                 let known = self.properties_beside(error);
@@ -97,7 +97,7 @@ impl Schema {
                 found.push(wrong_choice(at, error.instance(), &options));
             }
             Kind::Constant { expected_value } => {
-                found.push(wrong_choice(at, error.instance(), &[expected_value]))
+                found.push(wrong_choice(at, error.instance(), &[expected_value]));
             }
             Kind::MinProperties { .. } | Kind::MaxProperties { .. } => {
                 let known = self.properties_beside(error);
@@ -146,9 +146,9 @@ impl Schema {
             .iter()
             .map(|errors| {
                 let mut branch = Vec::new();
-                errors
-                    .iter()
-                    .for_each(|error| self.explain(error, &mut branch));
+                for error in errors {
+                    self.explain(error, &mut branch);
+                }
                 drop_explained(&mut branch);
                 branch
             })
@@ -184,7 +184,7 @@ impl Schema {
             if let [
                 Violation {
                     at: place,
-                    what: What::Value,
+                    what: What::Choice,
                     message,
                     ..
                 },
@@ -196,7 +196,8 @@ impl Schema {
                     .flat_map(|error| kinds_of(error))
                     .next()
             {
-                message.push_str(&format!(", nor {other}"));
+                message.push_str(", nor ");
+                message.push_str(other);
             }
             found.append(&mut likeliest);
         }
@@ -234,6 +235,7 @@ enum What {
     },
     MissingKey(String),
     Type,
+    Choice,
     Value,
 }
 
@@ -258,7 +260,9 @@ impl Violation {
                 findings.error(&at, code.unwrap_or(codes::MISSING_KEY), self.message)
             }
             What::Type => findings.error(&at, code.unwrap_or(codes::BAD_TYPE), self.message),
-            What::Value => findings.error(&at, code.unwrap_or(codes::BAD_VALUE), self.message),
+            What::Choice | What::Value => {
+                findings.error(&at, code.unwrap_or(codes::BAD_VALUE), self.message)
+            }
         };
         found.hinted(self.hint);
     }
@@ -293,7 +297,7 @@ fn cost(branch: &[Violation]) -> usize {
             What::UnknownKey {
                 nearest: Some(_), ..
             } => 1,
-            What::UnknownKey { .. } | What::Value => 2,
+            What::UnknownKey { .. } | What::Choice | What::Value => 2,
             What::MissingKey(_) | What::Type => 3,
         })
         .sum()
@@ -304,7 +308,7 @@ fn path(error: &ValidationError<'_>) -> At {
     error
         .instance_path()
         .segments()
-        .fold(At::default(), |at, part| at.to(part))
+        .fold(At::default(), |at, part| at.to(&part))
 }
 
 /// The one value that an alternative is, if that is what it failed by.
@@ -377,7 +381,7 @@ fn wrong_choice(at: At, found: &Json, options: &[&Json]) -> Violation {
     let hint = nearest.map(|nearest| format!("did you mean `{nearest}`?"));
     Violation {
         at,
-        what: What::Value,
+        what: What::Choice,
         message,
         hint,
     }

@@ -88,7 +88,8 @@ pub struct At(Vec<String>);
 
 impl At {
     /// This key or index below.
-    pub fn to(&self, part: impl ToString) -> Self {
+    #[must_use]
+    pub fn to<T: ToString + ?Sized>(&self, part: &T) -> Self {
         let mut parts = self.0.clone();
         parts.push(part.to_string());
         Self(parts)
@@ -372,7 +373,10 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceStart(anchor, tag) => self.open(anchor, tag.as_deref(), place, false),
             Event::MappingStart(anchor, tag) => self.open(anchor, tag.as_deref(), place, true),
-            Event::SequenceEnd | Event::MappingEnd => self.close(place),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close(place);
+                self.check_size(place, 0)
+            }
         }
     }
 
@@ -389,7 +393,8 @@ impl<'t> Builder<'t> {
         let (weight, depth) = node.measure();
         self.weight += weight;
         self.check_size(place, depth)?;
-        self.push(node)
+        self.push(node);
+        Ok(())
     }
 
     fn open(
@@ -400,8 +405,9 @@ impl<'t> Builder<'t> {
         is_map: bool,
     ) -> Result<(), TreeError> {
         let own = if is_map { "map" } else { "seq" };
-        if let Some(tag) =
-            tag.filter(|tag| !is_untyped(tag) && !(tag.is_yaml_core_schema() && tag.suffix == own))
+        if let Some(tag) = tag
+            .filter(|tag| !is_untyped(tag))
+            .filter(|tag| !tag.is_yaml_core_schema() || tag.suffix != own)
         {
             self.unknown_tag(tag, place);
         }
@@ -416,7 +422,7 @@ impl<'t> Builder<'t> {
         self.check_size(place, 0)
     }
 
-    fn close(&mut self, place: Place) -> Result<(), TreeError> {
+    fn close(&mut self, place: Place) {
         let frame = self.stack.pop().expect("the parser closes what it opened");
         let is_flow = self
             .text
@@ -436,7 +442,7 @@ impl<'t> Builder<'t> {
         } else {
             Value::Seq(frame.nodes)
         };
-        self.keep(frame.anchor, Node { place, value })
+        self.keep(frame.anchor, Node { place, value });
     }
 
     /// A scalar.
@@ -444,23 +450,23 @@ impl<'t> Builder<'t> {
         let (weight, depth) = node.measure();
         self.weight += weight;
         self.check_size(node.place, depth)?;
-        self.keep(anchor, node)
+        self.keep(anchor, node);
+        Ok(())
     }
 
-    fn keep(&mut self, anchor: usize, node: Node) -> Result<(), TreeError> {
+    fn keep(&mut self, anchor: usize, node: Node) {
         if anchor != 0 {
             self.weight += node.measure().0;
             self.anchors.insert(anchor, node.clone());
         }
-        self.push(node)
+        self.push(node);
     }
 
-    fn push(&mut self, node: Node) -> Result<(), TreeError> {
+    fn push(&mut self, node: Node) {
         match self.stack.last_mut() {
             Some(frame) => frame.nodes.push(node),
             None => self.root = Some(node),
         }
-        Ok(())
     }
 
     fn check_size(&self, place: Place, depth: usize) -> Result<(), TreeError> {

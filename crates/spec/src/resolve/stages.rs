@@ -5,7 +5,7 @@ use crate::codes;
 use crate::plan::{Edge, StepPlan, WorkPlan};
 use crate::raw::{
     AggSpec, AggregateSpec, DedupeSpec, ExplodeSpec, FromSpec, JoinKindSpec, JoinSpec, JoinsSpec,
-    LatestSpec, OverrideSpec, StageSpec, ValidSpec,
+    LatestSpec, OverrideSpec, PairsSpec, StageSpec, ValidSpec,
 };
 use crate::tree::At;
 use indexmap::IndexMap;
@@ -44,9 +44,9 @@ impl<'r> Resolver<'r, '_> {
             let done = ready.map_or_else(|| self.circle(&needs, &left), |stage| vec![stage]);
             for stage in done {
                 left.remove(&stage);
-                needs.iter_mut().for_each(|needs| {
+                for needs in &mut needs {
                     needs.remove(&stage);
-                });
+                }
                 if let Some((name, _)) = stages.get_index(stage).filter(|_| ready.is_some()) {
                     order.push(name.as_str());
                 }
@@ -147,12 +147,12 @@ impl<'r> Resolver<'r, '_> {
                 {
                     let message = format!("`{name}` is in the list twice, so its rows count twice");
                     self.findings
-                        .key_warning(&at.to(index), codes::DUPLICATE_INPUT, message);
+                        .key_warning(&at.to(&index), codes::DUPLICATE_INPUT, message);
                 }
                 let flows: Vec<Option<Flow>> = names
                     .iter()
                     .enumerate()
-                    .map(|(index, name)| self.flow(&at.to(index), name))
+                    .map(|(index, name)| self.flow(&at.to(&index), name))
                     .collect();
                 let flows: Vec<Flow> = flows.into_iter().collect::<Option<_>>()?;
                 let is_log = flows.iter().all(|flow| flow.is_log);
@@ -250,7 +250,7 @@ impl<'r> Resolver<'r, '_> {
     fn has_columns(&mut self, at: &At, flow: &Flow, columns: &[String]) -> bool {
         let mut has_all = true;
         for (index, column) in columns.iter().enumerate() {
-            has_all &= self.has_column(&at.to(index), &flow.schema, column);
+            has_all &= self.has_column(&at.to(&index), &flow.schema, column);
         }
         has_all
     }
@@ -321,12 +321,13 @@ impl<'r> Resolver<'r, '_> {
     fn joins(&mut self, at: &At, stage: &str, joins: &JoinsSpec, flow: Flow) -> Option<Flow> {
         match joins {
             JoinsSpec::One(join) => self.join(at, stage, join, Some(flow)),
-            JoinsSpec::Many(joins) => joins
-                .iter()
-                .enumerate()
-                .fold(Some(flow), |flow, (index, join)| {
-                    self.join(&at.to(index), stage, join, flow)
-                }),
+            JoinsSpec::Many(joins) => {
+                let mut flow = Some(flow);
+                for (index, join) in joins.iter().enumerate() {
+                    flow = self.join(&at.to(&index), stage, join, flow);
+                }
+                flow
+            }
         }
     }
 
@@ -334,14 +335,10 @@ impl<'r> Resolver<'r, '_> {
     fn join(&mut self, at: &At, stage: &str, spec: &JoinSpec, left: Option<Flow>) -> Option<Flow> {
         let right = self.flow(&at.to("with"), &spec.with);
         let on = spec.on.pairs();
-        let take = spec
-            .take
-            .as_ref()
-            .map(|take| take.pairs())
-            .unwrap_or_default();
+        let take = spec.take.as_ref().map(PairsSpec::pairs).unwrap_or_default();
         let mut is_good = true;
         for (index, (left_column, right_column)) in on.iter().enumerate() {
-            let at = at.to("on").to(index);
+            let at = at.to("on").to(&index);
             if let Some(left) = &left {
                 is_good &= self.has_key_column(&at, &left.schema, left_column);
             }
@@ -350,7 +347,7 @@ impl<'r> Resolver<'r, '_> {
             }
         }
         for (index, (name, column)) in take.iter().enumerate() {
-            let at = at.to("take").to(index);
+            let at = at.to("take").to(&index);
             is_good &= self.is_free_name(&at, name);
             if let Some(right) = &right {
                 is_good &= self.has_column(&at, &right.schema, column);
@@ -622,7 +619,7 @@ fn references(spec: &StageSpec) -> Vec<(Vec<String>, &str)> {
                     path(&["join", &index.to_string(), "with"]),
                     join.with.as_str(),
                 )
-            }))
+            }));
         }
         None => {}
     }

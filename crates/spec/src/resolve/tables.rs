@@ -43,7 +43,7 @@ impl Resolver<'_, '_> {
             .collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         for (index, column) in table.key.iter().enumerate() {
-            let at = at.to("key").to(index);
+            let at = at.to("key").to(&index);
             if table.key[..index].contains(column) {
                 self.findings.error(
                     &at,
@@ -75,7 +75,7 @@ impl Resolver<'_, '_> {
         let spec = self.spec;
         let mut plans = Vec::new();
         for (index, view) in spec.views.iter().enumerate() {
-            let at = At::of(&["views"]).to(index);
+            let at = At::of(&["views"]).to(&index);
             plans.extend(match view {
                 Some(ViewSpec::Headline(headline)) => self.headline(&at, headline, types),
                 Some(ViewSpec::Grid(grid)) => Some(self.grid(&at, grid, types)),
@@ -102,7 +102,7 @@ impl Resolver<'_, '_> {
             .and_then(|beside| self.beside(&at.to("beside"), beside, table, schema.as_ref()));
         for (index, column) in view.by.iter().enumerate() {
             if let Some(schema) = &schema {
-                self.has_column(&at.to("by").to(index), schema, column);
+                self.has_column(&at.to("by").to(&index), schema, column);
             }
         }
         Some(ViewPlan::Headline {
@@ -155,7 +155,7 @@ impl Resolver<'_, '_> {
     fn grid(&mut self, at: &At, view: &GridSpec, types: &Types) -> ViewPlan {
         if let Some(schema) = self.table_type(&at.to("grid"), &view.grid, types) {
             for (index, column) in view.columns.iter().enumerate() {
-                self.has_column(&at.to("columns").to(index), &schema, column);
+                self.has_column(&at.to("columns").to(&index), &schema, column);
             }
         }
         ViewPlan::Grid {
@@ -166,18 +166,16 @@ impl Resolver<'_, '_> {
     }
 
     fn table_type(&mut self, at: &At, name: &str, types: &Types) -> Option<SchemaRef> {
-        match types.get(name) {
-            Some(schema) => schema.clone(),
-            None => {
-                if !self.broken.has("tables", name) {
-                    let message = format!("there is no table `{name}`");
-                    let hint = hint(name, types.keys().map(String::as_str));
-                    self.findings
-                        .error(at, codes::UNKNOWN_TABLE, message)
-                        .hinted(hint);
-                }
-                None
-            }
+        if let Some(schema) = types.get(name) {
+            return schema.clone();
         }
+        if !self.broken.has("tables", name) {
+            let message = format!("there is no table `{name}`");
+            let hint = hint(name, types.keys().map(String::as_str));
+            self.findings
+                .error(at, codes::UNKNOWN_TABLE, message)
+                .hinted(hint);
+        }
+        None
     }
 }

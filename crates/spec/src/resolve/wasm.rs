@@ -295,8 +295,9 @@ impl Resolver<'_, '_> {
                     .hinted(hint);
                 return Vec::new();
             };
-            flow.iter()
-                .for_each(|flow| self.fits(&here, &flow.schema, port, plugin));
+            if let Some(flow) = &flow {
+                self.fits(&here, &flow.schema, port, plugin);
+            }
             return flow
                 .into_iter()
                 .map(|flow| (port.name.clone(), flow))
@@ -335,7 +336,7 @@ impl Resolver<'_, '_> {
     /// Key columns are in all inputs and outputs, with one type.
     fn group_keys(&mut self, at: &At, by: &[String], inputs: &[(String, Flow)], shape: &Shape) {
         for (index, column) in by.iter().enumerate() {
-            let at = at.to(index);
+            let at = at.to(&index);
             let mut kind: Option<DataType> = None;
             let sides = (inputs
                 .iter()

@@ -8,7 +8,7 @@ use weir_spec::plan::{DecodePlan, EncodingPlan};
 use weir_spec::{Catalog, Diagnostic, Plan, Port, Problem, Reader, Shape};
 
 /// The world.
-pub struct Made;
+pub(crate) struct Made;
 
 impl Reader for Made {
     fn env(&self, name: &str) -> Option<String> {
@@ -164,12 +164,12 @@ impl Catalog for Made {
 }
 
 /// Checks a whole file.
-pub fn check(text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
+pub(crate) fn check(text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
     weir_spec::check("p.yaml", text, Path::new("base"), &Made, &Made)
 }
 
 /// A file of twelve lines of sources, and what is given from line 13 on.
-pub fn with_sources(rest: &str) -> String {
+pub(crate) fn with_sources(rest: &str) -> String {
     let head = r#"weir: 1
 name: made
 clusters:
