@@ -15,3 +15,6 @@ mod source;
 pub use properties::client_property;
 pub use registry::registry_decoder;
 pub use source::{KafkaSource, SourceOptions, Start};
+
+#[cfg(test)]
+mod source_tests;

@@ -1,10 +1,9 @@
 //! Client properties: any that librdkafka knows passes through, those that the engine owns do not, and
 //! names pasted from Java clients are translated.
 
-use crate::native;
 use rdkafka::ClientConfig;
-use rdkafka::error::{IsError, KafkaError};
-use std::sync::OnceLock;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 /// What differs from librdkafka's own defaults; the pipeline file wins over these.
 pub(crate) const DEFAULTS: &[(&str, &str)] = &[
@@ -94,6 +93,18 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("plugin.library.paths", "no code is loaded into the process"),
     ("log.queue", "the engine takes the client's log lines"),
+];
+
+/// Properties whose values are pointers of a C program: a text would be taken for one.
+const POINTERS: &[&str] = &[
+    "opaque",
+    "default_topic_conf",
+    "enabled_events",
+    "interceptors",
+    "ssl_ca",
+    "ssl_certificate",
+    "ssl_key",
+    "ssl_engine_callback_data",
 ];
 
 /// Names of Java clients, and what stands for them here.
@@ -219,6 +230,10 @@ pub fn client_property(key: &str, value: &str) -> Option<(&'static str, String, 
             Some(why.to_owned()),
         ));
     }
+    if POINTERS.contains(&key) || key.ends_with("_cb") {
+        let message = format!("client property `{key}` can be set by a program only");
+        return Some(("client_property_owned", message, None));
+    }
     if let Some(cure) = among(JAVA) {
         return Some((
             "client_property_java",
@@ -236,9 +251,7 @@ pub fn client_property(key: &str, value: &str) -> Option<(&'static str, String, 
     let mut config = ClientConfig::new();
     match config.set(key, value).create_native_config() {
         Ok(_) => None,
-        Err(KafkaError::ClientConfig(result, _, _, _))
-            if result.is_error() && !names().iter().any(|name| name == key) =>
-        {
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, _, _)) => {
             let nearest = nearest(key).map(|name| format!("did you mean `{name}`?"));
             Some((
                 "client_property_unknown",
@@ -271,15 +284,11 @@ fn unsupported_value(key: &str, value: &str) -> Option<String> {
     None
 }
 
-fn names() -> &'static [String] {
-    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    NAMES.get_or_init(native::property_names)
-}
+/// Names of properties that a consumer has, to be suggested.
+const NAMES: &str = include_str!("properties.txt");
 
 fn nearest(key: &str) -> Option<&'static str> {
-    let known = names()
-        .iter()
-        .map(|name| (distance(key, name), name.as_str()));
+    let known = NAMES.lines().map(|name| (distance(key, name), name));
     known
         .filter(|(distance, _)| *distance <= DISTANCE_MAX.min(key.len() / 2))
         .min()
@@ -327,6 +336,11 @@ mod tests {
             "client_property_owned: client property `group.id` is the engine's to set; a source reads all partitions of its topic, without a group",
         );
         check(
+            "default_topic_conf",
+            "x",
+            "client_property_owned: client property `default_topic_conf` can be set by a program only; ",
+        );
+        check(
             "ssl.truststore.location",
             "x.jks",
             "client_property_java: `ssl.truststore.location` is a property of Java clients; use `ssl.ca.location`, a PEM file (`keytool -exportcert -rfc` writes one)",
@@ -363,16 +377,31 @@ mod tests {
         );
     }
 
-    /// Every name that this file mentions as a cure is one that librdkafka has, and every one that is
-    /// translated is one that it has not, so that the tables cannot rot.
+    /// Every name that is suggested, set or mentioned as a cure is one that librdkafka has.
     #[test]
     fn tables_hold() {
-        let is_known = |name: &str| names().iter().any(|known| known == name);
+        let is_known = |name: &str| {
+            let failure = ClientConfig::new()
+                .set(name, "")
+                .create_native_config()
+                .err();
+            !matches!(
+                failure,
+                Some(KafkaError::ClientConfig(
+                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN,
+                    _,
+                    _,
+                    _
+                ))
+            )
+        };
+        for name in NAMES.lines() {
+            assert!(is_known(name), "{name}");
+        }
         for (key, _) in DEFAULTS.iter().chain(OWNED) {
             assert!(is_known(key), "{key}");
         }
-        for (key, cure) in JAVA {
-            assert!(!is_known(key) || *key == "request.timeout.ms", "{key}");
+        for (_, cure) in JAVA {
             for name in cure.split('`').skip(1).step_by(2).filter(|name| {
                 name.starts_with(['s', 'f']) && name.contains('.') && !name.contains('*')
             }) {
