@@ -17,11 +17,19 @@ use crate::{Job, say};
 const LIMIT: Duration = Duration::from_mins(5);
 
 pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
     let address = format!("127.0.0.1:{port}");
     let mut command = Command::new(weir);
-    command.arg("run").arg(pipeline).args(["--listen", &address]).env("KAFKA_BOOTSTRAP", &job.bootstrap);
-    let mut child = command.spawn().with_context(|| format!("cannot run {}", weir.display()))?;
+    command
+        .arg("run")
+        .arg(pipeline)
+        .args(["--listen", &address])
+        .env("KAFKA_BOOTSTRAP", &job.bootstrap);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", weir.display()))?;
     let outcome = measure(job, &address, &mut child);
     child.kill().context("cannot end weir")?;
     child.wait().context("cannot end weir")?;
@@ -35,7 +43,9 @@ fn measure(job: &Job, address: &str, child: &mut Child) -> Result<()> {
             if let Some(status) = child.try_wait()? {
                 bail!("weir ended: {status}");
             }
-            let answer = get(address, "/api/v1/status").ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+            let answer = get(address, "/api/v1/status")
+                .ok()
+                .and_then(|text| serde_json::from_str::<Value>(&text).ok());
             if answer.is_some_and(|status| state.iter().any(|state| status["state"] == *state)) {
                 return Ok(Instant::now());
             }
@@ -48,27 +58,45 @@ fn measure(job: &Job, address: &str, child: &mut Child) -> Result<()> {
     let live = until(&["live"], child)?;
     say("engine", job.messages, live.duration_since(started));
     for (stage, us) in busy(&get(address, "/metrics")?) {
-        eprintln!("weir-bench:   {stage:<12} {:>8.2} s", std::time::Duration::from_micros(us).as_secs_f64());
+        eprintln!(
+            "weir-bench:   {stage:<12} {:>8.2} s",
+            Duration::from_micros(us).as_secs_f64()
+        );
     }
     let table: Value = serde_json::from_str(&get(address, "/api/v1/tables/sums/rows?limit=1000")?)?;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     for row in table["rows"].as_array().context("the table has no rows")? {
         let amount = canonical(&text(row, "amount"));
-        println!("sum {} {} {} {amount}", text(row, "entity"), text(row, "book"), text(row, "currency"));
+        println!(
+            "sum {} {} {} {amount}",
+            text(row, "entity"),
+            text(row, "book"),
+            text(row, "currency")
+        );
     }
     Ok(())
 }
 
 /// A decimal without the zeros that say nothing.
 pub(crate) fn canonical(text: &str) -> String {
-    let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
-    if trimmed == "-0" { "0".to_owned() } else { trimmed.to_owned() }
+    let trimmed = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    };
+    if trimmed == "-0" {
+        "0".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
 }
 
 /// Microseconds by stage, from the metrics' text.
 fn busy(metrics: &str) -> BTreeMap<String, u64> {
     let line = |line: &str| {
-        let (labels, value) = line.strip_prefix("weir_stage_busy_us_total{stage=\"")?.split_once("\"} ")?;
+        let (labels, value) = line
+            .strip_prefix("weir_stage_busy_us_total{stage=\"")?
+            .split_once("\"} ")?;
         Some((labels.to_owned(), value.trim().parse().ok()?))
     };
     metrics.lines().filter_map(line).collect()
@@ -77,7 +105,10 @@ fn busy(metrics: &str) -> BTreeMap<String, u64> {
 fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;

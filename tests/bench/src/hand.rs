@@ -51,7 +51,10 @@ pub(crate) fn run(job: &Job) -> Result<()> {
     let rows = consumer::all(job, |value| sums.take(value))?;
     say("hand", rows, started.elapsed());
     for ((entity, book, currency), amount) in sums.table() {
-        println!("sum {entity} {book} {currency} {}", crate::engine::canonical(&decimal(amount)));
+        println!(
+            "sum {entity} {book} {currency} {}",
+            crate::engine::canonical(&decimal(amount))
+        );
     }
     Ok(())
 }
@@ -78,7 +81,10 @@ impl Sums {
     }
 
     fn booked(&mut self, deal: &Deal<'_>) -> Result<Booked> {
-        let (base, quote) = deal.ccy_pair.split_once('/').context("a pair has two currencies")?;
+        let (base, quote) = deal
+            .ccy_pair
+            .split_once('/')
+            .context("a pair has two currencies")?;
         let notional = units(deal.notional.get(), 2)?;
         let rate = units(deal.rate.get(), 6)?;
         let sign = match (deal.action, deal.side) {
@@ -89,8 +95,14 @@ impl Sums {
         };
         let base = self.cell(deal.entity, deal.book, base);
         let quote = self.cell(deal.entity, deal.book, quote);
-        let cells = [(base, sign * notional * 10_i128.pow(6)), (quote, -sign * notional * rate)];
-        Ok(Booked { version: deal.version, cells })
+        let cells = [
+            (base, sign * notional * 10_i128.pow(6)),
+            (quote, -sign * notional * rate),
+        ];
+        Ok(Booked {
+            version: deal.version,
+            cells,
+        })
     }
 
     fn cell(&mut self, entity: &str, book: &str, currency: &str) -> u32 {
@@ -116,9 +128,13 @@ impl Sums {
     fn table(&self) -> BTreeMap<(&str, &str, &str), i128> {
         let name = |number: u16| &*self.names[usize::from(number)];
         // Sorted before anything is read from it.
-        let cells: BTreeMap<[u16; 3], u32> = self.cells.iter().map(|(key, cell)| (*key, *cell)).collect();
+        let cells: BTreeMap<[u16; 3], u32> =
+            self.cells.iter().map(|(key, cell)| (*key, *cell)).collect();
         let row = |([entity, book, currency], cell): ([u16; 3], u32)| {
-            ((name(entity), name(book), name(currency)), self.sums[cell as usize])
+            (
+                (name(entity), name(book), name(currency)),
+                self.sums[cell as usize],
+            )
         };
         cells.into_iter().map(row).collect()
     }
@@ -135,13 +151,21 @@ fn units(text: &str, scale: usize) -> Result<i128> {
         _ => bail!("no number"),
     };
     let padding = std::iter::repeat_n(b'0', scale - fraction.len());
-    whole.bytes().chain(fraction.bytes()).chain(padding).try_fold(0, digits)
+    whole
+        .bytes()
+        .chain(fraction.bytes())
+        .chain(padding)
+        .try_fold(0, digits)
 }
 
 fn decimal(amount: i128) -> String {
     let one = 10_u128.pow(SCALE);
     let sign = if amount < 0 { "-" } else { "" };
-    format!("{sign}{}.{:08}", amount.unsigned_abs() / one, amount.unsigned_abs() % one)
+    format!(
+        "{sign}{}.{:08}",
+        amount.unsigned_abs() / one,
+        amount.unsigned_abs() % one
+    )
 }
 
 #[cfg(test)]
@@ -155,8 +179,13 @@ mod tests {
         let mut forward = Sums::default();
         let mut backward = Sums::default();
         let values: Vec<String> = messages(400).map(|message| message.value).collect();
-        values.iter().for_each(|value| forward.take(value.as_bytes()).unwrap());
-        values.iter().rev().for_each(|value| backward.take(value.as_bytes()).unwrap());
+        values
+            .iter()
+            .for_each(|value| forward.take(value.as_bytes()).unwrap());
+        values
+            .iter()
+            .rev()
+            .for_each(|value| backward.take(value.as_bytes()).unwrap());
         assert_eq!(forward.table(), backward.table());
         assert_eq!(forward.deals.len(), 100);
     }
@@ -164,7 +193,10 @@ mod tests {
     /// Text to units and back.
     #[test]
     fn decimals() {
-        assert_eq!((units("12.5", 2).unwrap(), units("7", 6).unwrap()), (1_250, 7_000_000));
+        assert_eq!(
+            (units("12.5", 2).unwrap(), units("7", 6).unwrap()),
+            (1_250, 7_000_000)
+        );
         assert!(units("1.234", 2).is_err());
         assert_eq!(decimal(-1_250_000_000), "-12.50000000");
     }

@@ -17,7 +17,9 @@ const VERSIONS: u64 = 4;
 const SWAPPED_PERCENT: u64 = 18;
 
 const ENTITIES: [&str; 4] = ["MER-US", "MER-UK", "MER-DE", "MER-SG"];
-const BOOKS: [&str; 8] = ["FXT-1", "FXT-2", "FXT-3", "FXT-4", "FWD-1", "FWD-2", "SWAPS", "CORP"];
+const BOOKS: [&str; 8] = [
+    "FXT-1", "FXT-2", "FXT-3", "FXT-4", "FWD-1", "FWD-2", "SWAPS", "CORP",
+];
 const PAIRS: [(&str, u64); 6] = [
     ("EUR/USD", 1_084_200),
     ("GBP/USD", 1_270_600),
@@ -26,7 +28,13 @@ const PAIRS: [(&str, u64); 6] = [
     ("EUR/GBP", 853_300),
     ("AUD/USD", 654_100),
 ];
-const COUNTERPARTIES: [&str; 5] = ["CASCADE-BANCORP", "THAMES-BANK", "ISAR-BANK", "LION-CITY-BANK", "SEINE-BANQUE"];
+const COUNTERPARTIES: [&str; 5] = [
+    "CASCADE-BANCORP",
+    "THAMES-BANK",
+    "ISAR-BANK",
+    "LION-CITY-BANK",
+    "SEINE-BANQUE",
+];
 
 pub(crate) struct Message {
     partition: i32,
@@ -67,8 +75,13 @@ fn message(deal: u64, round: u64) -> Message {
         rate / 1_000_000,
         rate % 1_000_000,
     );
-    let partition = i32::try_from(deal % u64::from(PARTITIONS.unsigned_abs())).expect("few partitions");
-    Message { partition, key, value }
+    let partition =
+        i32::try_from(deal % u64::from(PARTITIONS.unsigned_abs())).expect("few partitions");
+    Message {
+        partition,
+        key,
+        value,
+    }
 }
 
 fn place(number: u64, of: usize) -> usize {
@@ -86,12 +99,21 @@ fn mix(number: u64) -> u64 {
 /// Makes the topic and sends everything, timestamps a millisecond apart for every thousand.
 pub(crate) fn fill(job: &Job) -> Result<()> {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &job.bootstrap).set("broker.address.family", "v4");
+    config
+        .set("bootstrap.servers", &job.bootstrap)
+        .set("broker.address.family", "v4");
     create(&config)?;
-    config.set("linger.ms", "20").set("batch.num.messages", "20000").set("queue.buffering.max.messages", "200000");
-    let producer: ThreadedProducer<DefaultProducerContext> = config.create().context("the Kafka client")?;
+    config
+        .set("linger.ms", "20")
+        .set("batch.num.messages", "20000")
+        .set("queue.buffering.max.messages", "200000");
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        config.create().context("the Kafka client")?;
     for (number, message) in (0_i64..).zip(messages(job.messages)) {
-        let mut record = BaseRecord::to(TOPIC).partition(message.partition).key(&message.key).payload(&message.value);
+        let mut record = BaseRecord::to(TOPIC)
+            .partition(message.partition)
+            .key(&message.key)
+            .payload(&message.value);
         record = record.timestamp(1_772_434_800_000 + number / 1_000);
         while let Err((error, back)) = producer.send(record) {
             if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
@@ -101,7 +123,9 @@ pub(crate) fn fill(job: &Job) -> Result<()> {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    producer.flush(Duration::from_mins(2)).context("not everything was delivered")?;
+    producer
+        .flush(Duration::from_mins(2))
+        .context("not everything was delivered")?;
     eprintln!("weir-bench: {} messages in {TOPIC}", job.messages);
     Ok(())
 }
@@ -109,7 +133,8 @@ pub(crate) fn fill(job: &Job) -> Result<()> {
 fn create(config: &ClientConfig) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config.create().context("the Kafka client")?;
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
-    let made = block_on(admin.create_topics([&topic], &AdminOptions::new())).context("is Kafka up?")?;
+    let made =
+        block_on(admin.create_topics([&topic], &AdminOptions::new())).context("is Kafka up?")?;
     match made.into_iter().next() {
         Some(Ok(_)) => Ok(()),
         other => bail!("cannot make {TOPIC}, which must be new: {other:?}"),

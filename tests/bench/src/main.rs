@@ -2,7 +2,11 @@
 //! whole job written by hand for this one purpose, and the engine with its pipeline file, plugin and tables.
 //!
 //! Shares no code with the product: what it computes by hand is also what the engine's table must say.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for a terminal"
+)]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 mod consumer;
@@ -76,7 +80,11 @@ fn main() -> Result<()> {
 /// A message as the normaliser's columns: numbers there are the text that they were written with.
 fn row(offset: usize, value: &str) -> Result<serde_json::Value> {
     let mut row: serde_json::Value = serde_json::from_str(value)?;
-    for field in row.as_object_mut().into_iter().flat_map(|row| row.values_mut()) {
+    for field in row
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|row| row.values_mut())
+    {
         if let serde_json::Value::Number(number) = field {
             *field = number.to_string().into();
         }
@@ -100,6 +108,9 @@ fn plain(job: &Job) -> Result<()> {
 /// The line that the caller reads: `NAME ROWS_PER_SECOND`.
 fn say(name: &str, rows: u64, time: Duration) {
     let rate = u128::from(rows) * 1_000_000 / time.as_micros().max(1);
-    eprintln!("weir-bench: {name}: {rows} rows in {:.2} s, {rate} rows/s", time.as_secs_f64());
+    eprintln!(
+        "weir-bench: {name}: {rows} rows in {:.2} s, {rate} rows/s",
+        time.as_secs_f64()
+    );
     println!("{name} {rate}");
 }

@@ -756,16 +756,27 @@ impl Desk {
         let size = self.size(entity, 1, 30).min(most);
         let cents = if self.rng.percent(50) { size } else { -size };
         self.agenda.put(at_ms, Event::Pay { place, cents });
-        if self.habits.unruly && self.rng.percent(3) {
-            let key = self.bank.accounts[place].id.clone();
-            let gone = Message {
-                topic: "balances",
-                at_ms: at_ms + MINUTE_MS,
-                key,
-                body: Body::Empty,
-            };
-            self.agenda.put(gone.at_ms, Event::Send(gone));
+        if self.habits.unruly && self.rng.percent(6) {
+            self.close_and_open(at_ms, entity);
         }
+    }
+
+    /// Deletes an account that no ratio hangs on, and tells it anew.
+    fn close_and_open(&mut self, at_ms: i64, entity: usize) {
+        let places = self.bank.accounts_of(entity, "nostro_operational");
+        let place = *self.rng.pick(&places);
+        let key = self.bank.accounts[place].id.clone();
+        let gone = Message {
+            topic: "balances",
+            at_ms,
+            key,
+            body: Body::Empty,
+        };
+        self.agenda.put(at_ms, Event::Send(gone));
+        let cents = self.bank.accounts[place].cents / 50;
+        let cents = if self.rng.percent(50) { cents } else { -cents };
+        let anew = at_ms + self.rng.between(SECOND_MS, 20 * MINUTE_MS);
+        self.agenda.put(anew, Event::Pay { place, cents });
     }
 
     fn prices(&mut self, at_ms: i64) {
