@@ -78,7 +78,7 @@ impl Fake {
         ];
         let status = Status {
             pipeline: "made-up".into(),
-            run: "fake-1".into(),
+            run: format!("fake-{}", std::process::id()),
             state: State::CatchingUp,
             epoch: 0,
             as_of_us: None,
@@ -187,20 +187,23 @@ fn text(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<StringArray>())
 }
 
+fn nullable<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+}
+
 fn ratios(values: &[i128], epoch: u64) -> RecordBatch {
     let units = || values.iter().enumerate();
     let lifted = |unit: usize, value: i128| if unit == 1 && epoch % 300 > 150 { value + 530_000_000 } else { value };
     let decimal = |values: Vec<i128>| -> ArrayRef {
         Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, 10).unwrap())
     };
-    RecordBatch::try_from_iter([
+    nullable([
         ("unit", text(units().map(|(unit, _)| Some(UNITS[unit].into())))),
         ("rule", text(units().map(|_| Some("plain".into())))),
         ("ratio", decimal(units().map(|(unit, value)| lifted(unit, *value)).collect())),
         ("base_ratio", decimal(values.to_vec())),
         ("state", text(units().map(|(unit, _)| Some(if unit == 3 { "incomplete" } else { "ok" }.into())))),
     ])
-    .unwrap()
 }
 
 fn holding(row: usize, change: u64) -> RecordBatch {
@@ -210,7 +213,7 @@ fn holding(row: usize, change: u64) -> RecordBatch {
     let decimal = |value: i128, scale: i8| -> ArrayRef {
         Arc::new(Decimal128Array::from(vec![value]).with_precision_and_scale(38, scale).unwrap())
     };
-    RecordBatch::try_from_iter([
+    nullable([
         ("unit", text([Some(UNITS[row % 6].into())])),
         ("shelf", text([Some(["FRONT", "BACK", "COLD"][row % 3].into())])),
         ("item", text([Some(format!("DE{:010}", number * 999_331))])),
@@ -224,5 +227,4 @@ fn holding(row: usize, change: u64) -> RecordBatch {
         ("status", text([Some(if row % 11 == 0 { "incomplete" } else { "ok" }.into())])),
         ("reason", text([(row % 11 == 0).then(|| "no_price".into())])),
     ])
-    .unwrap()
 }

@@ -148,6 +148,7 @@ function tellTitle() {
 function onLost(at) {
   retryAt = at;
   document.body.dataset.connection = "lost";
+  text(place("state"), "not connected");
   tellLost();
 }
 

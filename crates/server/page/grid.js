@@ -13,7 +13,12 @@ const OVERSCAN = 6;
 const HEIGHT_PX_MAX = 8_000_000;
 const CELL_PAD_PX = 22;
 const WIDTH_PX_MAX = 340;
+const ARROW_PX = 13;
+/** The weight of headings and keys. */
+const HEAVY = 600;
 const FLASH_MS = 1_100;
+/** A cell that changes all the time is not marked anew each time. */
+const FLASH_AGAIN_MS = 700;
 const DRAW_MS = 100;
 const WINDOW_MS = 1_000;
 /** Decimals are aligned up to this many. */
@@ -195,11 +200,14 @@ export class Grid {
   layout() {
     const context = (Grid.canvas ??= document.createElement("canvas").getContext("2d"));
     const style = getComputedStyle(this.grid);
-    context.font = `${style.fontSize} ${style.fontFamily}`;
     let left = 0;
     for (const [at, column] of this.columns.entries()) {
-      const head = context.measureText(words(column.name)).width * 1.06 + 14;
-      const cell = context.measureText(this.shown(column, column.longest)).width;
+      const width = (weight, shown) => {
+        context.font = `${weight} ${style.fontSize} ${style.fontFamily}`;
+        return context.measureText(shown).width;
+      };
+      const head = width(HEAVY, words(column.name)) + ARROW_PX;
+      const cell = width(this.kind(at).endsWith("key") ? HEAVY : 400, this.shown(column, column.longest));
       column.width = Math.ceil(Math.min(WIDTH_PX_MAX, Math.max(head, cell) + CELL_PAD_PX));
       column.left = left;
       column.stale = false;
@@ -443,6 +451,7 @@ export class Grid {
 
 /** Marks a changed cell for a moment: fading, or plainly where motion is not wanted. */
 function blink(cell) {
+  if (cell.flash?.currentTime < FLASH_AGAIN_MS) return;
   calm(cell);
   if (isCalm()) {
     cell.classList.add("changed");
@@ -453,7 +462,7 @@ function blink(cell) {
   const color = getComputedStyle(cell).getPropertyValue("--flash");
   cell.flash = cell.animate([{ boxShadow: `inset 0 0 0 99px ${color}` }, { boxShadow: "inset 0 0 0 99px transparent" }], {
     duration: FLASH_MS,
-    easing: "ease-in",
+    easing: "ease-out",
   });
 }
 

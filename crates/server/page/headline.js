@@ -131,7 +131,8 @@ class Card {
   }
 
   write(element, value) {
-    if (element.value === (value ?? "")) return;
+    if (element.dataset.shown === String(value)) return;
+    element.dataset.shown = String(value);
     element.value = value ?? "";
     element.title = value ?? "";
     text(element, this.headline.show(value));

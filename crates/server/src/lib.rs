@@ -102,7 +102,7 @@ where
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let routes = api::routes().merge(page::routes());
-    guard::around(metrics::around(routes, app), app).with_state(Arc::clone(app))
+    metrics::around(guard::around(routes, app), app).with_state(Arc::clone(app))
 }
 
 #[cfg(test)]

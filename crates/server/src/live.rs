@@ -5,7 +5,7 @@
 //!
 //! | type | what it says |
 //! |---|---|
-//! | `status` | The pipeline's state and lag; changes no table. At every change of state, and once a second, so that silence means a lost connection. |
+//! | `status` | The pipeline's state and lag; changes no table. After every change of state, and once a second, so that silence means a lost connection. |
 //! | `rows` | Part `part` of `table`: `upserts` (rows) and `removed` (keys), cells as exact text or null. With `base_epoch` null, part 0 begins the table anew and brings `columns` and `key`. |
 //! | `large` | `table` has more rows than a snapshot may have: ask `/api/v1/tables/{name}/rows` for windows of it. |
 //! | `cut` | All parts of this epoch are there; together they are one cut, with its clock and offsets. Nothing before it may be shown. |
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
-use weir_engine::{Published, State, TablePlan};
+use weir_engine::{Published, State, Status, TablePlan};
 use weir_zset::text;
 use weir_zset::table::{Changes, Version};
 
@@ -304,34 +304,42 @@ impl Reader {
             Event::Changed => self.due = true,
             Event::EngineGone => self.engine_gone = true,
             Event::Heard => self.heard = Instant::now(),
-            Event::Due => self.send_cut().await?,
-            Event::StatusDue => self.send_status().await?,
+            Event::Due => self.bring(false).await?,
+            Event::StatusDue => self.bring(true).await?,
             Event::PingDue => self.ping().await?,
             Event::End(end) => return Err(end),
         }
         Ok(())
     }
 
-    async fn send_cut(&mut self) -> Result<(), End> {
+    /// Brings the reader to the newest cut; says then what the pipeline does, when that is new or `told_anyway`.
+    /// The status is read first: what it speaks of is never newer than the tables that were sent.
+    async fn bring(&mut self, told_anyway: bool) -> Result<(), End> {
         self.due = false;
         self.next_cut = Instant::now() + Duration::from_millis(CUT_MS_MIN);
-        if self.told != Some(self.app.handle.status().state) {
-            self.send_status().await?;
+        let status = self.app.handle.status();
+        if let Some(cut) = self.app.handle.published() {
+            self.send_cut(&cut).await?;
         }
-        let Some(cut) = self.app.handle.published() else { return Ok(()) };
+        if told_anyway || self.told != Some(status.state) {
+            self.send_status(&status).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_cut(&mut self, cut: &Published) -> Result<(), End> {
         if let Some(had) = self.follower.epoch() {
             self.app.counters.live_epochs_skipped.add(cut.epoch.saturating_sub(had + 1));
         }
-        for frame in self.follower.step(&cut) {
+        for frame in self.follower.step(cut) {
             self.send(frame.text()).await?;
         }
         Ok(())
     }
 
-    async fn send_status(&mut self) -> Result<(), End> {
-        let status = self.app.handle.status();
+    async fn send_status(&mut self, status: &Status) -> Result<(), End> {
         self.told = Some(status.state);
-        let mut frame = wire::status(&status);
+        let mut frame = wire::status(status);
         put(&mut frame, "type", json!("status"));
         put(&mut frame, "epoch", json!(self.follower.epoch()));
         put(&mut frame, "base_epoch", json!(self.follower.epoch()));

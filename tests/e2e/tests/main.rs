@@ -1,9 +1,17 @@
 //! End-to-end tests: the binary as users run it.
 
+#[path = "main/browser.rs"]
+mod browser;
 #[path = "main/day.rs"]
 mod day;
 #[path = "main/demo.rs"]
 mod demo;
+#[path = "main/driver.rs"]
+mod driver;
+#[path = "main/http.rs"]
+mod http;
+#[path = "main/served.rs"]
+mod served;
 #[path = "main/services.rs"]
 mod services;
 #[path = "main/weir.rs"]
