@@ -13,12 +13,12 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode> {
     let mut all = Vec::new();
     for file in &args.files {
         let (text, _, diagnostics) = load(file, &world)?;
-        match args.format {
-            CheckFormat::Text => diagnostics.iter().for_each(|found| println!("{found}")),
-            CheckFormat::Fancy => diagnostics
-                .iter()
-                .for_each(|found| println!("{}", found.fancy(&text))),
-            CheckFormat::Json => {}
+        for found in &diagnostics {
+            match args.format {
+                CheckFormat::Text => println!("{found}"),
+                CheckFormat::Fancy => println!("{}", found.fancy(&text)),
+                CheckFormat::Json => {}
+            }
         }
         all.extend(diagnostics);
     }

@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
     logging(args.log_format);
     let done = match args.command {
         args::Command::Check(args) => check::check(&args),
-        args::Command::Run(args) => run::run(*args),
+        args::Command::Run(args) => run::run(&args),
         args::Command::Plugin(args::Plugin::Pack { core, out }) => plugin::pack(&core, &out),
         args::Command::Plugin(args::Plugin::Describe { file, config }) => {
             plugin::describe(&file, &config)

@@ -15,10 +15,15 @@ use weir_stage::{Clock, Decoder, Plugins};
 pub(crate) struct WallClock;
 
 impl Clock for WallClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock comes in")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clock comes in"
+    )]
     fn now_us(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
     }
 }
 
@@ -49,7 +54,9 @@ impl World {
 
     /// Keeps compiled plugins in this folder.
     pub(crate) fn with_cache(cache: Option<PathBuf>) -> Result<Self, weir_host::HostError> {
-        Ok(Self { host: Arc::new(Host::new(cache)?) })
+        Ok(Self {
+            host: Arc::new(Host::new(cache)?),
+        })
     }
 }
 
@@ -59,12 +66,20 @@ impl Catalog for World {
     }
 
     fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem> {
-        let problem = |error: weir_stage::PluginError| Problem { code: error.code, message: error.message, hint: None };
+        let problem = |error: weir_stage::PluginError| Problem {
+            code: error.code,
+            message: error.message,
+            hint: None,
+        };
         self.host.shape(file, config).map_err(problem)
     }
 
     fn client_property(&self, key: &str, value: &str) -> Option<Problem> {
-        weir_kafka::client_property(key, value).map(|(code, message, hint)| Problem { code, message, hint })
+        weir_kafka::client_property(key, value).map(|(code, message, hint)| Problem {
+            code,
+            message,
+            hint,
+        })
     }
 }
 
@@ -74,7 +89,9 @@ pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Pro
         EncodingPlan::Text => Ok(Arc::new(weir_codec::TextDecoder::new(decode.tombstones))),
         EncodingPlan::Json { schema } => {
             let decoder = weir_codec::JsonDecoder::new(&read(schema)?, decode.tombstones);
-            decoder.map(|decoder| Arc::new(decoder) as _).map_err(|error| unusable(schema, &error))
+            decoder
+                .map(|decoder| Arc::new(decoder) as _)
+                .map_err(|error| unusable(schema, &error))
         }
         EncodingPlan::Avro { schema, .. } => {
             let text = read(schema)?;
@@ -86,7 +103,11 @@ pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Pro
 }
 
 /// The columns of an Avro source, as its local schema gives them.
-pub(crate) fn avro_reader(schema: &Path, text: &str, tombstones: bool) -> Result<AvroReader, Problem> {
+pub(crate) fn avro_reader(
+    schema: &Path,
+    text: &str,
+    tombstones: bool,
+) -> Result<AvroReader, Problem> {
     AvroReader::new(text, tombstones).map_err(|error| unusable(schema, &error))
 }
 
@@ -94,8 +115,13 @@ pub(crate) fn avro_reader(schema: &Path, text: &str, tombstones: bool) -> Result
 pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
     match &source.decode.value {
         EncodingPlan::Avro { schema, registry } => {
-            let decoder = weir_kafka::registry_decoder(&read(schema)?, registry, source.decode.tombstones);
-            let problem = |error: weir_stage::SourceError| Problem { code: error.code, message: error.message, hint: None };
+            let decoder =
+                weir_kafka::registry_decoder(&read(schema)?, registry, source.decode.tombstones);
+            let problem = |error: weir_stage::SourceError| Problem {
+                code: error.code,
+                message: error.message,
+                hint: None,
+            };
             decoder.map(Arc::from).map_err(problem)
         }
         _ => local_decoder(&source.decode),
@@ -111,5 +137,9 @@ fn read(path: &Path) -> Result<String, Problem> {
 }
 
 pub(crate) fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Problem {
-    Problem { code: "schema_invalid", message: format!("{}: {error}", path.display()), hint: None }
+    Problem {
+        code: "schema_invalid",
+        message: format!("{}: {error}", path.display()),
+        hint: None,
+    }
 }

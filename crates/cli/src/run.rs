@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use weir_engine::replay::Topic;
 use weir_engine::{Engine, Handle, Intake, Pace, Parts, Replay, Sources, State, Stop};
-use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan, StartPlan};
 use weir_kafka::{KafkaSource, SourceOptions, Start};
 use weir_server::Options;
+use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan, StartPlan};
 use weir_spec::{Diagnostic, Plan, Problem};
 use weir_stage::{Clock as _, Decoder};
 
@@ -20,7 +20,7 @@ const REPLAYED_SCHEMA_ID: u32 = 1;
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the pipeline until it is told to stop or, with `--until-end`, until its input ends.
-pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
         eprintln!(
             "weir: --listen {} would serve to anyone who can reach it; add --allow-unauthenticated if that is meant, \
@@ -29,21 +29,25 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(2));
     }
-    let world = World::with_cache(Some(cache(&args)?)).context("cannot start the plugin host")?;
+    let world = World::with_cache(Some(cache(args)?)).context("cannot start the plugin host")?;
     let (_, plan, findings) = crate::check::load(&args.file, &world)?;
-    findings.iter().for_each(|found| eprintln!("{found}"));
+    for found in &findings {
+        eprintln!("{found}");
+    }
     let Some(mut plan) = plan.filter(|_| !findings.iter().any(Diagnostic::is_error)) else {
         return Ok(ExitCode::from(2));
     };
-    settle(&mut plan, &args);
-    let (engine, handle) = build(&plan, &args, &world)?;
-    serve(engine, &handle, &args)
+    settle(&mut plan, args);
+    let (engine, handle) = build(&plan, args, &world)?;
+    serve(engine, &handle, args)
 }
 
 /// What the command line changes in the plan.
 fn settle(plan: &mut Plan, args: &RunArgs) {
     if args.replay.is_some() {
-        plan.engine.clock = ClockPlan::Event { max_ahead_ms: u64::MAX };
+        plan.engine.clock = ClockPlan::Event {
+            max_ahead_ms: u64::MAX,
+        };
     }
     if let Some(workers) = args.workers {
         plan.engine.workers = workers.get();
@@ -56,20 +60,36 @@ fn settle(plan: &mut Plan, args: &RunArgs) {
 /// The folder of compiled plugins.
 fn cache(args: &RunArgs) -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let user = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let folder = args.state.clone().or_else(|| user().map(|cache| cache.join("weir")));
-    let folder = folder.unwrap_or_else(|| std::env::temp_dir().join("weir")).join("plugins");
+    let user = || {
+        std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(home)
+    };
+    let folder = args
+        .state
+        .clone()
+        .or_else(|| user().map(|cache| cache.join("weir")));
+    let folder = folder
+        .unwrap_or_else(|| std::env::temp_dir().join("weir"))
+        .join("plugins");
     if args.fresh && folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
 
 fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)> {
     let decoder = |source: &SourcePlan| -> Result<Arc<dyn Decoder>> {
-        let made = if args.replay.is_some() { local_decoder(&source.decode) } else { live_decoder(source) };
-        made.map_err(told).with_context(|| format!("source {}", source.name))
+        let made = if args.replay.is_some() {
+            local_decoder(&source.decode)
+        } else {
+            live_decoder(source)
+        };
+        made.map_err(told)
+            .with_context(|| format!("source {}", source.name))
     };
     let parts = Parts {
         decoders: plan.sources.iter().map(decoder).collect::<Result<_>>()?,
@@ -95,7 +115,12 @@ fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
     let replay = Replay::read(folder, &topics, args.until, pace.clone())?;
     Ok(Box::new(match args.interleave {
         None => replay,
-        Some(seed) => Replay::of(interleaved(replay.into_records(), seed), topics.len(), args.until, pace),
+        Some(seed) => Replay::of(
+            interleaved(replay.into_records(), seed),
+            topics.len(),
+            args.until,
+            pace,
+        ),
     }))
 }
 
@@ -119,14 +144,22 @@ fn live(source: &SourcePlan) -> Result<Box<dyn weir_stage::Source>> {
 fn topic(source: &SourcePlan) -> Result<Topic> {
     let encode = match &source.decode.value {
         EncodingPlan::Avro { schema, .. } => {
-            let text = std::fs::read_to_string(schema).with_context(|| format!("cannot read {}", schema.display()))?;
+            let text = std::fs::read_to_string(schema)
+                .with_context(|| format!("cannot read {}", schema.display()))?;
             let reader = avro_reader(schema, &text, source.decode.tombstones).map_err(told)?;
-            let encode = move |json: &str| reader.encode(REPLAYED_SCHEMA_ID, json).map_err(|refused| refused.message);
+            let encode = move |json: &str| {
+                reader
+                    .encode(REPLAYED_SCHEMA_ID, json)
+                    .map_err(|refused| refused.message)
+            };
             Some(Arc::new(encode) as weir_engine::replay::Encode)
         }
         _ => None,
     };
-    Ok(Topic { name: source.topic.clone(), encode })
+    Ok(Topic {
+        name: source.topic.clone(),
+        encode,
+    })
 }
 
 type Records = Vec<(usize, weir_stage::RawRecord)>;
@@ -137,13 +170,18 @@ fn interleaved(records: Records, seed: u64) -> Records {
     let count = records.len();
     let mut queues: BTreeMap<(usize, i32), VecDeque<_>> = BTreeMap::new();
     for (source, record) in records {
-        queues.entry((source, record.partition)).or_default().push_back(record);
+        queues
+            .entry((source, record.partition))
+            .or_default()
+            .push_back(record);
     }
     let mut queues: Vec<_> = queues.into_iter().collect();
     let mut random = seed;
     let mut mixed = Vec::with_capacity(count);
     while !queues.is_empty() {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let pick = usize::try_from(random >> 33).expect("31 bits") % queues.len();
         let ((source, _), queue) = &mut queues[pick];
         mixed.extend(queue.pop_front().map(|record| (*source, record)));
@@ -156,34 +194,57 @@ fn interleaved(records: Records, seed: u64) -> Records {
 
 /// Runs the engine on its own thread and the server beside it.
 fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(args.listen))
         .with_context(|| format!("cannot listen on {}", args.listen))?;
-    let address = listener.local_addr().context("a bound socket has an address")?;
+    let address = listener
+        .local_addr()
+        .context("a bound socket has an address")?;
     eprintln!("weir: serving on http://{address}");
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };
-    let server = runtime.spawn(weir_server::serve(listener, handle.clone(), Options::default(), closing));
+    let server = runtime.spawn(weir_server::serve(
+        listener,
+        handle.clone(),
+        Options::default(),
+        closing,
+    ));
     let stop = Stop::default();
     let until_end = args.until_end;
     let running = {
         let stop = stop.clone();
-        std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run(&stop, until_end))
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || engine.run(&stop, until_end))
     }
     .context("cannot start the engine's thread")?;
     let waited = runtime.block_on(wait(handle, &running, args));
     stop.stop();
-    let ran = running.join().map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?;
+    let ran = running
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     drop(close);
-    runtime.block_on(async { tokio::time::timeout(CLOSING, server).await }).ok();
+    if runtime
+        .block_on(async { tokio::time::timeout(CLOSING, server).await })
+        .is_err()
+    {
+        tracing::warn!("open answers were cut off");
+    }
     ran.context("the pipeline stopped")?;
     waited?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Waits for a signal, for the input's end, or for the engine to stop; dumps when the input has ended.
-async fn wait(handle: &Handle, running: &std::thread::JoinHandle<Result<(), weir_engine::Fault>>, args: &RunArgs) -> Result<()> {
+async fn wait(
+    handle: &Handle,
+    running: &std::thread::JoinHandle<Result<(), weir_engine::Fault>>,
+    args: &RunArgs,
+) -> Result<()> {
     let mut changed = handle.changed();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut dump = args.dump.as_deref();
@@ -209,6 +270,9 @@ async fn wait(handle: &Handle, running: &std::thread::JoinHandle<Result<(), weir
 }
 
 fn told(problem: Problem) -> anyhow::Error {
-    let hint = problem.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let hint = problem
+        .hint
+        .map(|hint| format!(" ({hint})"))
+        .unwrap_or_default();
     anyhow::anyhow!("{}: {}{hint}", problem.code, problem.message)
 }

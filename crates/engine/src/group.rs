@@ -56,6 +56,8 @@ pub(crate) struct GroupStep {
     groups: BTreeMap<RowBytes, GroupState>,
     dirty: BTreeSet<RowBytes>,
     evaluated_day: Option<i64>,
+    /// Rows of all groups, in and out.
+    rows: usize,
 }
 
 impl GroupStep {
@@ -90,20 +92,13 @@ impl GroupStep {
             groups: BTreeMap::new(),
             dirty: BTreeSet::new(),
             evaluated_day: None,
+            rows: 0,
         }
     }
 
     /// Rows it keeps.
     pub(crate) fn state_rows(&self) -> usize {
-        let rows = |state: &GroupState| {
-            state
-                .inputs
-                .iter()
-                .chain(&state.answers)
-                .map(Bag::len)
-                .sum::<usize>()
-        };
-        self.groups.values().map(rows).sum()
+        self.rows
     }
 
     /// Takes the inputs' changes in; evaluates what changed when `evaluate` (not while catching up).
@@ -164,9 +159,11 @@ impl GroupStep {
                 let key: RowBytes = keys.row(row).data().into();
                 let state = self.groups.entry(key.clone()).or_default();
                 state.inputs.resize_with(count, Bag::new);
-                errors += u64::from(
-                    add(&mut state.inputs[index], rows.row(row).data(), weight) < 0 && weight < 0,
-                );
+                let bag = &mut state.inputs[index];
+                let before = bag.len();
+                let now = add(bag, rows.row(row).data(), weight);
+                self.rows = self.rows + bag.len() - before;
+                errors += u64::from(now < 0 && weight < 0);
                 self.dirty.insert(key);
             }
         }
@@ -210,6 +207,7 @@ impl GroupStep {
         });
         for key in gone {
             if let Some(state) = self.groups.remove(key) {
+                self.rows -= rows_in(&state.answers);
                 replace(
                     &state.answers,
                     &vec![Bag::new(); self.outputs.len()],
@@ -233,6 +231,7 @@ impl GroupStep {
         for ((key, answers), refusals) in present.into_iter().zip(answers).zip(refusals) {
             let state = self.groups.get_mut(key).expect("present groups exist");
             replace(&state.answers, &answers, changes);
+            self.rows = self.rows + rows_in(&answers) - rows_in(&state.answers);
             out.refusals
                 .extend(refusals.difference(&state.refusals).cloned());
             let over = state.refusals.difference(&refusals).cloned();
@@ -407,6 +406,10 @@ fn field(schema: &SchemaRef, name: &str) -> FieldRef {
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
         .expect("the same types under other nullability")
+}
+
+fn rows_in(bags: &[Bag]) -> usize {
+    bags.iter().map(Bag::len).sum()
 }
 
 /// Adds to a bag and answers the new weight; rows of weight 0 leave.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
@@ -73,6 +74,8 @@ pub struct Engine {
     guard_clock: bool,
     steps: Vec<Step>,
     tables: Vec<(Arc<TablePlan>, Table)>,
+    /// Keys of each table that do not have exactly one row.
+    odd_keys: Vec<usize>,
     letters: Letters,
     feed: Feed,
     run: String,
@@ -86,7 +89,8 @@ pub struct Engine {
     applied: Vec<Position>,
     failures: Vec<Option<SourceError>>,
     taken: Vec<(u64, u64)>,
-    changed: bool,
+    /// When the last epoch ended.
+    epoch_at: Instant,
 }
 
 impl std::fmt::Debug for Engine {
@@ -147,6 +151,7 @@ impl Engine {
             clock: parts.clock,
             guard_clock: parts.guard_clock,
             steps,
+            odd_keys: vec![0; tables.len()],
             tables,
             letters: Letters::default(),
             feed,
@@ -159,7 +164,7 @@ impl Engine {
             applied: vec![Position::new(); count],
             failures: vec![None; count],
             taken: vec![(0, 0); count],
-            changed: true,
+            epoch_at: Instant::now(),
         };
         Ok((engine, handle))
     }
@@ -168,16 +173,17 @@ impl Engine {
     /// pipeline is shown in the status and answered.
     pub fn run(mut self, stop: &Stop, until_end: bool) -> Result<(), Fault> {
         self.begin();
-        let mut shown_at = tokio::time::Instant::now();
+        let mut shown_at = Instant::now();
         while !stop.is_asked() {
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
             if self.state == State::Ended && until_end {
                 break;
             }
             if shown_at.elapsed() >= Duration::from_millis(STATUS_MS) {
                 self.show();
-                shown_at = tokio::time::Instant::now();
+                self.show_metrics();
+                shown_at = Instant::now();
             }
             let floor = if took && self.state == State::CatchingUp {
                 0
@@ -191,11 +197,13 @@ impl Engine {
             }
         }
         self.show();
+        self.show_metrics();
         Ok(())
     }
 
     pub(crate) fn begin(&mut self) {
         self.enter(State::CatchingUp);
+        self.show_metrics();
     }
 
     /// One turn of the loop; answers whether there was anything to do.
@@ -203,13 +211,9 @@ impl Engine {
         let polled = self
             .intake
             .poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
-        for failure in &mut self.failures {
-            *failure = failure
-                .take()
-                .filter(|error| error.fault != weir_stage::Fault::External);
-        }
+        self.recovered(&polled.failed);
         for (source, error) in polled.failed {
-            self.failed(source, error);
+            self.failed(source, error)?;
         }
         let took =
             !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
@@ -227,16 +231,40 @@ impl Engine {
         (self.state == State::CatchingUp && caught_up) || (ended && self.state != State::Ended)
     }
 
+    /// Whether a ticking clock alone makes an epoch due.
     fn clock_moved(&self) -> bool {
-        self.settings.clock == ClockPlan::Tick && self.state == State::Live
+        let ceiling = Duration::from_millis(self.settings.cycle_max_ms);
+        self.settings.clock == ClockPlan::Tick
+            && self.state == State::Live
+            && self.epoch_at.elapsed() >= ceiling
     }
 
-    fn failed(&mut self, source: usize, error: SourceError) {
+    /// Forgets the outside failures that are over: the source polls again, and nothing of it is stalled.
+    fn recovered(&mut self, failing: &[(usize, SourceError)]) {
+        for (source, failure) in self.failures.iter_mut().enumerate() {
+            let is_over = failing.iter().all(|(failing, _)| *failing != source)
+                && self.pending[source].is_empty();
+            let outside = |error: &mut SourceError| error.fault == weir_stage::Fault::External;
+            if failure.take_if(|error| is_over && outside(error)).is_some() {
+                tracing::info!(source = self.names[source].0, "source works again");
+            }
+        }
+    }
+
+    /// Shows a source's failure; one that only the pipeline's author can mend stops the pipeline.
+    fn failed(&mut self, source: usize, error: SourceError) -> Result<(), Fault> {
+        if error.fault == weir_stage::Fault::User {
+            let source = self.names[source].0.clone();
+            return Err(Fault::Source {
+                source_name: source,
+                error,
+            });
+        }
         if self.failures[source].as_ref().map(|e| e.code) != Some(error.code) {
             tracing::warn!(source = self.names[source].0, code = error.code, error = %error, "source failed");
         }
         self.failures[source] = Some(error);
-        self.changed = true;
+        Ok(())
     }
 
     /// Runs one epoch over these records.
@@ -264,7 +292,7 @@ impl Engine {
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
             if let Some((at, error)) = ingested.stalled {
                 self.pending[source].extend(records.drain(at..));
-                self.failed(source, error);
+                self.failed(source, error)?;
             }
             self.advance(source, &records);
             raws.push((self.ingests[source].topic.clone(), RawBatch { records }));
@@ -276,6 +304,7 @@ impl Engine {
             (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
         self.pass(decoded, &raws, evaluate)?;
         self.epochs += 1;
+        self.epoch_at = Instant::now();
         if evaluate {
             self.publish(ended);
         }
@@ -350,10 +379,17 @@ impl Engine {
                 .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
-        for (plan, table) in &mut self.tables {
+        for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
-                table.apply(delta);
-                self.changed = true;
+                let odd = table.apply(delta);
+                let before = std::mem::replace(&mut self.odd_keys[index], odd);
+                if (odd == 0) != (before == 0) {
+                    tracing::warn!(
+                        table = plan.name,
+                        keys = odd,
+                        "keys without exactly one row"
+                    );
+                }
             }
         }
         Ok(())
@@ -378,11 +414,7 @@ impl Engine {
                 .collect(),
         });
         let state = if ended { State::Ended } else { State::Live };
-        if self.state == state {
-            self.show();
-        } else {
-            self.enter(state);
-        }
+        self.enter(state);
     }
 
     fn enter(&mut self, state: State) {
@@ -400,13 +432,14 @@ impl Engine {
         self.feed.status(status);
     }
 
-    /// Shows status, dead letters and metrics.
-    fn show(&mut self) {
-        let standing = self.intake.standing();
+    /// Shows status and dead letters.
+    fn show(&self) {
         self.feed.dead_letters(self.letters.shown());
-        self.feed.metrics(self.samples(&standing));
-        self.feed.status(self.status(&standing));
-        self.changed = false;
+        self.feed.status(self.status(&self.intake.standing()));
+    }
+
+    fn show_metrics(&self) {
+        self.feed.metrics(self.samples(&self.intake.standing()));
     }
 
     fn status(&self, standing: &[Standing]) -> Status {

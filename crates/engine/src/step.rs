@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use weir_spec::Plan;
 use weir_spec::plan::{Edge, StepPlan, WasmPlan, WorkPlan};
-use weir_stage::{Limits, Opening, PluginError, Plugins, RowRefusal, Shape};
+use weir_stage::{Limits, Opening, PluginError, Plugins, RowRefusal, Shape, SourceError};
 use weir_zset::op::Operator;
 use weir_zset::{Delta, OpError, Refusal, meta};
 
@@ -18,6 +18,14 @@ pub enum Fault {
     /// A plugin failed as a whole, and its stage's policy is to stop.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// A source failed in a way that trying again does not mend.
+    #[error("source {source_name}: {error}")]
+    Source {
+        /// The source.
+        source_name: String,
+        /// What happened, and the cure.
+        error: SourceError,
+    },
     /// A stage cannot be built.
     #[error("stage {stage}")]
     Operator {
