@@ -63,9 +63,10 @@ pub(super) fn build() -> Outcome<Artifacts> {
 
 /// The test that one of cargo's messages tells of.
 fn test_binary(message: &str) -> Option<TestBinary> {
-    if !message.contains("\"test\":true},") {
-        return None;
-    }
+    // The profile tells whether this is the test of a target; the target itself, whether it may have one.
+    let (_, profile) = message.split_once("\"profile\":{")?;
+    let (profile, _) = profile.split_once('}')?;
+    profile.contains("\"test\":true").then_some(())?;
     let value = |key: &str| {
         let (_, rest) = message.split_once(&format!("\"{key}\":\""))?;
         rest.split_once('"').map(|(value, _)| PathBuf::from(value))
