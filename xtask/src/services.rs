@@ -292,7 +292,7 @@ fn wait_for(running: &Running, children: &mut [Child]) -> Outcome {
     let [broker, registry] = children else {
         return Err(Failure::new("two services were started"));
     };
-    let limit = Duration::from_mins(2);
+    let limit = Duration::from_mins(5);
     let started = Instant::now();
     let up = wait_until(limit, broker, || probe::kafka(&running.bootstrap))?;
     let up = up && wait_until(limit, registry, || probe::registry(&running.registry_url))?;

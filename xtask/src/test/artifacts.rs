@@ -79,3 +79,27 @@ fn test_binary(message: &str) -> Option<TestBinary> {
         package,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A binary that may be tested is not the test of it.
+    #[test]
+    fn only_tests_are_found() {
+        let root = root();
+        let message = |test: bool| {
+            format!(
+                "{{\"manifest_path\":\"{0}/xtask/Cargo.toml\",\"target\":{{\"test\":true}},\
+                 \"profile\":{{\"test\":{test}}},\"executable\":\"{0}/target/debug/x\"}}",
+                root.display()
+            )
+        };
+        assert!(test_binary(&message(false)).is_none());
+        let found = test_binary(&message(true)).unwrap();
+        assert_eq!(
+            (found.path, found.package),
+            (root.join("target/debug/x"), root.join("xtask"))
+        );
+    }
+}
