@@ -1,4 +1,7 @@
 //! The Avro decoder against values that `apache-avro` wrote, whole, cut short and corrupted.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#![expect(deprecated, reason = "the successor is not exported by this version")]
 
 use apache_avro::types::Value;
 use apache_avro::{Decimal, GenericDatumWriter, Schema};
@@ -456,7 +459,7 @@ fn shown(kind: &DataType) -> String {
 /// A record given as JSON, as recorded days hold it, comes out as it went in.
 #[test]
 fn encoded() {
-    let schema = r#"{"type":"record","name":"Repo","fields":[
+    let schema = r#"{"type":"record","name":"Deal","fields":[
       {"name":"id","type":"string"},
       {"name":"kind","type":{"type":"enum","name":"K","symbols":["A","B"]}},
       {"name":"given","type":{"type":"record","name":"C","fields":[{"name":"n","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":9}}]}},

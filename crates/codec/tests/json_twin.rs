@@ -1,5 +1,6 @@
 //! The fast JSON decoder against its slow twin, which parses with `serde_json`, validates with
 //! `jsonschema` and converts numbers as strings of digits.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};

@@ -8,8 +8,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{Field, SchemaRef, i256};
@@ -39,10 +39,16 @@ fn main() -> Outcome {
 
 fn border(identity: &Path) -> Outcome {
     let batch = ten_columns()?;
-    for (config, name) in [(r#"{"by":"column"}"#, "columns as they came"), (r#"{"by":"cell"}"#, "cell by cell")] {
+    for (config, name) in [
+        (r#"{"by":"column"}"#, "columns as they came"),
+        (r#"{"by":"cell"}"#, "cell by cell"),
+    ] {
         let mut plugin = open(identity, config)?;
         let per_row = per_row(&mut *plugin, std::slice::from_ref(&batch))?;
-        println!("border, 10 columns, batch {BATCH_ROWS}, {name}: {:.1} M rows/s a core", 1_000.0 / per_row);
+        println!(
+            "border, 10 columns, batch {BATCH_ROWS}, {name}: {:.1} M rows/s a core",
+            1_000.0 / per_row
+        );
     }
     Ok(())
 }
@@ -54,9 +60,15 @@ fn ratio(plugin: &Path, config: &str, rows: &str, native: Option<&str>) -> Outco
     let in_wasm = per_row(&mut *open(plugin, config)?, &batches)?;
     println!("{}: {in_wasm:.0} ns a row in the engine", plugin.display());
     if let Some(program) = native {
-        let output = Command::new(program).args([config, rows, &BATCH_ROWS.to_string()]).output()?;
+        let output = Command::new(program)
+            .args([config, rows, &BATCH_ROWS.to_string()])
+            .output()?;
         let natively: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
-        println!("{}: {natively:.0} ns a row natively, ratio {:.2}", plugin.display(), in_wasm / natively);
+        println!(
+            "{}: {natively:.0} ns a row natively, ratio {:.2}",
+            plugin.display(),
+            in_wasm / natively
+        );
     }
     Ok(())
 }
@@ -74,14 +86,21 @@ fn read(text: &str, schema: &SchemaRef) -> Outcome<Vec<RecordBatch>> {
         cast(&texts, field.data_type())
     };
     let batch = |rows: &[Value]| -> Outcome<RecordBatch> {
-        let columns: Result<Vec<ArrayRef>, _> = schema.fields().iter().map(|field| column(rows, field)).collect();
+        let columns: Result<Vec<ArrayRef>, _> = schema
+            .fields()
+            .iter()
+            .map(|field| column(rows, field))
+            .collect();
         Ok(RecordBatch::try_new(Arc::clone(schema), columns?)?)
     };
     rows?.chunks(BATCH_ROWS).map(batch).collect()
 }
 
 fn open(plugin: &Path, config: &str) -> Outcome<Box<dyn Transform>> {
-    let opening = Opening { config: config.to_owned(), ..Opening::default() };
+    let opening = Opening {
+        config: config.to_owned(),
+        ..Opening::default()
+    };
     Ok(Host::new(None)?.open_transform(plugin, &opening, &Limits::default())?)
 }
 
@@ -104,20 +123,73 @@ fn per_row(plugin: &mut dyn Transform, batches: &[RecordBatch]) -> Outcome<f64> 
 /// A batch of the columns of the guest `identity`.
 fn ten_columns() -> Outcome<RecordBatch> {
     let rows = || 0..i32::try_from(BATCH_ROWS).expect("a small batch");
-    let text = |word: &str| Arc::new(rows().map(|row| Some(format!("{word}{row}"))).collect::<StringArray>()) as ArrayRef;
-    let quantity = rows().map(|row| Some(i128::from(row) * 1_000_000_007)).collect::<Decimal128Array>();
-    let amount = rows().map(|row| Some(i256::from_i128(i128::from(row) << 70))).collect::<Decimal256Array>();
-    let at = rows().map(|row| Some(i64::from(row))).collect::<TimestampMicrosecondArray>().with_timezone("UTC");
+    let text = |word: &str| {
+        Arc::new(
+            rows()
+                .map(|row| Some(format!("{word}{row}")))
+                .collect::<StringArray>(),
+        ) as ArrayRef
+    };
+    let quantity = rows()
+        .map(|row| Some(i128::from(row) * 1_000_000_007))
+        .collect::<Decimal128Array>();
+    let amount = rows()
+        .map(|row| Some(i256::from_i128(i128::from(row) << 70)))
+        .collect::<Decimal256Array>();
+    let at = rows()
+        .map(|row| Some(i64::from(row)))
+        .collect::<TimestampMicrosecondArray>()
+        .with_timezone("UTC");
     Ok(RecordBatch::try_from_iter_with_nullable([
         ("id", text("trade-2026-"), false),
-        ("book", Arc::new(rows().map(|row| (row % 5 > 0).then_some("BOOK-7")).collect::<StringArray>()) as _, true),
+        (
+            "book",
+            Arc::new(
+                rows()
+                    .map(|row| (row % 5 > 0).then_some("BOOK-7"))
+                    .collect::<StringArray>(),
+            ) as _,
+            true,
+        ),
         ("entity", text("E"), true),
-        ("version", Arc::new(rows().map(i64::from).map(Some).collect::<Int64Array>()) as _, false),
-        ("leg", Arc::new(rows().map(Some).collect::<Int32Array>()) as _, false),
-        ("open", Arc::new(rows().map(|row| Some(row % 2 == 0)).collect::<BooleanArray>()) as _, true),
-        ("day", Arc::new(rows().map(|row| (row % 3 > 0).then_some(row)).collect::<Date32Array>()) as _, true),
+        (
+            "version",
+            Arc::new(rows().map(i64::from).map(Some).collect::<Int64Array>()) as _,
+            false,
+        ),
+        (
+            "leg",
+            Arc::new(rows().map(Some).collect::<Int32Array>()) as _,
+            false,
+        ),
+        (
+            "open",
+            Arc::new(
+                rows()
+                    .map(|row| Some(row % 2 == 0))
+                    .collect::<BooleanArray>(),
+            ) as _,
+            true,
+        ),
+        (
+            "day",
+            Arc::new(
+                rows()
+                    .map(|row| (row % 3 > 0).then_some(row))
+                    .collect::<Date32Array>(),
+            ) as _,
+            true,
+        ),
         ("at", Arc::new(at) as _, true),
-        ("quantity", Arc::new(quantity.with_precision_and_scale(38, 9)?) as _, true),
-        ("amount", Arc::new(amount.with_precision_and_scale(76, 18)?) as _, true),
+        (
+            "quantity",
+            Arc::new(quantity.with_precision_and_scale(38, 9)?) as _,
+            true,
+        ),
+        (
+            "amount",
+            Arc::new(amount.with_precision_and_scale(76, 18)?) as _,
+            true,
+        ),
     ])?)
 }

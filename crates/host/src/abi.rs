@@ -228,5 +228,11 @@ pub(crate) struct Answered {
 pub(crate) type TransformCall<'a> = (ResourceAny, BatchRef<'a>, &'a [Property]);
 pub(crate) type TransformAnswer = (Result<Produced, Failure>,);
 /// The arguments and the answer of `evaluate`.
-pub(crate) type EvaluateCall<'a> = (ResourceAny, i64, BatchRef<'a>, &'a [GroupedRef<'a>], &'a [Property]);
+pub(crate) type EvaluateCall<'a> = (
+    ResourceAny,
+    i64,
+    BatchRef<'a>,
+    &'a [GroupedRef<'a>],
+    &'a [Property],
+);
 pub(crate) type EvaluateAnswer = (Result<Vec<Answered>, Failure>,);

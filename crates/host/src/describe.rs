@@ -79,12 +79,17 @@ impl Description {
         }
         let schema: Value = serde_json::from_str(&self.config_schema)
             .map_err(|error| format!("its config schema is not JSON: {error}"))?;
-        jsonschema::validator_for(&schema).map_err(|error| format!("its config schema is not a JSON Schema: {error}"))?;
-        self.shapes.iter().try_for_each(|shape| self.check_shape(shape))
+        jsonschema::validator_for(&schema)
+            .map_err(|error| format!("its config schema is not a JSON Schema: {error}"))?;
+        self.shapes
+            .iter()
+            .try_for_each(|shape| self.check_shape(shape))
     }
 
     fn check_shape(&self, shape: &ShapeText) -> Result<(), String> {
-        if self.world == World::Transform && (!is_only(&shape.inputs, "in") || !is_only(&shape.outputs, "out")) {
+        if self.world == World::Transform
+            && (!is_only(&shape.inputs, "in") || !is_only(&shape.outputs, "out"))
+        {
             return Err("a transform has one input `in` and one output `out`".to_owned());
         }
         for ports in [&shape.inputs, &shape.outputs] {
@@ -92,21 +97,36 @@ impl Description {
             if names.len() < ports.len() || ports.is_empty() {
                 return Err("inputs and outputs are there, each by its own name".to_owned());
             }
-            ports.iter().try_for_each(|port| schema_of(port).map(|_| ()))?;
+            ports
+                .iter()
+                .try_for_each(|port| schema_of(port).map(|_| ()))?;
         }
         Ok(())
     }
 
     /// The shape for a config that is valid by the schema, or what is wrong with the config.
     pub(crate) fn shape(&self, config: &str) -> Result<Shape, String> {
-        let config: Value = serde_json::from_str(config).map_err(|error| format!("the config is not JSON: {error}"))?;
+        let config: Value = serde_json::from_str(config)
+            .map_err(|error| format!("the config is not JSON: {error}"))?;
         self.validate(&config)?;
         let holds = |shape: &&ShapeText| {
-            shape.when.iter().all(|(key, value)| config.get(key).and_then(Value::as_str) == Some(value))
+            shape
+                .when
+                .iter()
+                .all(|(key, value)| config.get(key).and_then(Value::as_str) == Some(value))
         };
-        let shape = self.shapes.iter().find(holds).ok_or_else(|| self.no_shape())?;
+        let shape = self
+            .shapes
+            .iter()
+            .find(holds)
+            .ok_or_else(|| self.no_shape())?;
         let ports = |ports: &[PortText]| -> Result<Vec<Port>, String> {
-            let port = |port: &PortText| Ok(Port { name: port.name.clone(), schema: Arc::new(schema_of(port)?) });
+            let port = |port: &PortText| {
+                Ok(Port {
+                    name: port.name.clone(),
+                    schema: Arc::new(schema_of(port)?),
+                })
+            };
             ports.iter().map(port).collect()
         };
         Ok(Shape {
@@ -125,23 +145,40 @@ impl Description {
             .map_err(|error| format!("the plugin's config schema is not JSON: {error}"))?;
         let validator = jsonschema::validator_for(&schema)
             .map_err(|error| format!("the plugin's config schema is not a JSON Schema: {error}"))?;
-        let findings: Vec<String> = validator.iter_errors(config).map(|error| finding(&error)).collect();
-        if findings.is_empty() { Ok(()) } else { Err(findings.join("; ")) }
+        let findings: Vec<String> = validator
+            .iter_errors(config)
+            .map(|error| finding(&error))
+            .collect();
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Err(findings.join("; "))
+        }
     }
 
     fn no_shape(&self) -> String {
         let pairs = |shape: &ShapeText| {
-            let pairs = shape.when.iter().map(|(key, value)| format!("{key}: {value}"));
+            let pairs = shape
+                .when
+                .iter()
+                .map(|(key, value)| format!("{key}: {value}"));
             pairs.collect::<Vec<_>>().join(", ")
         };
         let known: Vec<String> = self.shapes.iter().map(pairs).collect();
-        format!("the config holds for none of the plugin's shapes; they are for {}", known.join(" | "))
+        format!(
+            "the config holds for none of the plugin's shapes; they are for {}",
+            known.join(" | ")
+        )
     }
 }
 
 fn finding(error: &jsonschema::ValidationError<'_>) -> String {
     let place = error.instance_path().to_string();
-    if place.is_empty() { format!("config: {error}") } else { format!("config{place}: {error}") }
+    if place.is_empty() {
+        format!("config: {error}")
+    } else {
+        format!("config{place}: {error}")
+    }
 }
 
 fn is_only(ports: &[PortText], name: &str) -> bool {
@@ -150,9 +187,16 @@ fn is_only(ports: &[PortText], name: &str) -> bool {
 
 /// The Arrow schema of a port, or what is wrong with it.
 fn schema_of(port: &PortText) -> Result<Schema, String> {
-    let names: BTreeSet<&str> = port.fields.iter().map(|field| field.name.as_str()).collect();
+    let names: BTreeSet<&str> = port
+        .fields
+        .iter()
+        .map(|field| field.name.as_str())
+        .collect();
     if names.len() < port.fields.len() || names.is_empty() {
-        return Err(format!("port `{}` has no columns, or two of one name", port.name));
+        return Err(format!(
+            "port `{}` has no columns, or two of one name",
+            port.name
+        ));
     }
     let fields: Result<Vec<FieldRef>, String> = port.fields.iter().map(field_of).collect();
     Ok(Schema::new(fields?))
@@ -160,7 +204,11 @@ fn schema_of(port: &PortText) -> Result<Schema, String> {
 
 fn field_of(field: &FieldText) -> Result<FieldRef, String> {
     let children: Result<Vec<FieldRef>, String> = field.children.iter().map(field_of).collect();
-    let data_type: DataType = kind::type_of(&field.kind, &children?)
-        .ok_or_else(|| format!("column `{}` has the unknown kind `{}`", field.name, field.kind))?;
+    let data_type: DataType = kind::type_of(&field.kind, &children?).ok_or_else(|| {
+        format!(
+            "column `{}` has the unknown kind `{}`",
+            field.name, field.kind
+        )
+    })?;
     Ok(Arc::new(Field::new(&field.name, data_type, field.nullable)))
 }

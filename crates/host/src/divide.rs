@@ -23,7 +23,10 @@ pub(crate) fn divide<T>(
     units: usize,
     mut call: impl FnMut(Range<usize>) -> Result<T, Verdict>,
 ) -> Result<Divided<T>, Verdict> {
-    let mut divided = Divided { answered: Vec::new(), refused: Vec::new() };
+    let mut divided = Divided {
+        answered: Vec::new(),
+        refused: Vec::new(),
+    };
     let mut open = vec![0..units];
     let (mut failures, mut overdue) = (0, 0);
     while let Some(part) = open.pop() {
@@ -53,7 +56,10 @@ pub(crate) fn divide<T>(
 /// The deadline of a part that holds `rows` of a call's `of` rows: its share, and at least a twentieth of the whole.
 pub(crate) fn deadline_ms(call_ms_max: u32, rows: usize, of: usize) -> u32 {
     let share = u64::from(call_ms_max) * rows as u64 / of.max(1) as u64;
-    u32::try_from(share).unwrap_or(call_ms_max).max(call_ms_max / 20).max(1)
+    u32::try_from(share)
+        .unwrap_or(call_ms_max)
+        .max(call_ms_max / 20)
+        .max(1)
 }
 
 #[cfg(test)]
@@ -77,9 +83,22 @@ mod tests {
     fn bad_units_are_found() {
         let (divided, calls) = run(65_536, &[0, 4_711, 65_535]);
         let divided = divided.unwrap();
-        assert_eq!(divided.refused.iter().map(|(unit, _)| *unit).collect::<Vec<_>>(), [0, 4_711, 65_535]);
-        let answered: Vec<usize> = divided.answered.into_iter().flat_map(|(part, ())| part).collect();
-        let expected: Vec<usize> = (0..65_536).filter(|unit| ![0, 4_711, 65_535].contains(unit)).collect();
+        assert_eq!(
+            divided
+                .refused
+                .iter()
+                .map(|(unit, _)| *unit)
+                .collect::<Vec<_>>(),
+            [0, 4_711, 65_535]
+        );
+        let answered: Vec<usize> = divided
+            .answered
+            .into_iter()
+            .flat_map(|(part, ())| part)
+            .collect();
+        let expected: Vec<usize> = (0..65_536)
+            .filter(|unit| ![0, 4_711, 65_535].contains(unit))
+            .collect();
         assert_eq!(answered, expected);
         assert!(calls <= 3 * 2 * 17, "{calls} calls");
     }

@@ -42,16 +42,31 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// The plugin did what the border does not allow, whatever the rows.
     pub(crate) fn wrong(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), transient: false, divisible: false }
+        Self {
+            code,
+            message: message.into(),
+            transient: false,
+            divisible: false,
+        }
     }
 
     /// A limit or a trap that fewer or other rows may not meet.
     pub(crate) fn stopped(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), transient: false, divisible: true }
+        Self {
+            code,
+            message: message.into(),
+            transient: false,
+            divisible: true,
+        }
     }
 
     /// As the engine gets it.
     pub(crate) fn of(self, plugin: &str) -> PluginError {
-        PluginError { plugin: plugin.to_owned(), code: self.code, message: self.message, transient: self.transient }
+        PluginError {
+            plugin: plugin.to_owned(),
+            code: self.code,
+            message: self.message,
+            transient: self.transient,
+        }
     }
 }

@@ -24,7 +24,9 @@ pub(crate) fn type_of(kind: &str, children: &[FieldRef]) -> Option<DataType> {
         ("utf8", None, []) => DataType::Utf8,
         ("binary", None, []) => DataType::Binary,
         ("date32", None, []) => DataType::Date32,
-        ("timestamp", Some("us"), []) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ("timestamp", Some("us"), []) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
         ("decimal128", Some(arguments), []) => {
             let (precision, scale) = decimal(arguments, 38)?;
             DataType::Decimal128(precision, scale)
@@ -45,8 +47,12 @@ pub(crate) fn type_of(kind: &str, children: &[FieldRef]) -> Option<DataType> {
 /// `38,9` within the digits that the type holds.
 fn decimal(arguments: &str, digits_max: u8) -> Option<(u8, i8)> {
     let (precision, scale) = arguments.split_once(',')?;
-    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
-    let fits = (1..=digits_max).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision;
+    let (precision, scale) = (
+        precision.trim().parse::<u8>().ok()?,
+        scale.trim().parse::<i8>().ok()?,
+    );
+    let fits =
+        (1..=digits_max).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision;
     fits.then_some((precision, scale))
 }
 
@@ -54,10 +60,14 @@ fn decimal(arguments: &str, digits_max: u8) -> Option<(u8, i8)> {
 pub(crate) fn kind_of(data_type: &DataType) -> Option<String> {
     Some(match data_type {
         DataType::Boolean => "bool".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => "timestamp(us)".to_owned(),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => {
+            "timestamp(us)".to_owned()
+        }
         DataType::Decimal128(precision, scale) => format!("decimal128({precision},{scale})"),
         DataType::Decimal256(precision, scale) => format!("decimal256({precision},{scale})"),
-        DataType::Dictionary(keys, values) if **keys == DataType::UInt32 && **values == DataType::Utf8 => {
+        DataType::Dictionary(keys, values)
+            if **keys == DataType::UInt32 && **values == DataType::Utf8 =>
+        {
             "dictionary(utf8)".to_owned()
         }
         DataType::Struct(_) => "struct".to_owned(),
@@ -81,7 +91,9 @@ pub(crate) struct Flat {
 }
 
 /// The columns of a schema, nested ones flat and depth first; the type that has no kind as the error.
-pub(crate) fn flatten<'f>(fields: impl IntoIterator<Item = &'f FieldRef>) -> Result<Vec<Flat>, DataType> {
+pub(crate) fn flatten<'f>(
+    fields: impl IntoIterator<Item = &'f FieldRef>,
+) -> Result<Vec<Flat>, DataType> {
     let mut flat = Vec::new();
     for field in fields {
         push(field, &mut flat)?;

@@ -48,10 +48,17 @@ pub struct Host {
 impl Host {
     /// A host that keeps compiled code in a folder, which it makes, or in memory alone.
     pub fn new(cache: Option<PathBuf>) -> Result<Self, HostError> {
-        Ok(Self { loader: Loader::new(cache)? })
+        Ok(Self {
+            loader: Loader::new(cache)?,
+        })
     }
 
-    fn shape_of(&self, file: &Path, opening: &Opening, is_group: bool) -> Result<(Arc<Loaded>, Shape), PluginError> {
+    fn shape_of(
+        &self,
+        file: &Path,
+        opening: &Opening,
+        is_group: bool,
+    ) -> Result<(Arc<Loaded>, Shape), PluginError> {
         let loaded = self.loader.load(file)?;
         let name = loaded.description.name.clone();
         let shape = loaded.description.shape(&opening.config);
@@ -69,18 +76,35 @@ impl Host {
 impl Plugins for Host {
     fn shape(&self, file: &Path, config: &str) -> Result<Shape, PluginError> {
         let description = load::description(file)?;
-        description.shape(config).map_err(|why| Verdict::wrong("config_invalid", why).of(&description.name))
+        description
+            .shape(config)
+            .map_err(|why| Verdict::wrong("config_invalid", why).of(&description.name))
     }
 
-    fn open_transform(&self, file: &Path, opening: &Opening, limits: &Limits) -> Result<Box<dyn Transform>, PluginError> {
+    fn open_transform(
+        &self,
+        file: &Path,
+        opening: &Opening,
+        limits: &Limits,
+    ) -> Result<Box<dyn Transform>, PluginError> {
         let (loaded, shape) = self.shape_of(file, opening, false)?;
         let open = || {
             let (inputs, outputs) = (flat_ports(shape.inputs)?, flat_ports(shape.outputs)?);
-            let ports = (inputs.iter().map(named).collect(), Vec::new(), outputs.iter().map(named).collect());
+            let ports = (
+                inputs.iter().map(named).collect(),
+                Vec::new(),
+                outputs.iter().map(named).collect(),
+            );
             let sandbox = Sandbox::open(loaded, opening.clone(), ports, limits.clone())?;
             let (input, input_flat) = only(inputs)?;
             let (output, output_flat) = only(outputs)?;
-            Ok(Transformer { sandbox, input, input_flat, output, output_flat })
+            Ok(Transformer {
+                sandbox,
+                input,
+                input_flat,
+                output,
+                output_flat,
+            })
         };
         let opened: Result<Transformer, Verdict> = open();
         Ok(Box::new(opened.map_err(|verdict| verdict.of(&shape.name))?))
@@ -98,9 +122,19 @@ impl Plugins for Host {
             let (inputs, outputs) = (flat_ports(shape.inputs)?, flat_ports(shape.outputs)?);
             let key_flat = flat(key)?;
             let keys = key_flat.iter().map(field).collect();
-            let ports = (inputs.iter().map(named).collect(), keys, outputs.iter().map(named).collect());
+            let ports = (
+                inputs.iter().map(named).collect(),
+                keys,
+                outputs.iter().map(named).collect(),
+            );
             let sandbox = Sandbox::open(loaded, opening.clone(), ports, limits.clone())?;
-            Ok(Grouper { sandbox, key: Arc::clone(key), key_flat, inputs, outputs })
+            Ok(Grouper {
+                sandbox,
+                key: Arc::clone(key),
+                key_flat,
+                inputs,
+                outputs,
+            })
         };
         let opened: Result<Grouper, Verdict> = open();
         Ok(Box::new(opened.map_err(|verdict| verdict.of(&shape.name))?))
@@ -108,22 +142,40 @@ impl Plugins for Host {
 }
 
 fn flat(schema: &SchemaRef) -> Result<Vec<Flat>, Verdict> {
-    let no_kind = |data_type: DataType| Verdict::wrong("plugin_input", format!("a column of {data_type} does not cross the border"));
+    let no_kind = |data_type: DataType| {
+        Verdict::wrong(
+            "plugin_input",
+            format!("a column of {data_type} does not cross the border"),
+        )
+    };
     kind::flatten(schema.fields()).map_err(no_kind)
 }
 
 fn flat_ports(ports: Vec<Port>) -> Result<Vec<FlatPort>, Verdict> {
-    ports.into_iter().map(|port| Ok(FlatPort { flat: flat(&port.schema)?, port })).collect()
+    ports
+        .into_iter()
+        .map(|port| {
+            Ok(FlatPort {
+                flat: flat(&port.schema)?,
+                port,
+            })
+        })
+        .collect()
 }
 
 /// The one port of a transform.
 fn only(mut ports: Vec<FlatPort>) -> Result<(SchemaRef, Vec<Flat>), Verdict> {
-    let port = ports.pop().ok_or_else(|| Verdict::wrong("plugin_invalid", "a transform has one input and one output"))?;
+    let port = ports.pop().ok_or_else(|| {
+        Verdict::wrong("plugin_invalid", "a transform has one input and one output")
+    })?;
     Ok((port.port.schema, port.flat))
 }
 
 fn named(port: &FlatPort) -> abi::Port {
-    abi::Port { name: port.port.name.clone(), fields: port.flat.iter().map(field).collect() }
+    abi::Port {
+        name: port.port.name.clone(),
+        fields: port.flat.iter().map(field).collect(),
+    }
 }
 
 fn field(flat: &Flat) -> abi::Field {

@@ -4,14 +4,14 @@
 use crate::abi::{Batch, Buffers, Column, Varlen};
 use crate::kind::Flat;
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
-    StructArray, UInt32Array, new_null_array,
+    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray,
+    RecordBatch, StringArray, StructArray, UInt32Array, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, FieldRef, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType,
+    FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef,
+    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use std::sync::Arc;
 
@@ -19,31 +19,55 @@ use std::sync::Arc;
 pub(crate) fn lift(batch: Batch, schema: &SchemaRef, flat: &[Flat]) -> Result<RecordBatch, String> {
     let rows = batch.rows as usize;
     if batch.columns.len() != flat.len() {
-        return Err(format!("{} columns came, {} are declared", batch.columns.len(), flat.len()));
+        return Err(format!(
+            "{} columns came, {} are declared",
+            batch.columns.len(),
+            flat.len()
+        ));
     }
     let mut columns = flat.iter().zip(batch.columns);
-    let arrays: Result<Vec<ArrayRef>, String> = schema.fields().iter().map(|_| array(&mut columns, rows)).collect();
+    let arrays: Result<Vec<ArrayRef>, String> = schema
+        .fields()
+        .iter()
+        .map(|_| array(&mut columns, rows))
+        .collect();
     let arrays = arrays?;
     // Schema, lengths and nulls once more, as Arrow sees them.
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| error.to_string())
 }
 
 /// The next column with its children.
-fn array(columns: &mut dyn Iterator<Item = (&Flat, Column)>, rows: usize) -> Result<ArrayRef, String> {
-    let (flat, column) = columns.next().ok_or("a nested column's children are missing")?;
+fn array(
+    columns: &mut dyn Iterator<Item = (&Flat, Column)>,
+    rows: usize,
+) -> Result<ArrayRef, String> {
+    let (flat, column) = columns
+        .next()
+        .ok_or("a nested column's children are missing")?;
     let of_column = |why: String| format!("column `{}`: {why}", flat.name);
     if column.name != flat.name || column.kind != flat.kind || column.children != flat.children {
         let came = format!("column `{}` of kind {} came", column.name, column.kind);
-        return Err(format!("{came} where `{}` of kind {} is declared", flat.name, flat.kind));
+        return Err(format!(
+            "{came} where `{}` of kind {} is declared",
+            flat.name, flat.kind
+        ));
     }
-    let nulls = column.validity.map(|bits| bitmap(bits, rows)).transpose().map_err(of_column)?.map(NullBuffer::new);
+    let nulls = column
+        .validity
+        .map(|bits| bitmap(bits, rows))
+        .transpose()
+        .map_err(of_column)?
+        .map(NullBuffer::new);
     let array = match (&flat.data_type, column.data) {
         (DataType::Struct(fields), Buffers::None) => {
-            let children: Result<Vec<ArrayRef>, String> = fields.iter().map(|_| array(columns, rows)).collect();
+            let children: Result<Vec<ArrayRef>, String> =
+                fields.iter().map(|_| array(columns, rows)).collect();
             let array = StructArray::try_new_with_length(fields.clone(), children?, nulls, rows);
             Arc::new(array.map_err(|error| of_column(error.to_string()))?) as ArrayRef
         }
-        (DataType::List(item), Buffers::Nested(offsets)) => list(columns, item, &offsets, rows, nulls).map_err(of_column)?,
+        (DataType::List(item), Buffers::Nested(offsets)) => {
+            list(columns, item, &offsets, rows, nulls).map_err(of_column)?
+        }
         (data_type, Buffers::None) if flat.children == 0 => new_null_array(data_type, rows),
         (data_type, data) => flat_array(data_type, data, rows, nulls).map_err(of_column)?,
     };
@@ -67,9 +91,16 @@ fn list(
     Ok(Arc::new(list.map_err(|error| error.to_string())?))
 }
 
-fn flat_array(data_type: &DataType, data: Buffers, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
+fn flat_array(
+    data_type: &DataType,
+    data: Buffers,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, String> {
     Ok(match (data_type, data) {
-        (DataType::Boolean, Buffers::Bits(bits)) => Arc::new(BooleanArray::new(bitmap(bits, rows)?, nulls)),
+        (DataType::Boolean, Buffers::Bits(bits)) => {
+            Arc::new(BooleanArray::new(bitmap(bits, rows)?, nulls))
+        }
         (DataType::Utf8, Buffers::Varlen(values)) => Arc::new(text(values, rows, nulls)?),
         (DataType::Binary, Buffers::Varlen(values)) => {
             let offsets = offsets(&values.offsets, rows, Some(values.bytes.len()))?;
@@ -88,7 +119,12 @@ fn flat_array(data_type: &DataType, data: Buffers, rows: usize, nulls: Option<Nu
     })
 }
 
-fn one_width(data_type: &DataType, bytes: Vec<u8>, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
+fn one_width(
+    data_type: &DataType,
+    bytes: Vec<u8>,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, String> {
     Ok(match data_type {
         DataType::Int8 => plain::<Int8Type>(bytes, rows, nulls)?,
         DataType::Int16 => plain::<Int16Type>(bytes, rows, nulls)?,
@@ -106,14 +142,25 @@ fn one_width(data_type: &DataType, bytes: Vec<u8>, rows: usize, nulls: Option<Nu
             let array = PrimitiveArray::<TimestampMicrosecondType>::new(values, nulls);
             Arc::new(array.with_data_type(data_type.clone()))
         }
-        DataType::Decimal128(precision, _) => decimal::<Decimal128Type>(data_type, *precision, bytes, rows, nulls)?,
-        DataType::Decimal256(precision, _) => decimal::<Decimal256Type>(data_type, *precision, bytes, rows, nulls)?,
+        DataType::Decimal128(precision, _) => {
+            decimal::<Decimal128Type>(data_type, *precision, bytes, rows, nulls)?
+        }
+        DataType::Decimal256(precision, _) => {
+            decimal::<Decimal256Type>(data_type, *precision, bytes, rows, nulls)?
+        }
         _ => return Err("its buffers are not those of its kind".to_owned()),
     })
 }
 
-fn plain<T: ArrowPrimitiveType>(bytes: Vec<u8>, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, String> {
-    Ok(Arc::new(PrimitiveArray::<T>::new(fixed::<T>(bytes, rows)?, nulls)))
+fn plain<T: ArrowPrimitiveType>(
+    bytes: Vec<u8>,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, String> {
+    Ok(Arc::new(PrimitiveArray::<T>::new(
+        fixed::<T>(bytes, rows)?,
+        nulls,
+    )))
 }
 
 /// Decimals, whose digits must fit the precision; what stands in null rows is of no meaning.
@@ -124,9 +171,15 @@ fn decimal<T: DecimalType + ArrowPrimitiveType>(
     rows: usize,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, String> {
-    let array = PrimitiveArray::<T>::new(fixed::<T>(bytes, rows)?, nulls).with_data_type(data_type.clone());
-    let fits = |row: usize| array.is_null(row) || T::is_valid_decimal_precision(array.value(row), precision);
-    if !array.values().iter().all(|value| T::is_valid_decimal_precision(*value, precision))
+    let array =
+        PrimitiveArray::<T>::new(fixed::<T>(bytes, rows)?, nulls).with_data_type(data_type.clone());
+    let fits = |row: usize| {
+        array.is_null(row) || T::is_valid_decimal_precision(array.value(row), precision)
+    };
+    if !array
+        .values()
+        .iter()
+        .all(|value| T::is_valid_decimal_precision(*value, precision))
         && let Some(row) = (0..rows).find(|row| !fits(*row))
     {
         return Err(format!("row {row} has more than {precision} digits"));
@@ -135,7 +188,10 @@ fn decimal<T: DecimalType + ArrowPrimitiveType>(
 }
 
 /// Values of one width: exactly `rows` of them, moved when they lie as Arrow wants them, else copied.
-fn fixed<T: ArrowPrimitiveType>(bytes: Vec<u8>, rows: usize) -> Result<ScalarBuffer<T::Native>, String> {
+fn fixed<T: ArrowPrimitiveType>(
+    bytes: Vec<u8>,
+    rows: usize,
+) -> Result<ScalarBuffer<T::Native>, String> {
     let width = size_of::<T::Native>();
     if bytes.len() != rows * width {
         return Err(format!("{} bytes for {rows} rows of {width}", bytes.len()));
@@ -145,7 +201,11 @@ fn fixed<T: ArrowPrimitiveType>(bytes: Vec<u8>, rows: usize) -> Result<ScalarBuf
 
 /// The bytes at an address that the type allows.
 fn aligned<T>(bytes: Vec<u8>) -> Buffer {
-    if bytes.as_ptr().align_offset(align_of::<T>()) == 0 { bytes.into() } else { Buffer::from_slice_ref(&bytes) }
+    if bytes.as_ptr().align_offset(align_of::<T>()) == 0 {
+        bytes.into()
+    } else {
+        Buffer::from_slice_ref(&bytes)
+    }
 }
 
 fn text(values: Varlen, rows: usize, nulls: Option<NullBuffer>) -> Result<StringArray, String> {
@@ -158,7 +218,10 @@ fn offsets(bytes: &[u8], rows: usize, end: Option<usize>) -> Result<OffsetBuffer
     if bytes.len() != (rows + 1) * 4 {
         return Err(format!("{} bytes of offsets for {rows} rows", bytes.len()));
     }
-    let offsets: Vec<i32> = bytes.chunks_exact(4).map(|four| i32::from_le_bytes(four.try_into().expect("four bytes"))).collect();
+    let offsets: Vec<i32> = bytes
+        .chunks_exact(4)
+        .map(|four| i32::from_le_bytes(four.try_into().expect("four bytes")))
+        .collect();
     if offsets[0] != 0 || !offsets.is_sorted() {
         return Err("its offsets do not begin at 0, or fall, or pass 2^31".to_owned());
     }
@@ -180,11 +243,19 @@ fn bitmap(bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
 }
 
 /// `count` u32, each below `below`.
-pub(crate) fn indexes(bytes: &[u8], count: usize, below: u32, what: &str) -> Result<Vec<u32>, String> {
+pub(crate) fn indexes(
+    bytes: &[u8],
+    count: usize,
+    below: u32,
+    what: &str,
+) -> Result<Vec<u32>, String> {
     if bytes.len() != count * 4 {
         return Err(format!("{} bytes of {what} for {count} rows", bytes.len()));
     }
-    let indexes: Vec<u32> = bytes.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().expect("four bytes"))).collect();
+    let indexes: Vec<u32> = bytes
+        .chunks_exact(4)
+        .map(|four| u32::from_le_bytes(four.try_into().expect("four bytes")))
+        .collect();
     if indexes.iter().any(|index| *index >= below) {
         return Err(format!("{what} name an input row of {below} and more"));
     }
@@ -192,6 +263,10 @@ pub(crate) fn indexes(bytes: &[u8], count: usize, below: u32, what: &str) -> Res
 }
 
 /// `groups + 1` offsets into `rows` rows.
-pub(crate) fn group_offsets(bytes: &[u8], groups: usize, rows: usize) -> Result<OffsetBuffer<i32>, String> {
+pub(crate) fn group_offsets(
+    bytes: &[u8],
+    groups: usize,
+    rows: usize,
+) -> Result<OffsetBuffer<i32>, String> {
     offsets(bytes, groups, Some(rows))
 }

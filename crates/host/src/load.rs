@@ -50,14 +50,30 @@ pub(crate) struct Exports {
 impl Loader {
     pub(crate) fn new(cache: Option<PathBuf>) -> Result<Self, HostError> {
         if let Some(path) = &cache {
-            std::fs::create_dir_all(path).map_err(|source| HostError::Cache { path: path.clone(), source })?;
+            std::fs::create_dir_all(path).map_err(|source| HostError::Cache {
+                path: path.clone(),
+                source,
+            })?;
         }
         let mut config = Config::new();
-        config.wasm_component_model(true).epoch_interruption(true).max_wasm_stack(STACK_BYTES_MAX);
-        config.cranelift_opt_level(OptLevel::Speed).cranelift_nan_canonicalization(true);
-        let engine = Engine::new(&config).map_err(|error| HostError::Runtime(format!("{error:#}")))?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| HostError::Runtime(error.to_string()))?;
-        Ok(Self { engine, cache, loaded: Mutex::default(), ticker: Arc::new(ticker) })
+        config
+            .wasm_component_model(true)
+            .epoch_interruption(true)
+            .max_wasm_stack(STACK_BYTES_MAX);
+        config
+            .cranelift_opt_level(OptLevel::Speed)
+            .cranelift_nan_canonicalization(true)
+            .wasm_wide_arithmetic(true);
+        let engine =
+            Engine::new(&config).map_err(|error| HostError::Runtime(format!("{error:#}")))?;
+        let ticker =
+            Ticker::start(engine.clone()).map_err(|error| HostError::Runtime(error.to_string()))?;
+        Ok(Self {
+            engine,
+            cache,
+            loaded: Mutex::default(),
+            ticker: Arc::new(ticker),
+        })
     }
 
     /// The compiled plugin of this file.
@@ -69,7 +85,9 @@ impl Loader {
             return Ok(Arc::clone(known));
         }
         let description = describe(&bytes).map_err(|verdict| verdict.of(&stem(file)))?;
-        let new = self.compile(&bytes, hash, description).map_err(|verdict| verdict.of(&stem(file)))?;
+        let new = self
+            .compile(&bytes, hash, description)
+            .map_err(|verdict| verdict.of(&stem(file)))?;
         let new = Arc::new(new);
         loaded.insert(hash, Arc::clone(&new));
         Ok(new)
@@ -77,34 +95,60 @@ impl Loader {
 
     /// Compiles a component whose description is not known yet, and asks for it.
     pub(crate) fn first(&self, component: &[u8]) -> Result<(World, abi::Description), Verdict> {
-        let component = Component::new(&self.engine, component).map_err(|error| invalid(&format!("{error:#}")))?;
+        let component = Component::new(&self.engine, component)
+            .map_err(|error| invalid(&format!("{error:#}")))?;
         let (world, pre, exports) = self.prepare(&component)?;
-        Ok((world, crate::sandbox::describe(&self.engine, &pre, &exports)?))
+        Ok((
+            world,
+            crate::sandbox::describe(&self.engine, &pre, &exports)?,
+        ))
     }
 
-    fn compile(&self, bytes: &[u8], hash: u128, description: Description) -> Result<Loaded, Verdict> {
-        let component = self.component(bytes, hash).map_err(|error| invalid(&format!("{error:#}")))?;
+    fn compile(
+        &self,
+        bytes: &[u8],
+        hash: u128,
+        description: Description,
+    ) -> Result<Loaded, Verdict> {
+        let component = self
+            .component(bytes, hash)
+            .map_err(|error| invalid(&format!("{error:#}")))?;
         let (world, pre, exports) = self.prepare(&component)?;
         if world != description.world {
             let (says, is) = (description.world.name(), world.name());
-            return Err(invalid(&format!("its description says {says}, its exports are those of a {is}: pack it again")));
+            return Err(invalid(&format!(
+                "its description says {says}, its exports are those of a {is}: pack it again"
+            )));
         }
-        Ok(Loaded { engine: self.engine.clone(), description, pre, exports, _ticker: Arc::clone(&self.ticker) })
+        Ok(Loaded {
+            engine: self.engine.clone(),
+            description,
+            pre,
+            exports,
+            _ticker: Arc::clone(&self.ticker),
+        })
     }
 
     /// Checks what it imports and exports.
-    fn prepare(&self, component: &Component) -> Result<(World, InstancePre<Guard>, Exports), Verdict> {
+    fn prepare(
+        &self,
+        component: &Component,
+    ) -> Result<(World, InstancePre<Guard>, Exports), Verdict> {
         let mut linker = Linker::new(&self.engine);
         refuse_imports(&self.engine, component, &mut linker)?;
         let world = world_of(&self.engine, component)?;
         let exports = exports(component, world)?;
-        let pre = linker.instantiate_pre(component).map_err(|error| invalid(&format!("{error:#}")))?;
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|error| invalid(&format!("{error:#}")))?;
         Ok((world, pre, exports))
     }
 
     /// From the cache folder, else compiled and put there. A cache that cannot be read or written is only slow.
     fn component(&self, bytes: &[u8], hash: u128) -> wasmtime::Result<Component> {
-        let Some(folder) = &self.cache else { return Component::new(&self.engine, bytes) };
+        let Some(folder) = &self.cache else {
+            return Component::new(&self.engine, bytes);
+        };
         let path = folder.join(format!("{hash:032x}-{:016x}.cwasm", self.settings()));
         if let Some(component) = self.cached(&path) {
             return Ok(component);
@@ -138,14 +182,18 @@ impl Loader {
     /// A hash of the runtime's version and settings.
     fn settings(&self) -> u64 {
         let mut hasher = Xxh3::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         hasher.finish()
     }
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Loader")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,13 +204,21 @@ pub(crate) fn description(file: &Path) -> Result<Description, PluginError> {
 
 /// The name of a plugin whose own is not known.
 pub(crate) fn stem(file: &Path) -> String {
-    file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+    file.file_stem()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
     let cause = |error: std::io::Error| {
-        let cure = "build plugins with `cargo xtask plugins`, or correct `plugins:` or the plugin's name";
-        Verdict::wrong("plugin_missing", format!("cannot read {}: {error}; {cure}", file.display())).of(&stem(file))
+        let cure =
+            "build plugins with `cargo xtask plugins`, or correct `plugins:` or the plugin's name";
+        Verdict::wrong(
+            "plugin_missing",
+            format!("cannot read {}: {error}; {cure}", file.display()),
+        )
+        .of(&stem(file))
     };
     std::fs::read(file).map_err(cause)
 }
@@ -170,13 +226,20 @@ fn read(file: &Path) -> Result<Vec<u8>, PluginError> {
 fn describe(bytes: &[u8]) -> Result<Description, Verdict> {
     match section::kind_of(bytes) {
         FileKind::Component => {}
-        FileKind::Module => return Err(invalid("the file is a core module: pack it with `weir plugin pack`")),
+        FileKind::Module => {
+            return Err(invalid(
+                "the file is a core module: pack it with `weir plugin pack`",
+            ));
+        }
         FileKind::Other => return Err(invalid("the file is not WebAssembly")),
     }
     let text = section::find(bytes, SECTION)
         .ok_or_else(|| invalid("the file has no description: pack it with `weir plugin pack`"))?;
-    let description: Description = serde_json::from_slice(text)
-        .map_err(|error| invalid(&format!("its description cannot be read ({error}): pack it again")))?;
+    let description: Description = serde_json::from_slice(text).map_err(|error| {
+        invalid(&format!(
+            "its description cannot be read ({error}): pack it again"
+        ))
+    })?;
     description.check().map_err(|why| invalid(&why))?;
     Ok(description)
 }
@@ -188,28 +251,52 @@ fn invalid(why: &str) -> Verdict {
 /// Which of the known worlds it exports.
 fn world_of(engine: &Engine, component: &Component) -> Result<World, Verdict> {
     let known = [World::Transform, World::Group];
-    let exports: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
-    let found = known.into_iter().find(|world| exports.iter().any(|export| export == world.interface()));
+    let exports: Vec<String> = component
+        .component_type()
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let found = known
+        .into_iter()
+        .find(|world| exports.iter().any(|export| export == world.interface()));
     found.ok_or_else(|| {
         let known = known.map(World::interface).join("` or `");
-        let exports = if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", exports.join("`, `")) };
-        Verdict::wrong("plugin_version", format!("it exports {exports}; this host runs plugins that export `{known}`"))
+        let exports = if exports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{}`", exports.join("`, `"))
+        };
+        Verdict::wrong(
+            "plugin_version",
+            format!("it exports {exports}; this host runs plugins that export `{known}`"),
+        )
     })
 }
 
 /// A plugin imports no function. Instances that hold types alone are no function.
-fn refuse_imports(engine: &Engine, component: &Component, linker: &mut Linker<Guard>) -> Result<(), Verdict> {
+fn refuse_imports(
+    engine: &Engine,
+    component: &Component,
+    linker: &mut Linker<Guard>,
+) -> Result<(), Verdict> {
     for (name, item) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = item.ty else {
-            return Err(Verdict::wrong("plugin_imports", format!("it imports `{name}`; a plugin imports nothing")));
+            return Err(Verdict::wrong(
+                "plugin_imports",
+                format!("it imports `{name}`; a plugin imports nothing"),
+            ));
         };
         for (part, item) in instance.exports(engine) {
             if !matches!(item.ty, ComponentItem::Type(_)) {
-                let message = format!("it imports `{part}` of `{name}`; a plugin imports nothing, neither time nor files");
+                let message = format!(
+                    "it imports `{part}` of `{name}`; a plugin imports nothing, neither time nor files"
+                );
                 return Err(Verdict::wrong("plugin_imports", message));
             }
         }
-        linker.instance(name).map_err(|error| invalid(&format!("{error:#}")))?;
+        linker
+            .instance(name)
+            .map_err(|error| invalid(&format!("{error:#}")))?;
     }
     Ok(())
 }
@@ -217,7 +304,9 @@ fn refuse_imports(engine: &Engine, component: &Component, linker: &mut Linker<Gu
 fn exports(component: &Component, world: World) -> Result<Exports, Verdict> {
     let interface = component.get_export_index(None, world.interface());
     let find = |name: &str| {
-        let index = interface.as_ref().and_then(|interface| component.get_export_index(Some(interface), name));
+        let index = interface
+            .as_ref()
+            .and_then(|interface| component.get_export_index(Some(interface), name));
         let missing = || format!("`{}` has no function `{name}`", world.interface());
         index.ok_or_else(|| Verdict::wrong("plugin_version", missing()))
     };
@@ -248,11 +337,14 @@ mod tests {
     use weir_stage::Plugins as _;
 
     /// `(component (import "now" (func)))`
-    const IMPORTS_A_FUNCTION: &[u8] = b"\0asm\x0d\0\x01\0\x07\x05\x01\x40\0\x01\0\x0a\x08\x01\0\x03now\x01\0";
+    const IMPORTS_A_FUNCTION: &[u8] =
+        b"\0asm\x0d\0\x01\0\x07\x05\x01\x40\0\x01\0\x0a\x08\x01\0\x03now\x01\0";
     /// `(component (import "a:b/clock" (instance (export "now" (func)))))`
-    const IMPORTS_A_CLOCK: &[u8] = b"\0asm\x0d\0\x01\0\x07\x10\x01\x42\x02\x01\x40\0\x01\0\x04\0\x03now\x01\0\
+    const IMPORTS_A_CLOCK: &[u8] =
+        b"\0asm\x0d\0\x01\0\x07\x10\x01\x42\x02\x01\x40\0\x01\0\x04\0\x03now\x01\0\
         \x0a\x0e\x01\0\x09a:b/clock\x05\0";
-    const DESCRIPTION: &[u8] = br#"{"world":"transform","name":"curious","version":"1","config_schema":"{}","shapes":[{
+    const DESCRIPTION: &[u8] =
+        br#"{"world":"transform","name":"curious","version":"1","config_schema":"{}","shapes":[{
         "inputs":[{"name":"in","fields":[{"name":"a","kind":"utf8","nullable":true}]}],
         "outputs":[{"name":"out","fields":[{"name":"a","kind":"utf8","nullable":true}]}]}]}"#;
 
@@ -263,18 +355,34 @@ mod tests {
         let path = folder.path().join("curious.wasm");
         std::fs::write(&path, file).unwrap();
         let host = crate::Host::new(None).unwrap();
-        let opened = host.open_transform(&path, &weir_stage::Opening { config: "{}".to_owned(), ..Default::default() }, &Default::default());
-        opened.err().expect("what imports a function is refused").to_string()
+        let opened = host.open_transform(
+            &path,
+            &weir_stage::Opening {
+                config: "{}".to_owned(),
+                ..Default::default()
+            },
+            &Default::default(),
+        );
+        opened
+            .err()
+            .expect("what imports a function is refused")
+            .to_string()
     }
 
     /// Whatever a plugin imports is refused by its name.
     #[test]
     fn imports_are_refused() {
-        assert_eq!(message_of(IMPORTS_A_FUNCTION), "plugin curious: it imports `now`; a plugin imports nothing");
+        assert_eq!(
+            message_of(IMPORTS_A_FUNCTION),
+            "plugin curious: it imports `now`; a plugin imports nothing"
+        );
         assert_eq!(
             message_of(IMPORTS_A_CLOCK),
             "plugin curious: it imports `now` of `a:b/clock`; a plugin imports nothing, neither time nor files"
         );
-        assert!(message_of(b"\0asm\x0d\0\x01\0").contains("it exports nothing; this host runs plugins that export"));
+        assert!(
+            message_of(b"\0asm\x0d\0\x01\0")
+                .contains("it exports nothing; this host runs plugins that export")
+        );
     }
 }

@@ -39,7 +39,10 @@ impl<'f> Lowered<'f> {
         for array in batch.columns() {
             rest = push(rest, array, &mut columns);
         }
-        Self { rows: u32::try_from(batch.num_rows()).expect("a call has less than 2^32 rows"), columns }
+        Self {
+            rows: u32::try_from(batch.num_rows()).expect("a call has less than 2^32 rows"),
+            columns,
+        }
     }
 
     /// The columns as a call takes them.
@@ -49,7 +52,10 @@ impl<'f> Lowered<'f> {
 
     /// The batch as a call takes it.
     pub(crate) fn batch<'a>(&self, columns: &'a [ColumnRef<'a>]) -> BatchRef<'a> {
-        BatchRef { rows: self.rows, columns }
+        BatchRef {
+            rows: self.rows,
+            columns,
+        }
     }
 }
 
@@ -64,9 +70,10 @@ impl Column<'_> {
                 Data::Bits(bits) => BuffersRef::Bits(bits),
                 Data::Fixed(bytes) => BuffersRef::Fixed(bytes),
                 Data::Varlen(offsets, bytes) => BuffersRef::Varlen(VarlenRef { offsets, bytes }),
-                Data::Dictionary(keys, offsets, bytes) => {
-                    BuffersRef::Dictionary(DictionaryRef { keys, values: VarlenRef { offsets, bytes } })
-                }
+                Data::Dictionary(keys, offsets, bytes) => BuffersRef::Dictionary(DictionaryRef {
+                    keys,
+                    values: VarlenRef { offsets, bytes },
+                }),
                 Data::Nested(offsets) => BuffersRef::Nested(offsets),
             },
             children: self.flat.children,
@@ -76,10 +83,19 @@ impl Column<'_> {
 
 /// Adds a column and its children; what is left of `flat`.
 fn push<'f>(flat: &'f [Flat], array: &ArrayRef, columns: &mut Vec<Column<'f>>) -> &'f [Flat] {
-    let (own, mut rest) = flat.split_first().expect("the schema has a column for every array");
-    let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| bits(nulls.inner()));
+    let (own, mut rest) = flat
+        .split_first()
+        .expect("the schema has a column for every array");
+    let validity = array
+        .nulls()
+        .filter(|nulls| nulls.null_count() > 0)
+        .map(|nulls| bits(nulls.inner()));
     let (data, children) = data(array);
-    columns.push(Column { flat: own, validity, data });
+    columns.push(Column {
+        flat: own,
+        validity,
+        data,
+    });
     for child in &children {
         rest = push(rest, child, columns);
     }
@@ -89,8 +105,14 @@ fn push<'f>(flat: &'f [Flat], array: &ArrayRef, columns: &mut Vec<Column<'f>>) -
 fn data(array: &ArrayRef) -> (Data, Vec<ArrayRef>) {
     let data = match array.data_type() {
         DataType::Boolean => Data::Bits(bits(array.as_boolean().values())),
-        DataType::Utf8 => varlen(array.as_string::<i32>().offsets(), array.as_string::<i32>().values()),
-        DataType::Binary => varlen(array.as_binary::<i32>().offsets(), array.as_binary::<i32>().values()),
+        DataType::Utf8 => varlen(
+            array.as_string::<i32>().offsets(),
+            array.as_string::<i32>().values(),
+        ),
+        DataType::Binary => varlen(
+            array.as_binary::<i32>().offsets(),
+            array.as_binary::<i32>().values(),
+        ),
         DataType::Dictionary(..) => {
             let dictionary = array.as_dictionary::<UInt32Type>();
             let values = dictionary.values().as_string::<i32>();
@@ -116,11 +138,17 @@ fn data(array: &ArrayRef) -> (Data, Vec<ArrayRef>) {
 
 fn varlen(offsets: &OffsetBuffer<i32>, bytes: &Buffer) -> Data {
     let (first, last) = ends(offsets);
-    Data::Varlen(from_zero(offsets), bytes.slice_with_length(first, last - first))
+    Data::Varlen(
+        from_zero(offsets),
+        bytes.slice_with_length(first, last - first),
+    )
 }
 
 fn ends(offsets: &OffsetBuffer<i32>) -> (usize, usize) {
-    let end = |offset: Option<&i32>| usize::try_from(*offset.expect("offsets are never empty")).expect("offsets are not negative");
+    let end = |offset: Option<&i32>| {
+        usize::try_from(*offset.expect("offsets are never empty"))
+            .expect("offsets are not negative")
+    };
     (end(offsets.first()), end(offsets.last()))
 }
 
@@ -128,7 +156,11 @@ fn ends(offsets: &OffsetBuffer<i32>) -> (usize, usize) {
 fn from_zero(offsets: &OffsetBuffer<i32>) -> Buffer {
     match offsets[0] {
         0 => offsets.inner().inner().clone(),
-        first => offsets.iter().map(|offset| offset - first).collect::<Vec<i32>>().into(),
+        first => offsets
+            .iter()
+            .map(|offset| offset - first)
+            .collect::<Vec<i32>>()
+            .into(),
     }
 }
 

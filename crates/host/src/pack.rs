@@ -13,24 +13,34 @@ pub fn pack(core: &[u8]) -> Result<Vec<u8>, HostError> {
         return Err(HostError::Packed);
     }
     let mut component = encode(core).map_err(HostError::Pack)?;
-    let (world, answer) = Loader::new(None)?.first(&component).map_err(|verdict| HostError::Pack(verdict.message))?;
+    let (world, answer) = Loader::new(None)?
+        .first(&component)
+        .map_err(|verdict| HostError::Pack(verdict.message))?;
     let description = text_of(world, answer).map_err(HostError::Description)?;
     description.check().map_err(HostError::Description)?;
-    let json = serde_json::to_vec(&description).map_err(|error| HostError::Description(error.to_string()))?;
+    let json = serde_json::to_vec(&description)
+        .map_err(|error| HostError::Description(error.to_string()))?;
     section::append(&mut component, SECTION, &json);
     Ok(component)
 }
 
 fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = wit_component::ComponentEncoder::default();
-    let encoded = encoder.validate(true).module(core).and_then(wit_component::ComponentEncoder::encode);
+    let encoded = encoder
+        .validate(true)
+        .module(core)
+        .and_then(wit_component::ComponentEncoder::encode);
     encoded.map_err(|error| format!("{error:#}"))
 }
 
 fn text_of(world: World, answer: abi::Description) -> Result<Description, String> {
     let shape = |shape: abi::Shape| {
         Ok(ShapeText {
-            when: shape.when.into_iter().map(|pair| (pair.key, pair.value)).collect(),
+            when: shape
+                .when
+                .into_iter()
+                .map(|pair| (pair.key, pair.value))
+                .collect(),
             inputs: ports_of(shape.inputs)?,
             outputs: ports_of(shape.outputs)?,
         })
@@ -52,7 +62,10 @@ fn ports_of(ports: Vec<abi::Port>) -> Result<Vec<PortText>, String> {
         while let Some(field) = fields.next() {
             nested.push(nest(field, &mut fields, 0)?);
         }
-        Ok(PortText { name: port.name, fields: nested })
+        Ok(PortText {
+            name: port.name,
+            fields: nested,
+        })
     };
     ports.into_iter().map(port).collect()
 }
@@ -61,14 +74,28 @@ fn ports_of(ports: Vec<abi::Port>) -> Result<Vec<PortText>, String> {
 const DEPTH_MAX: u32 = 16;
 
 /// A flat field with the children that stand behind it.
-fn nest(field: abi::Field, rest: &mut impl Iterator<Item = abi::Field>, depth: u32) -> Result<FieldText, String> {
+fn nest(
+    field: abi::Field,
+    rest: &mut impl Iterator<Item = abi::Field>,
+    depth: u32,
+) -> Result<FieldText, String> {
     if depth > DEPTH_MAX {
-        return Err(format!("column `{}` is nested deeper than {DEPTH_MAX}", field.name));
+        return Err(format!(
+            "column `{}` is nested deeper than {DEPTH_MAX}",
+            field.name
+        ));
     }
     let mut children = Vec::new();
     for _ in 0..field.children {
-        let child = rest.next().ok_or_else(|| format!("column `{}` lacks children", field.name))?;
+        let child = rest
+            .next()
+            .ok_or_else(|| format!("column `{}` lacks children", field.name))?;
         children.push(nest(child, rest, depth + 1)?);
     }
-    Ok(FieldText { name: field.name, kind: field.kind, nullable: field.nullable, children })
+    Ok(FieldText {
+        name: field.name,
+        kind: field.kind,
+        nullable: field.nullable,
+        children,
+    })
 }

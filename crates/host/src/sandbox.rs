@@ -27,7 +27,12 @@ pub(crate) struct Guard {
 }
 
 impl ResourceLimiter for Guard {
-    fn memory_growing(&mut self, _now: usize, wanted: usize, _most: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _now: usize,
+        wanted: usize,
+        _most: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if wanted <= self.memory_max {
             return Ok(true);
         }
@@ -35,7 +40,12 @@ impl ResourceLimiter for Guard {
         Err(wasmtime::Error::msg("memory limit"))
     }
 
-    fn table_growing(&mut self, _now: usize, wanted: usize, _most: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _now: usize,
+        wanted: usize,
+        _most: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(wanted <= TABLE_ELEMENTS_MAX)
     }
 }
@@ -67,7 +77,15 @@ impl Sandbox {
         limits: Limits,
     ) -> Result<Self, Verdict> {
         let (inputs, key, outputs) = ports;
-        let mut sandbox = Self { loaded, opening, inputs, key, outputs, limits, live: None };
+        let mut sandbox = Self {
+            loaded,
+            opening,
+            inputs,
+            key,
+            outputs,
+            limits,
+            live: None,
+        };
         sandbox.live = Some(sandbox.start()?);
         Ok(sandbox)
     }
@@ -100,16 +118,31 @@ impl Sandbox {
         let deadline_ms = self.limits.call_ms_max.saturating_mul(OPEN_CALLS);
         let mut store = store(&self.loaded.engine, deadline_ms, self.limits.memory_mib_max);
         let started = self.start_in(&mut store);
-        let started = started.map_err(|error| Verdict { divisible: false, ..verdict(&store, &error, deadline_ms) })?;
-        started.map(|(instance, run)| Live { store, instance, run })
+        let started = started.map_err(|error| Verdict {
+            divisible: false,
+            ..verdict(&store, &error, deadline_ms)
+        })?;
+        started.map(|(instance, run)| Live {
+            store,
+            instance,
+            run,
+        })
     }
 
-    fn start_in(&self, store: &mut Store<Guard>) -> wasmtime::Result<Result<(ResourceAny, Func), Verdict>> {
+    fn start_in(
+        &self,
+        store: &mut Store<Guard>,
+    ) -> wasmtime::Result<Result<(ResourceAny, Func), Verdict>> {
         let whole = self.loaded.pre.instantiate(&mut *store)?;
         let exports = &self.loaded.exports;
         let open = function(store, &whole, &exports.open)?;
-        let open = open.typed::<(abi::Opening<'_>,), (Result<ResourceAny, abi::Failure>,)>(&*store)?;
-        let data = self.opening.data.iter().map(|(name, bytes)| abi::DataFile { name, bytes });
+        let open =
+            open.typed::<(abi::Opening<'_>,), (Result<ResourceAny, abi::Failure>,)>(&*store)?;
+        let data = self
+            .opening
+            .data
+            .iter()
+            .map(|(name, bytes)| abi::DataFile { name, bytes });
         let opening = abi::Opening {
             config: &self.opening.config,
             data: data.collect(),
@@ -146,18 +179,33 @@ pub(crate) fn describe(
         describe.call(&mut store, ())
     };
     let answer = ask();
-    answer.map(|(description,)| description).map_err(|error| verdict(&store, &error, DESCRIBE_MS_MAX))
+    answer
+        .map(|(description,)| description)
+        .map_err(|error| verdict(&store, &error, DESCRIBE_MS_MAX))
 }
 
 /// What the plugin itself says went wrong.
 pub(crate) fn failed(failure: abi::Failure) -> Verdict {
     let message = format!("{}: {}", failure.code, failure.message);
-    Verdict { code: "plugin_failed", message, transient: failure.transient, divisible: false }
+    Verdict {
+        code: "plugin_failed",
+        message,
+        transient: failure.transient,
+        divisible: false,
+    }
 }
 
 fn store(engine: &Engine, deadline_ms: u32, memory_mib_max: u32) -> Store<Guard> {
-    let memory_max = usize::try_from(memory_mib_max).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-    let mut store = Store::new(engine, Guard { memory_max, is_full: false });
+    let memory_max = usize::try_from(memory_mib_max)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(1 << 20);
+    let mut store = Store::new(
+        engine,
+        Guard {
+            memory_max,
+            is_full: false,
+        },
+    );
     store.limiter(|guard| guard);
     // An answer is a copy of what lies in the plugin's memory; one that names the same bytes twice is no answer.
     store.set_hostcall_fuel(memory_max);
@@ -170,7 +218,9 @@ fn function(
     instance: &Instance,
     index: &wasmtime::component::ComponentExportIndex,
 ) -> wasmtime::Result<Func> {
-    instance.get_func(store, index).ok_or_else(|| wasmtime::Error::msg("an export is no function"))
+    instance
+        .get_func(store, index)
+        .ok_or_else(|| wasmtime::Error::msg("an export is no function"))
 }
 
 /// Why a call did not come back in order.
@@ -181,9 +231,10 @@ fn verdict(store: &Store<Guard>, error: &wasmtime::Error, deadline_ms: u32) -> V
         return Verdict::stopped("plugin_memory", message);
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => {
-            Verdict::stopped("plugin_deadline", format!("it does not answer within {deadline_ms} ms (`call_ms_max`)"))
-        }
+        Some(Trap::Interrupt) => Verdict::stopped(
+            "plugin_deadline",
+            format!("it does not answer within {deadline_ms} ms (`call_ms_max`)"),
+        ),
         Some(trap) => Verdict::stopped("plugin_trap", trap.to_string()),
         None => Verdict::stopped("plugin_output", format!("{error:#}")),
     }
@@ -192,15 +243,26 @@ fn verdict(store: &Store<Guard>, error: &wasmtime::Error, deadline_ms: u32) -> V
 /// How the outputs that an instance names differ from those of its description.
 fn difference(declared: &[abi::Port], named: &[abi::Port]) -> Option<String> {
     if declared.len() != named.len() {
-        return Some(format!("it opens with {} outputs, its description has {}", named.len(), declared.len()));
+        return Some(format!(
+            "it opens with {} outputs, its description has {}",
+            named.len(),
+            declared.len()
+        ));
     }
     for (declared, named) in declared.iter().zip(named) {
         let equal = |(a, b): (&abi::Field, &abi::Field)| {
-            a.name == b.name && a.kind == b.kind && a.nullable == b.nullable && a.children == b.children
+            a.name == b.name
+                && a.kind == b.kind
+                && a.nullable == b.nullable
+                && a.children == b.children
         };
-        let same = declared.fields.len() == named.fields.len() && declared.fields.iter().zip(&named.fields).all(equal);
+        let same = declared.fields.len() == named.fields.len()
+            && declared.fields.iter().zip(&named.fields).all(equal);
         if declared.name != named.name || !same {
-            return Some(format!("output `{}` is not `{}` as it is described", named.name, declared.name));
+            return Some(format!(
+                "output `{}` is not `{}` as it is described",
+                named.name, declared.name
+            ));
         }
     }
     None

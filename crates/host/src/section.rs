@@ -80,10 +80,17 @@ mod tests {
             let mut file = b"\0asm\x0d\0\x01\0".to_vec();
             append(&mut file, "producers", &[7; 300]);
             append(&mut file, "weir:description", &vec![9; length]);
-            assert_eq!(find(&file, "weir:description"), Some(vec![9; length].as_slice()));
+            assert_eq!(
+                find(&file, "weir:description"),
+                Some(vec![9; length].as_slice())
+            );
             assert_eq!(find(&file, "other"), None);
             file.truncate(file.len() - 1);
-            assert_eq!(find(&file, "weir:description"), None, "a cut file has no whole section");
+            assert_eq!(
+                find(&file, "weir:description"),
+                None,
+                "a cut file has no whole section"
+            );
         }
         assert_eq!(find(b"\0asm", "x"), None);
         assert_eq!(kind_of(b"\0asm\x0d\0\x01\0"), FileKind::Component);

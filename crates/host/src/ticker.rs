@@ -20,7 +20,10 @@ impl Ticker {
         let (stop, stopped) = sync_channel(1);
         let thread = std::thread::Builder::new().name("weir-plugin-clock".to_owned());
         let thread = thread.spawn(move || run(&engine, &stopped))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// The number of ticks that take at least so long.
@@ -30,7 +33,9 @@ impl Ticker {
 }
 
 fn run(engine: &Engine, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(Duration::from_millis(TICK_MS.into())) == Err(RecvTimeoutError::Timeout) {
+    while stopped.recv_timeout(Duration::from_millis(TICK_MS.into()))
+        == Err(RecvTimeoutError::Timeout)
+    {
         engine.increment_epoch();
     }
 }

@@ -27,7 +27,8 @@ impl Transform for Transformer {
     }
 
     fn transform(&mut self, batch: &RecordBatch) -> Result<Produced, PluginError> {
-        self.answer(batch).map_err(|verdict| verdict.of(self.sandbox.name()))
+        self.answer(batch)
+            .map_err(|verdict| verdict.of(self.sandbox.name()))
     }
 }
 
@@ -36,22 +37,45 @@ impl Transformer {
         check_input(&self.input, batch)?;
         let rows = batch.num_rows();
         if rows == 0 {
-            return Ok(Produced { batch: RecordBatch::new_empty(self.schema()), origin: Vec::new(), refusals: Vec::new() });
+            return Ok(Produced {
+                batch: RecordBatch::new_empty(self.schema()),
+                origin: Vec::new(),
+                refusals: Vec::new(),
+            });
         }
         let call_ms_max = self.sandbox.limits().call_ms_max;
         let divided = divide(rows, |part| {
-            self.call(&batch.slice(part.start, part.len()), deadline_ms(call_ms_max, part.len(), rows))
+            self.call(
+                &batch.slice(part.start, part.len()),
+                deadline_ms(call_ms_max, part.len(), rows),
+            )
         })?;
         let mut parts = Vec::with_capacity(divided.answered.len());
-        let mut produced = Produced { batch: RecordBatch::new_empty(self.schema()), origin: Vec::new(), refusals: Vec::new() };
+        let mut produced = Produced {
+            batch: RecordBatch::new_empty(self.schema()),
+            origin: Vec::new(),
+            refusals: Vec::new(),
+        };
         for (part, answer) in divided.answered {
             let first = index(part.start);
-            produced.origin.extend(answer.origin.into_iter().map(|row| row + first));
-            let shift = |refusal: RowRefusal| RowRefusal { row: refusal.row + first, ..refusal };
-            produced.refusals.extend(answer.refusals.into_iter().map(shift));
+            produced
+                .origin
+                .extend(answer.origin.into_iter().map(|row| row + first));
+            let shift = |refusal: RowRefusal| RowRefusal {
+                row: refusal.row + first,
+                ..refusal
+            };
+            produced
+                .refusals
+                .extend(answer.refusals.into_iter().map(shift));
             parts.push(answer.batch);
         }
-        produced.refusals.extend(divided.refused.into_iter().map(|(row, verdict)| refusal(index(row), &verdict)));
+        produced.refusals.extend(
+            divided
+                .refused
+                .into_iter()
+                .map(|(row, verdict)| refusal(index(row), &verdict)),
+        );
         produced.refusals.sort_by_key(|refusal| refusal.row);
         produced.batch = joined(&self.output, parts)?;
         Ok(produced)
@@ -61,60 +85,112 @@ impl Transformer {
         let lowered = Lowered::new(&self.input_flat, batch);
         let columns = lowered.columns();
         let (answer,) = self.sandbox.call(deadline_ms, |live| {
-            let run = live.run.typed::<TransformCall<'_>, TransformAnswer>(&live.store)?;
-            run.call(&mut live.store, (live.instance, lowered.batch(&columns), &[]))
+            let run = live
+                .run
+                .typed::<TransformCall<'_>, TransformAnswer>(&live.store)?;
+            run.call(
+                &mut live.store,
+                (live.instance, lowered.batch(&columns), &[]),
+            )
         })?;
         let produced = answer.map_err(failed)?;
         let rows_max = self.sandbox.limits().output_rows_max;
         if produced.output.rows > rows_max {
-            let message = format!("it answers {} rows, more than {rows_max}", produced.output.rows);
+            let message = format!(
+                "it answers {} rows, more than {rows_max}",
+                produced.output.rows
+            );
             return Err(Verdict::stopped("plugin_output", message));
         }
-        self.lift(produced, batch.num_rows()).map_err(|why| Verdict::wrong("plugin_output", why))
+        self.lift(produced, batch.num_rows())
+            .map_err(|why| Verdict::wrong("plugin_output", why))
     }
 
     fn lift(&self, produced: abi::Produced, rows: usize) -> Result<Produced, String> {
         let batch = lift::lift(produced.output, &self.output, &self.output_flat)?;
         let origin = match produced.origin {
             abi::Origin::Same if batch.num_rows() == rows => (0..index(rows)).collect(),
-            abi::Origin::Same => return Err(format!("{} rows came from {rows} one by one", batch.num_rows())),
-            abi::Origin::Rows(bytes) => lift::indexes(&bytes, batch.num_rows(), index(rows), "origins")?,
+            abi::Origin::Same => {
+                return Err(format!(
+                    "{} rows came from {rows} one by one",
+                    batch.num_rows()
+                ));
+            }
+            abi::Origin::Rows(bytes) => {
+                lift::indexes(&bytes, batch.num_rows(), index(rows), "origins")?
+            }
             abi::Origin::Many(_) | abi::Origin::Group => {
                 return Err("a transform's row comes from one input row".to_owned());
             }
         };
         let refusals = refusals_of(produced.refusals, index(rows))?;
-        Ok(Produced { batch, origin, refusals })
+        Ok(Produced {
+            batch,
+            origin,
+            refusals,
+        })
     }
 }
 
 /// Refused rows, which are among the `rows` of the input.
-pub(crate) fn refusals_of(refusals: Vec<abi::Refusal>, rows: u32) -> Result<Vec<RowRefusal>, String> {
+pub(crate) fn refusals_of(
+    refusals: Vec<abi::Refusal>,
+    rows: u32,
+) -> Result<Vec<RowRefusal>, String> {
     if let Some(outside) = refusals.iter().find(|refusal| refusal.row >= rows) {
         return Err(format!("it refuses row {} of {rows}", outside.row));
     }
-    let of = |abi::Refusal { row, code, message, field }| RowRefusal { row, code, message, field };
+    let of = |abi::Refusal {
+                  row,
+                  code,
+                  message,
+                  field,
+              }| RowRefusal {
+        row,
+        code,
+        message,
+        field,
+    };
     Ok(refusals.into_iter().map(of).collect())
 }
 
 /// The refusal of a row that the plugin does not survive.
 pub(crate) fn refusal(row: u32, verdict: &Verdict) -> RowRefusal {
-    RowRefusal { row, code: verdict.code.to_owned(), message: verdict.message.clone(), field: None }
+    RowRefusal {
+        row,
+        code: verdict.code.to_owned(),
+        message: verdict.message.clone(),
+        field: None,
+    }
 }
 
 /// That the engine sends the columns that the shape asks for.
 pub(crate) fn check_input(schema: &SchemaRef, batch: &RecordBatch) -> Result<(), Verdict> {
     let came = batch.schema_ref().fields();
     let equal = came.len() == schema.fields().len()
-        && came.iter().zip(schema.fields()).all(|(came, asked)| came.data_type() == asked.data_type());
-    if equal { Ok(()) } else { Err(Verdict::wrong("plugin_input", "the input's columns are not those of its shape")) }
+        && came
+            .iter()
+            .zip(schema.fields())
+            .all(|(came, asked)| came.data_type() == asked.data_type());
+    if equal {
+        Ok(())
+    } else {
+        Err(Verdict::wrong(
+            "plugin_input",
+            "the input's columns are not those of its shape",
+        ))
+    }
 }
 
 /// One batch of the parts in order.
-pub(crate) fn joined(schema: &SchemaRef, mut parts: Vec<RecordBatch>) -> Result<RecordBatch, Verdict> {
+pub(crate) fn joined(
+    schema: &SchemaRef,
+    mut parts: Vec<RecordBatch>,
+) -> Result<RecordBatch, Verdict> {
     match parts.len() {
         1 => Ok(parts.remove(0)),
-        _ => concat_batches(schema, &parts).map_err(|error| Verdict::wrong("plugin_output", error.to_string())),
+        _ => concat_batches(schema, &parts)
+            .map_err(|error| Verdict::wrong("plugin_output", error.to_string())),
     }
 }
 

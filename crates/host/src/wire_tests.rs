@@ -5,9 +5,9 @@ use crate::kind::{self, Flat};
 use crate::lift::lift;
 use crate::lower::Lowered;
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray,
-    Float64Array, Int8Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
-    TimestampMicrosecondArray, UInt16Array, UInt32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
+    DictionaryArray, Float64Array, Int8Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray, TimestampMicrosecondArray, UInt16Array, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, UInt32Type, i256};
@@ -23,52 +23,153 @@ fn some<T>(row: &Row, column: u32, value: T) -> Option<T> {
 
 /// A batch of every kind, nulls where the rows say so.
 fn batch(rows: &[Row]) -> RecordBatch {
-    let texts: StringArray = rows.iter().map(|row| some(row, 0, row.2.as_str())).collect();
+    let texts: StringArray = rows
+        .iter()
+        .map(|row| some(row, 0, row.2.as_str()))
+        .collect();
     let numbers: Int64Array = rows.iter().map(|row| Some(row.1)).collect();
     let words = StringArray::from(vec!["", "a", "ü"]);
-    let keys: UInt32Array = rows.iter().map(|row| some(row, 9, u32::try_from(row.1.rem_euclid(3)).unwrap())).collect();
+    let keys: UInt32Array = rows
+        .iter()
+        .map(|row| some(row, 9, u32::try_from(row.1.rem_euclid(3)).unwrap()))
+        .collect();
     let item = Arc::new(Field::new("item", DataType::Int32, true));
-    let counts = rows.iter().map(|row| usize::try_from(row.1.rem_euclid(4)).unwrap());
-    let items: Int32Array = rows.iter().flat_map(|row| (0..row.1.rem_euclid(4)).map(|n| (n != 2).then_some(n as i32))).collect();
-    let lists = ListArray::new(Arc::clone(&item), OffsetBuffer::from_lengths(counts), Arc::new(items), nulls(rows, 10));
-    let inner = Fields::from(vec![Field::new("code", DataType::Utf8, true), Field::new("n", DataType::Int64, false)]);
-    let records = StructArray::new(inner, vec![Arc::new(texts.clone()), Arc::new(numbers.clone())], nulls(rows, 11));
+    let counts = rows
+        .iter()
+        .map(|row| usize::try_from(row.1.rem_euclid(4)).unwrap());
+    let items: Int32Array = rows
+        .iter()
+        .flat_map(|row| (0..row.1.rem_euclid(4)).map(|n| (n != 2).then_some(n as i32)))
+        .collect();
+    let lists = ListArray::new(
+        Arc::clone(&item),
+        OffsetBuffer::from_lengths(counts),
+        Arc::new(items),
+        nulls(rows, 10),
+    );
+    let inner = Fields::from(vec![
+        Field::new("code", DataType::Utf8, true),
+        Field::new("n", DataType::Int64, false),
+    ]);
+    let records = StructArray::new(
+        inner,
+        vec![Arc::new(texts.clone()), Arc::new(numbers.clone())],
+        nulls(rows, 11),
+    );
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
         ("text", Arc::new(texts), true),
         ("number", Arc::new(numbers), false),
-        ("flag", Arc::new(rows.iter().map(|row| some(row, 1, row.1 % 2 == 0)).collect::<BooleanArray>()), true),
-        ("small", Arc::new(rows.iter().map(|row| some(row, 2, row.1 as i8)).collect::<Int8Array>()), true),
-        ("short", Arc::new(rows.iter().map(|row| some(row, 3, row.1 as u16)).collect::<UInt16Array>()), true),
-        ("day", Arc::new(rows.iter().map(|row| some(row, 4, row.1 as i32)).collect::<Date32Array>()), true),
-        ("at", Arc::new(rows.iter().map(|row| some(row, 5, row.1)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")), true),
+        (
+            "flag",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 1, row.1 % 2 == 0))
+                    .collect::<BooleanArray>(),
+            ),
+            true,
+        ),
+        (
+            "small",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 2, row.1 as i8))
+                    .collect::<Int8Array>(),
+            ),
+            true,
+        ),
+        (
+            "short",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 3, row.1 as u16))
+                    .collect::<UInt16Array>(),
+            ),
+            true,
+        ),
+        (
+            "day",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 4, row.1 as i32))
+                    .collect::<Date32Array>(),
+            ),
+            true,
+        ),
+        (
+            "at",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 5, row.1))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ),
+            true,
+        ),
         ("quantity", Arc::new(decimals(rows)), true),
         ("amount", Arc::new(wide_decimals(rows)), true),
-        ("ratio", Arc::new(rows.iter().map(|row| some(row, 8, row.1 as f64)).collect::<Float64Array>()), true),
-        ("word", Arc::new(DictionaryArray::<UInt32Type>::new(keys, Arc::new(words))), true),
+        (
+            "ratio",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 8, row.1 as f64))
+                    .collect::<Float64Array>(),
+            ),
+            true,
+        ),
+        (
+            "word",
+            Arc::new(DictionaryArray::<UInt32Type>::new(keys, Arc::new(words))),
+            true,
+        ),
         ("list", Arc::new(lists), true),
         ("record", Arc::new(records), true),
-        ("bytes", Arc::new(rows.iter().map(|row| some(row, 12, row.1.to_be_bytes())).collect::<BinaryArray>()), true),
+        (
+            "bytes",
+            Arc::new(
+                rows.iter()
+                    .map(|row| some(row, 12, row.1.to_be_bytes()))
+                    .collect::<BinaryArray>(),
+            ),
+            true,
+        ),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
 fn nulls(rows: &[Row], column: u32) -> Option<NullBuffer> {
-    Some(NullBuffer::from(rows.iter().map(|row| some(row, column, ()).is_some()).collect::<Vec<bool>>()))
+    Some(NullBuffer::from(
+        rows.iter()
+            .map(|row| some(row, column, ()).is_some())
+            .collect::<Vec<bool>>(),
+    ))
 }
 
 fn decimals(rows: &[Row]) -> Decimal128Array {
-    let values = rows.iter().map(|row| some(row, 6, i128::from(row.1) * 1_000_000_000));
-    values.collect::<Decimal128Array>().with_precision_and_scale(38, 9).unwrap()
+    let values = rows
+        .iter()
+        .map(|row| some(row, 6, i128::from(row.1) * 1_000_000_000));
+    values
+        .collect::<Decimal128Array>()
+        .with_precision_and_scale(38, 9)
+        .unwrap()
 }
 
 fn wide_decimals(rows: &[Row]) -> Decimal256Array {
-    let values = rows.iter().map(|row| some(row, 7, i256::from_parts(row.1 as u128, -1)));
-    values.collect::<Decimal256Array>().with_precision_and_scale(76, 18).unwrap()
+    let values = rows
+        .iter()
+        .map(|row| some(row, 7, i256::from_parts(row.1 as u128, -1)));
+    values
+        .collect::<Decimal256Array>()
+        .with_precision_and_scale(76, 18)
+        .unwrap()
 }
 
 /// What an honest plugin answers that copies its input.
 fn copied(columns: &[ColumnRef<'_>], rows: usize) -> abi::Batch {
-    let varlen = |values: VarlenRef<'_>| abi::Varlen { offsets: values.offsets.to_vec(), bytes: values.bytes.to_vec() };
+    let varlen = |values: VarlenRef<'_>| abi::Varlen {
+        offsets: values.offsets.to_vec(),
+        bytes: values.bytes.to_vec(),
+    };
     let column = |column: &ColumnRef<'_>| abi::Column {
         name: column.name.to_owned(),
         kind: column.kind.to_owned(),
@@ -78,14 +179,18 @@ fn copied(columns: &[ColumnRef<'_>], rows: usize) -> abi::Batch {
             BuffersRef::Bits(bits) => abi::Buffers::Bits(bits.to_vec()),
             BuffersRef::Fixed(bytes) => abi::Buffers::Fixed(bytes.to_vec()),
             BuffersRef::Varlen(values) => abi::Buffers::Varlen(varlen(values)),
-            BuffersRef::Dictionary(coded) => {
-                abi::Buffers::Dictionary(abi::Dictionary { keys: coded.keys.to_vec(), values: varlen(coded.values) })
-            }
+            BuffersRef::Dictionary(coded) => abi::Buffers::Dictionary(abi::Dictionary {
+                keys: coded.keys.to_vec(),
+                values: varlen(coded.values),
+            }),
             BuffersRef::Nested(offsets) => abi::Buffers::Nested(offsets.to_vec()),
         },
         children: column.children,
     };
-    abi::Batch { rows: u32::try_from(rows).unwrap(), columns: columns.iter().map(column).collect() }
+    abi::Batch {
+        rows: u32::try_from(rows).unwrap(),
+        columns: columns.iter().map(column).collect(),
+    }
 }
 
 fn flat(schema: &Schema) -> Vec<Flat> {
@@ -103,10 +208,16 @@ fn spoil(batch: &mut abi::Batch, column: usize, place: usize, byte: u8) {
     let mut buffers: Vec<&mut Vec<u8>> = column.validity.iter_mut().collect();
     match &mut column.data {
         abi::Buffers::None => {}
-        abi::Buffers::Bits(bytes) | abi::Buffers::Fixed(bytes) | abi::Buffers::Nested(bytes) => buffers.push(bytes),
+        abi::Buffers::Bits(bytes) | abi::Buffers::Fixed(bytes) | abi::Buffers::Nested(bytes) => {
+            buffers.push(bytes)
+        }
         abi::Buffers::Varlen(values) => buffers.extend([&mut values.offsets, &mut values.bytes]),
         abi::Buffers::Dictionary(coded) => {
-            buffers.extend([&mut coded.keys, &mut coded.values.offsets, &mut coded.values.bytes]);
+            buffers.extend([
+                &mut coded.keys,
+                &mut coded.values.offsets,
+                &mut coded.values.bytes,
+            ]);
         }
     }
     let count = buffers.len();
@@ -171,8 +282,12 @@ fn wrong(schema: &SchemaRef, spoil: impl FnOnce(&mut abi::Batch)) -> String {
 #[test]
 fn messages_name_column_and_cause() {
     let schema = batch(&[]).project(&[0, 1, 2, 7, 10]).unwrap().schema();
-    let check = |spoil: fn(&mut abi::Batch), message: &str| assert_eq!(wrong(&schema, spoil), message);
-    check(|batch| drop(batch.columns.pop()), "4 columns came, 5 are declared");
+    let check =
+        |spoil: fn(&mut abi::Batch), message: &str| assert_eq!(wrong(&schema, spoil), message);
+    check(
+        |batch| drop(batch.columns.pop()),
+        "4 columns came, 5 are declared",
+    );
     check(
         |batch| batch.columns[0].name = "other".to_owned(),
         "column `other` of kind utf8 came where `text` of kind utf8 is declared",
@@ -181,11 +296,26 @@ fn messages_name_column_and_cause() {
         |batch| batch.columns[1].kind = "int32".to_owned(),
         "column `number` of kind int32 came where `number` of kind int64 is declared",
     );
-    check(|batch| batch.rows = 4, "column `text`: 16 bytes of offsets for 4 rows");
-    check(|batch| batch.columns[1].validity = Some(vec![0b110]), "column `number`: it has nulls and is declared without");
-    check(|batch| batch.columns[1].data = abi::Buffers::None, "column `number`: it has nulls and is declared without");
-    check(|batch| batch.columns[2].validity = Some(vec![0b1111]), "column `flag`: bits are set behind the last row");
-    check(|batch| batch.columns[2].validity = Some(vec![1, 0]), "column `flag`: 2 bytes of bits for 3 rows");
+    check(
+        |batch| batch.rows = 4,
+        "column `text`: 16 bytes of offsets for 4 rows",
+    );
+    check(
+        |batch| batch.columns[1].validity = Some(vec![0b110]),
+        "column `number`: it has nulls and is declared without",
+    );
+    check(
+        |batch| batch.columns[1].data = abi::Buffers::None,
+        "column `number`: it has nulls and is declared without",
+    );
+    check(
+        |batch| batch.columns[2].validity = Some(vec![0b1111]),
+        "column `flag`: bits are set behind the last row",
+    );
+    check(
+        |batch| batch.columns[2].validity = Some(vec![1, 0]),
+        "column `flag`: 2 bytes of bits for 3 rows",
+    );
     check(
         |batch| batch.columns[3].data = abi::Buffers::Bits(vec![0]),
         "column `quantity`: its buffers are not those of its kind",
@@ -194,21 +324,46 @@ fn messages_name_column_and_cause() {
         |batch| batch.columns[3].data = abi::Buffers::Fixed(i128::MAX.to_le_bytes().repeat(3)),
         "column `quantity`: row 0 has more than 38 digits",
     );
-    check(|batch| batch.columns[3].data = abi::Buffers::Fixed(vec![0; 47]), "column `quantity`: 47 bytes for 3 rows of 16");
+    check(
+        |batch| batch.columns[3].data = abi::Buffers::Fixed(vec![0; 47]),
+        "column `quantity`: 47 bytes for 3 rows of 16",
+    );
     let text = |offsets: [i32; 4], bytes: &[u8]| {
-        let offsets = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
-        abi::Buffers::Varlen(abi::Varlen { offsets, bytes: bytes.to_vec() })
+        let offsets = offsets
+            .iter()
+            .flat_map(|offset| offset.to_le_bytes())
+            .collect();
+        abi::Buffers::Varlen(abi::Varlen {
+            offsets,
+            bytes: bytes.to_vec(),
+        })
     };
     let check_text = |offsets, bytes: &[u8], message: &str| {
-        assert_eq!(wrong(&schema, |batch| batch.columns[0].data = text(offsets, bytes)), message);
+        assert_eq!(
+            wrong(&schema, |batch| batch.columns[0].data =
+                text(offsets, bytes)),
+            message
+        );
     };
     let fall = "column `text`: its offsets do not begin at 0, or fall, or pass 2^31";
     check_text([1, 2, 3, 4], b"abcd", fall);
     check_text([0, 3, 2, 4], b"abcd", fall);
     check_text([0, -1, 2, 4], b"abcd", fall);
-    check_text([0, 1, 2, 3], b"abcd", "column `text`: its last offset is not the length of its bytes");
-    assert!(wrong(&schema, |batch| batch.columns[0].data = text([0, 1, 2, 4], b"ab\xff\xfe")).contains("UTF"));
-    assert!(wrong(&schema, |batch| batch.columns[0].data = text([0, 1, 2, 3], "aü".as_bytes())).contains("UTF"));
+    check_text(
+        [0, 1, 2, 3],
+        b"abcd",
+        "column `text`: its last offset is not the length of its bytes",
+    );
+    assert!(
+        wrong(&schema, |batch| batch.columns[0].data =
+            text([0, 1, 2, 4], b"ab\xff\xfe"))
+        .contains("UTF")
+    );
+    assert!(
+        wrong(&schema, |batch| batch.columns[0].data =
+            text([0, 1, 2, 3], "aü".as_bytes()))
+        .contains("UTF")
+    );
     let key = wrong(&schema, |batch| {
         if let abi::Buffers::Dictionary(coded) = &mut batch.columns[4].data {
             coded.keys[0] = 3;
@@ -221,10 +376,25 @@ fn messages_name_column_and_cause() {
 #[test]
 fn kinds_are_types() {
     let whole = batch(&[]);
-    for flat in flat(&whole.schema()).iter().filter(|flat| flat.children == 0) {
-        assert_eq!(kind::type_of(&flat.kind, &[]).as_ref(), Some(&flat.data_type));
+    for flat in flat(&whole.schema())
+        .iter()
+        .filter(|flat| flat.children == 0)
+    {
+        assert_eq!(
+            kind::type_of(&flat.kind, &[]).as_ref(),
+            Some(&flat.data_type)
+        );
     }
-    for kind in ["", "text", "decimal128", "decimal128(39,0)", "decimal128(9,10)", "decimal256(77,1)", "timestamp(ms)", "utf8()"] {
+    for kind in [
+        "",
+        "text",
+        "decimal128",
+        "decimal128(39,0)",
+        "decimal128(9,10)",
+        "decimal256(77,1)",
+        "timestamp(ms)",
+        "utf8()",
+    ] {
         assert_eq!(kind::type_of(kind, &[]), None, "{kind}");
     }
     assert_eq!(kind::kind_of(&DataType::LargeUtf8), None);

@@ -1,7 +1,9 @@
 //! The plugin border with plugins that misbehave: each is contained and named, and the rest of the rows go through.
 //! The guests are built by `cargo xtask plugins`; `WEIR_GUESTS` names another folder of packed ones.
 
-use arrow::array::{Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::path::{Path, PathBuf};
@@ -13,28 +15,42 @@ fn guest(name: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
     let folder = std::env::var_os("WEIR_GUESTS").map_or(workspace, PathBuf::from);
     let path = folder.join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `cargo xtask plugins` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask plugins` first",
+        path.display()
+    );
     path
 }
 
 fn opening(config: &str) -> Opening {
-    Opening { config: config.to_owned(), ..Opening::default() }
+    Opening {
+        config: config.to_owned(),
+        ..Opening::default()
+    }
 }
 
 /// Limits that a test reaches soon.
 fn tight() -> Limits {
-    Limits { call_ms_max: 400, memory_mib_max: 16, output_rows_max: 50_000 }
+    Limits {
+        call_ms_max: 400,
+        memory_mib_max: 16,
+        output_rows_max: 50_000,
+    }
 }
 
 fn naughty(limits: &Limits) -> Box<dyn Transform> {
     let host = Host::new(None).unwrap();
-    host.open_transform(&guest("naughty"), &opening("{}"), limits).unwrap()
+    host.open_transform(&guest("naughty"), &opening("{}"), limits)
+        .unwrap()
 }
 
 /// Rows for `naughty`: what to do, and an amount.
 fn asked(say: &[&str]) -> RecordBatch {
     let amounts: Vec<i128> = (0..say.len() as i128).collect();
-    let amounts = Decimal128Array::from(amounts).with_precision_and_scale(10, 2).unwrap();
+    let amounts = Decimal128Array::from(amounts)
+        .with_precision_and_scale(10, 2)
+        .unwrap();
     RecordBatch::try_from_iter([
         ("say", Arc::new(StringArray::from(say.to_vec())) as _),
         ("amount", Arc::new(amounts) as _),
@@ -50,16 +66,33 @@ fn with_marks(rows: usize, marks: &[(usize, &str)]) -> RecordBatch {
 }
 
 fn refused(produced: &Produced) -> Vec<(u32, &str)> {
-    produced.refusals.iter().map(|refusal| (refusal.row, refusal.code.as_str())).collect()
+    produced
+        .refusals
+        .iter()
+        .map(|refusal| (refusal.row, refusal.code.as_str()))
+        .collect()
 }
 
 /// Rows come out once each, in order, but for the refused ones.
 fn check_rest(produced: &Produced, rows: u32) {
-    let refused: Vec<u32> = produced.refusals.iter().map(|refusal| refusal.row).collect();
+    let refused: Vec<u32> = produced
+        .refusals
+        .iter()
+        .map(|refusal| refusal.row)
+        .collect();
     let rest: Vec<u32> = (0..rows).filter(|row| !refused.contains(row)).collect();
     assert_eq!(produced.origin, rest);
-    let amounts = produced.batch.column(1).as_any().downcast_ref::<Decimal128Array>().unwrap();
-    let amounts: Vec<u32> = amounts.values().iter().map(|amount| u32::try_from(*amount).unwrap()).collect();
+    let amounts = produced
+        .batch
+        .column(1)
+        .as_any()
+        .downcast_ref::<Decimal128Array>()
+        .unwrap();
+    let amounts: Vec<u32> = amounts
+        .values()
+        .iter()
+        .map(|amount| u32::try_from(*amount).unwrap())
+        .collect();
     assert_eq!(amounts, rest);
 }
 
@@ -67,8 +100,20 @@ fn check_rest(produced: &Produced, rows: u32) {
 #[test]
 fn a_trap_is_one_refused_row() {
     let mut plugin = naughty(&tight());
-    let produced = plugin.transform(&with_marks(10_000, &[(0, "trap"), (7_001, "trap"), (9_999, "trap")])).unwrap();
-    assert_eq!(refused(&produced), [(0, "plugin_trap"), (7_001, "plugin_trap"), (9_999, "plugin_trap")]);
+    let produced = plugin
+        .transform(&with_marks(
+            10_000,
+            &[(0, "trap"), (7_001, "trap"), (9_999, "trap")],
+        ))
+        .unwrap();
+    assert_eq!(
+        refused(&produced),
+        [
+            (0, "plugin_trap"),
+            (7_001, "plugin_trap"),
+            (9_999, "plugin_trap")
+        ]
+    );
     check_rest(&produced, 10_000);
     let produced = plugin.transform(&with_marks(100, &[])).unwrap();
     assert_eq!(produced.refusals, []);
@@ -78,7 +123,9 @@ fn a_trap_is_one_refused_row() {
 /// A recursion without end is a trap as well, not the end of the process.
 #[test]
 fn a_deep_stack_is_a_trap() {
-    let produced = naughty(&tight()).transform(&with_marks(10, &[(3, "stack")])).unwrap();
+    let produced = naughty(&tight())
+        .transform(&with_marks(10, &[(3, "stack")]))
+        .unwrap();
     assert_eq!(refused(&produced), [(3, "plugin_trap")]);
     check_rest(&produced, 10);
 }
@@ -86,26 +133,43 @@ fn a_deep_stack_is_a_trap() {
 /// An endless loop meets the deadline; the message names the limit's key.
 #[test]
 fn a_loop_meets_the_deadline() {
-    let produced = naughty(&tight()).transform(&with_marks(300, &[(123, "loop")])).unwrap();
+    let produced = naughty(&tight())
+        .transform(&with_marks(300, &[(123, "loop")]))
+        .unwrap();
     assert_eq!(refused(&produced), [(123, "plugin_deadline")]);
-    assert!(produced.refusals[0].message.contains("`call_ms_max`"), "{}", produced.refusals[0].message);
+    assert!(
+        produced.refusals[0].message.contains("`call_ms_max`"),
+        "{}",
+        produced.refusals[0].message
+    );
     check_rest(&produced, 300);
 }
 
 /// A memory bomb meets the memory limit.
 #[test]
 fn a_memory_bomb_meets_the_limit() {
-    let produced = naughty(&tight()).transform(&with_marks(300, &[(7, "memory")])).unwrap();
+    let produced = naughty(&tight())
+        .transform(&with_marks(300, &[(7, "memory")]))
+        .unwrap();
     assert_eq!(refused(&produced), [(7, "plugin_memory")]);
-    assert!(produced.refusals[0].message.contains("16 MiB"), "{}", produced.refusals[0].message);
+    assert!(
+        produced.refusals[0].message.contains("16 MiB"),
+        "{}",
+        produced.refusals[0].message
+    );
     check_rest(&produced, 300);
 }
 
 /// A batch that is larger than the memory is passed in parts, and no row is lost.
 #[test]
 fn a_batch_larger_than_the_memory_goes_in_parts() {
-    let limits = Limits { memory_mib_max: 2, ..tight() };
-    let produced = naughty(&limits).transform(&with_marks(49_000, &[])).unwrap();
+    let limits = Limits {
+        memory_mib_max: 2,
+        ..tight()
+    };
+    let produced = naughty(&limits)
+        .transform(&with_marks(49_000, &[]))
+        .unwrap();
     assert_eq!(produced.refusals, []);
     check_rest(&produced, 49_000);
 }
@@ -113,10 +177,16 @@ fn a_batch_larger_than_the_memory_goes_in_parts() {
 /// More rows than a call may answer: the call is made in parts, each within the limit; one row past it is refused.
 #[test]
 fn the_output_limit_holds() {
-    let mut plugin = naughty(&Limits { output_rows_max: 10, ..tight() });
+    let mut plugin = naughty(&Limits {
+        output_rows_max: 10,
+        ..tight()
+    });
     let produced = plugin.transform(&with_marks(25, &[])).unwrap();
     check_rest(&produced, 25);
-    let mut plugin = naughty(&Limits { output_rows_max: 1, ..tight() });
+    let mut plugin = naughty(&Limits {
+        output_rows_max: 1,
+        ..tight()
+    });
     let produced = plugin.transform(&with_marks(3, &[(1, "twice")])).unwrap();
     assert_eq!(refused(&produced), [(1, "plugin_output")]);
     check_rest(&produced, 3);
@@ -125,14 +195,21 @@ fn the_output_limit_holds() {
 /// A plugin that fails on every row fails the call in the end; its stage's policy decides.
 #[test]
 fn a_broken_plugin_fails_the_call() {
-    let error = naughty(&tight()).transform(&asked(&vec!["trap"; 5_000])).unwrap_err();
-    assert_eq!((error.plugin.as_str(), error.code), ("naughty", "plugin_trap"));
+    let error = naughty(&tight())
+        .transform(&asked(&vec!["trap"; 5_000]))
+        .unwrap_err();
+    assert_eq!(
+        (error.plugin.as_str(), error.code),
+        ("naughty", "plugin_trap")
+    );
 }
 
 /// What the rows themselves ask for: refusals with code and field, rows left out, several rows of one.
 #[test]
 fn rows_know_where_they_came_from() {
-    let produced = naughty(&tight()).transform(&asked(&["drop", "twice", "refuse", "ok"])).unwrap();
+    let produced = naughty(&tight())
+        .transform(&asked(&["drop", "twice", "refuse", "ok"]))
+        .unwrap();
     assert_eq!(produced.origin, [1, 1, 3]);
     assert_eq!(refused(&produced), [(2, "asked")]);
     assert_eq!(produced.refusals[0].field.as_deref(), Some("say"));
@@ -143,7 +220,10 @@ fn rows_know_where_they_came_from() {
 fn an_empty_batch_is_answered() {
     let mut plugin = naughty(&tight());
     let produced = plugin.transform(&asked(&[])).unwrap();
-    assert_eq!((produced.batch.num_rows(), produced.batch.schema()), (0, plugin.schema()));
+    assert_eq!(
+        (produced.batch.num_rows(), produced.batch.schema()),
+        (0, plugin.schema())
+    );
 }
 
 /// Each way to answer what is no answer: the call fails, says so, and the instance goes on.
@@ -152,14 +232,29 @@ fn wrong_answers_are_named() {
     let mut plugin = naughty(&tight());
     let cases = [
         ("missing_column", "1 columns came, 2 are declared"),
-        ("other_name", "column `other` of kind utf8 came where `say` of kind utf8 is declared"),
-        ("other_kind", "column `amount` of kind int64 came where `amount` of kind decimal128(10,2) is declared"),
+        (
+            "other_name",
+            "column `other` of kind utf8 came where `say` of kind utf8 is declared",
+        ),
+        (
+            "other_kind",
+            "column `amount` of kind int64 came where `amount` of kind decimal128(10,2) is declared",
+        ),
         ("rows", "column `say`: 16 bytes of offsets for 4 rows"),
         ("null", "column `say`: it has nulls and is declared without"),
-        ("bits_behind", "column `amount`: bits are set behind the last row"),
+        (
+            "bits_behind",
+            "column `amount`: bits are set behind the last row",
+        ),
         ("bits_short", "column `amount`: 0 bytes of bits for 3 rows"),
-        ("no_values", "column `say`: it has nulls and is declared without"),
-        ("other_buffers", "column `amount`: its buffers are not those of its kind"),
+        (
+            "no_values",
+            "column `say`: it has nulls and is declared without",
+        ),
+        (
+            "other_buffers",
+            "column `amount`: its buffers are not those of its kind",
+        ),
         ("origin", "origins name an input row of 3 and more"),
         ("origin_short", "0 bytes of origins for 3 rows"),
         ("origin_group", "a transform's row comes from one input row"),
@@ -167,42 +262,89 @@ fn wrong_answers_are_named() {
         ("digits", "column `amount`: row 0 has more than 10 digits"),
         ("width", "column `amount`: 49 bytes for 3 rows of 16"),
         ("utf8", "column `say`: "),
-        ("offset_first", "column `say`: its offsets do not begin at 0, or fall, or pass 2^31"),
-        ("offset_falls", "column `say`: its offsets do not begin at 0, or fall, or pass 2^31"),
-        ("offset_negative", "column `say`: its offsets do not begin at 0, or fall, or pass 2^31"),
-        ("offset_last", "column `say`: its last offset is not the length of its bytes"),
-        ("offset_short", "column `say`: 4 bytes of offsets for 3 rows"),
+        (
+            "offset_first",
+            "column `say`: its offsets do not begin at 0, or fall, or pass 2^31",
+        ),
+        (
+            "offset_falls",
+            "column `say`: its offsets do not begin at 0, or fall, or pass 2^31",
+        ),
+        (
+            "offset_negative",
+            "column `say`: its offsets do not begin at 0, or fall, or pass 2^31",
+        ),
+        (
+            "offset_last",
+            "column `say`: its last offset is not the length of its bytes",
+        ),
+        (
+            "offset_short",
+            "column `say`: 4 bytes of offsets for 3 rows",
+        ),
     ];
     for (say, message) in cases {
         let error = plugin.transform(&asked(&[say, "ok", "ok"])).unwrap_err();
-        assert_eq!((error.plugin.as_str(), error.code), ("naughty", "plugin_output"), "{say}: {error}");
-        assert!(error.message.starts_with(message), "{say}: {}", error.message);
+        assert_eq!(
+            (error.plugin.as_str(), error.code),
+            ("naughty", "plugin_output"),
+            "{say}: {error}"
+        );
+        assert!(
+            error.message.starts_with(message),
+            "{say}: {}",
+            error.message
+        );
     }
     check_rest(&plugin.transform(&with_marks(5, &[])).unwrap(), 5);
     let error = plugin.transform(&asked(&["fail"])).unwrap_err();
-    assert_eq!((error.code, error.message.as_str(), error.transient), ("plugin_failed", "no_luck: asked to", true));
+    assert_eq!(
+        (error.code, error.message.as_str(), error.transient),
+        ("plugin_failed", "no_luck: asked to", true)
+    );
 }
 
 fn open_error(plugin: &Path, config: &str) -> PluginError {
     let host = Host::new(None).unwrap();
-    host.open_transform(plugin, &opening(config), &tight()).err().expect("the opening is refused")
+    host.open_transform(plugin, &opening(config), &tight())
+        .err()
+        .expect("the opening is refused")
 }
 
 /// A plugin that cannot be opened says why, by its own words where it has any.
 #[test]
 fn opening_fails_with_a_reason() {
     let error = open_error(&guest("naughty"), r#"{"open": "fail"}"#);
-    assert_eq!((error.code, error.message.as_str()), ("plugin_failed", "no_luck: asked to"));
-    assert_eq!(open_error(&guest("naughty"), r#"{"open": "trap"}"#).code, "plugin_trap");
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        ("plugin_failed", "no_luck: asked to")
+    );
+    assert_eq!(
+        open_error(&guest("naughty"), r#"{"open": "trap"}"#).code,
+        "plugin_trap"
+    );
     let error = open_error(&guest("naughty"), r#"{"opne": "trap", "mark": 1}"#);
     assert_eq!(error.code, "config_invalid");
-    assert!(error.message.contains("opne") && error.message.contains("config/mark"), "{}", error.message);
+    assert!(
+        error.message.contains("opne") && error.message.contains("config/mark"),
+        "{}",
+        error.message
+    );
     let error = open_error(&guest("naughty"), r#"{"open": "data"}"#);
-    assert_eq!(error.message, "data_missing: the stage's `data` names no file `mark`");
+    assert_eq!(
+        error.message,
+        "data_missing: the stage's `data` names no file `mark`"
+    );
     let error = open_error(&guest("tally"), r#"{"mode": "plain"}"#);
-    assert_eq!(error.to_string(), "plugin tally: it is a group plugin and is used without `group_by`");
+    assert_eq!(
+        error.to_string(),
+        "plugin tally: it is a group plugin and is used without `group_by`"
+    );
     let error = open_error(Path::new("nowhere/absent.wasm"), "{}");
-    assert_eq!((error.plugin.as_str(), error.code), ("absent", "plugin_missing"));
+    assert_eq!(
+        (error.plugin.as_str(), error.code),
+        ("absent", "plugin_missing")
+    );
 }
 
 /// Data files reach `open`.
@@ -210,10 +352,19 @@ fn opening_fails_with_a_reason() {
 fn data_files_are_passed() {
     let host = Host::new(None).unwrap();
     let mut opening = opening(r#"{"open": "data"}"#);
-    opening.data.insert("mark".to_owned(), b"from the file".to_vec());
-    let mut plugin = host.open_transform(&guest("naughty"), &opening, &tight()).unwrap();
+    opening
+        .data
+        .insert("mark".to_owned(), b"from the file".to_vec());
+    let mut plugin = host
+        .open_transform(&guest("naughty"), &opening, &tight())
+        .unwrap();
     let produced = plugin.transform(&asked(&["mark"])).unwrap();
-    let say = produced.batch.column(0).as_any().downcast_ref::<StringArray>().unwrap();
+    let say = produced
+        .batch
+        .column(0)
+        .as_any()
+        .downcast_ref::<StringArray>()
+        .unwrap();
     assert_eq!(say.value(0), "from the file");
 }
 
@@ -235,10 +386,19 @@ fn another_version_is_named() {
         std::fs::write(&path, contents).unwrap();
         assert_eq!(open_error(&path, "{}").to_string(), message);
     };
-    check(b"\0asm\x01\0\0\0", "plugin future: the file is a core module: pack it with `weir plugin pack`");
+    check(
+        b"\0asm\x01\0\0\0",
+        "plugin future: the file is a core module: pack it with `weir plugin pack`",
+    );
     check(b"#!/bin/sh", "plugin future: the file is not WebAssembly");
-    check(b"\0asm\x0d\0\x01\0", "plugin future: the file has no description: pack it with `weir plugin pack`");
-    assert!(weir_host::pack(&bytes).is_err(), "what is packed is not packed again");
+    check(
+        b"\0asm\x0d\0\x01\0",
+        "plugin future: the file has no description: pack it with `weir plugin pack`",
+    );
+    assert!(
+        weir_host::pack(&bytes).is_err(),
+        "what is packed is not packed again"
+    );
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -256,15 +416,36 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn shapes_follow_the_config() {
     let host = Host::new(None).unwrap();
     let plain = host.shape(&guest("tally"), r#"{"mode": "plain"}"#).unwrap();
-    let names = |ports: &[weir_stage::Port]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    let names = |ports: &[weir_stage::Port]| {
+        ports
+            .iter()
+            .map(|port| port.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!((plain.name.as_str(), plain.is_group), ("tally", true));
-    assert_eq!((names(&plain.inputs), names(&plain.outputs)), (vec!["trades".into(), "notes".into()], vec!["sums".into(), "said".into()]));
+    assert_eq!(
+        (names(&plain.inputs), names(&plain.outputs)),
+        (
+            vec!["trades".into(), "notes".into()],
+            vec!["sums".into(), "said".into()]
+        )
+    );
     let quiet = host.shape(&guest("tally"), r#"{"mode": "quiet"}"#).unwrap();
-    assert_eq!((names(&quiet.inputs), names(&quiet.outputs)), (vec!["trades".to_owned()], vec!["sums".to_owned()]));
-    let error = host.shape(&guest("tally"), r#"{"mode": "loud"}"#).unwrap_err();
+    assert_eq!(
+        (names(&quiet.inputs), names(&quiet.outputs)),
+        (vec!["trades".to_owned()], vec!["sums".to_owned()])
+    );
+    let error = host
+        .shape(&guest("tally"), r#"{"mode": "loud"}"#)
+        .unwrap_err();
     assert_eq!(error.code, "config_invalid");
     let identity = host.shape(&guest("identity"), "{}").unwrap();
-    let types: Vec<String> = identity.outputs[0].schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    let types: Vec<String> = identity.outputs[0]
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.data_type().to_string())
+        .collect();
     assert_eq!(types[8..], ["Decimal128(38, 9)", "Decimal256(76, 18)"]);
 }
 
@@ -275,16 +456,27 @@ fn compiled_code_is_cached() {
     let cache = folder.path().join("plugins");
     let open = || {
         let host = Host::new(Some(cache.clone())).unwrap();
-        host.open_transform(&guest("naughty"), &opening("{}"), &tight()).unwrap().transform(&with_marks(3, &[])).unwrap()
+        host.open_transform(&guest("naughty"), &opening("{}"), &tight())
+            .unwrap()
+            .transform(&with_marks(3, &[]))
+            .unwrap()
     };
-    let files = || std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let files = || {
+        std::fs::read_dir(&cache)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
     check_rest(&open(), 3);
     let first = files();
     assert_eq!(first.len(), 1);
     let written = std::fs::metadata(&first[0]).unwrap().modified().unwrap();
     check_rest(&open(), 3);
     assert_eq!(files(), first);
-    assert_eq!(std::fs::metadata(&first[0]).unwrap().modified().unwrap(), written);
+    assert_eq!(
+        std::fs::metadata(&first[0]).unwrap().modified().unwrap(),
+        written
+    );
     std::fs::write(&first[0], b"rubbish").unwrap();
     check_rest(&open(), 3);
     assert!(std::fs::metadata(&first[0]).unwrap().len() > 1_000);
@@ -297,14 +489,32 @@ fn key() -> SchemaRef {
 /// Groups of (book, amounts, notes) for `tally`.
 fn evaluate(groups: &[(&str, &[i64], &[&str])]) -> Result<Grouped, PluginError> {
     let host = Host::new(None).unwrap();
-    let mut plugin = host.open_group(&guest("tally"), &opening(r#"{"mode": "plain"}"#), &key(), &tight()).unwrap();
+    let mut plugin = host
+        .open_group(
+            &guest("tally"),
+            &opening(r#"{"mode": "plain"}"#),
+            &key(),
+            &tight(),
+        )
+        .unwrap();
     let books: StringArray = groups.iter().map(|(book, ..)| Some(*book)).collect();
     let keys = RecordBatch::try_new(key(), vec![Arc::new(books)]).unwrap();
-    let amounts: Int64Array = groups.iter().flat_map(|(_, amounts, _)| amounts.iter().copied().map(Some)).collect();
-    let notes: StringArray = groups.iter().flat_map(|(.., notes)| notes.iter().copied().map(Some)).collect();
-    let schema = Arc::new(Schema::new(vec![Field::new("amount", DataType::Int64, false)]));
+    let amounts: Int64Array = groups
+        .iter()
+        .flat_map(|(_, amounts, _)| amounts.iter().copied().map(Some))
+        .collect();
+    let notes: StringArray = groups
+        .iter()
+        .flat_map(|(.., notes)| notes.iter().copied().map(Some))
+        .collect();
+    let schema = Arc::new(Schema::new(vec![Field::new(
+        "amount",
+        DataType::Int64,
+        false,
+    )]));
     let trades = RecordBatch::try_new(schema, vec![Arc::new(amounts)]).unwrap();
-    let notes = RecordBatch::try_from_iter_with_nullable([("say", Arc::new(notes) as _, true)]).unwrap();
+    let notes =
+        RecordBatch::try_from_iter_with_nullable([("say", Arc::new(notes) as _, true)]).unwrap();
     let offsets = |count: &dyn Fn(usize) -> usize| {
         let mut at = 0;
         let ends = (0..groups.len()).map(|group| {
@@ -314,8 +524,14 @@ fn evaluate(groups: &[(&str, &[i64], &[&str])]) -> Result<Grouped, PluginError> 
         std::iter::once(0).chain(ends).collect::<Vec<u32>>()
     };
     let inputs = [
-        GroupInput { rows: trades, offsets: offsets(&|group| groups[group].1.len()) },
-        GroupInput { rows: notes, offsets: offsets(&|group| groups[group].2.len()) },
+        GroupInput {
+            rows: trades,
+            offsets: offsets(&|group| groups[group].1.len()),
+        },
+        GroupInput {
+            rows: notes,
+            offsets: offsets(&|group| groups[group].2.len()),
+        },
     ];
     plugin.evaluate(1_000_000, &keys, &inputs)
 }
@@ -323,18 +539,49 @@ fn evaluate(groups: &[(&str, &[i64], &[&str])]) -> Result<Grouped, PluginError> 
 fn sums(grouped: &Grouped) -> Vec<(u32, String, i64, i64)> {
     let batch = &grouped.outputs[0].batch;
     let column = |index: usize| batch.column(index).as_any();
-    let (books, counts) = (column(0).downcast_ref::<StringArray>().unwrap(), column(1).downcast_ref::<Int64Array>().unwrap());
-    let (sums, ats) = (column(2).downcast_ref::<Int64Array>().unwrap(), column(3).downcast_ref::<TimestampMicrosecondArray>().unwrap());
-    assert!(ats.values().iter().all(|at| *at == 1_000_000), "the plugin is told the instant");
-    let row = |(row, group): (usize, &u32)| (*group, books.value(row).to_owned(), counts.value(row), sums.value(row));
-    grouped.outputs[0].group.iter().enumerate().map(row).collect()
+    let (books, counts) = (
+        column(0).downcast_ref::<StringArray>().unwrap(),
+        column(1).downcast_ref::<Int64Array>().unwrap(),
+    );
+    let (sums, ats) = (
+        column(2).downcast_ref::<Int64Array>().unwrap(),
+        column(3)
+            .downcast_ref::<TimestampMicrosecondArray>()
+            .unwrap(),
+    );
+    assert!(
+        ats.values().iter().all(|at| *at == 1_000_000),
+        "the plugin is told the instant"
+    );
+    let row = |(row, group): (usize, &u32)| {
+        (
+            *group,
+            books.value(row).to_owned(),
+            counts.value(row),
+            sums.value(row),
+        )
+    };
+    grouped.outputs[0]
+        .group
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect()
 }
 
 /// Rows of several outputs belong to their groups; refused rows count through the inputs.
 #[test]
 fn groups_are_answered() {
-    let grouped = evaluate(&[("a", &[1, 2], &["x"]), ("b", &[], &["refuse"]), ("c", &[5], &["y", "refuse"])]).unwrap();
-    assert_eq!(sums(&grouped), [(0, "a".to_owned(), 2, 3), (2, "c".to_owned(), 1, 5)]);
+    let grouped = evaluate(&[
+        ("a", &[1, 2], &["x"]),
+        ("b", &[], &["refuse"]),
+        ("c", &[5], &["y", "refuse"]),
+    ])
+    .unwrap();
+    assert_eq!(
+        sums(&grouped),
+        [(0, "a".to_owned(), 2, 3), (2, "c".to_owned(), 1, 5)]
+    );
     assert_eq!(grouped.outputs[1].group, [0, 2]);
     let refused: Vec<u32> = grouped.refusals.iter().map(|refusal| refusal.row).collect();
     assert_eq!(refused, [4, 6]);
@@ -350,10 +597,31 @@ fn a_trap_is_one_refused_group() {
         ("d", &[5], &["refuse"]),
     ])
     .unwrap();
-    assert_eq!(sums(&grouped), [(0, "a".to_owned(), 1, 1), (1, "b".to_owned(), 1, 2), (3, "d".to_owned(), 1, 5)]);
-    let refused: Vec<(u32, &str)> = grouped.refusals.iter().map(|refusal| (refusal.row, refusal.code.as_str())).collect();
+    assert_eq!(
+        sums(&grouped),
+        [
+            (0, "a".to_owned(), 1, 1),
+            (1, "b".to_owned(), 1, 2),
+            (3, "d".to_owned(), 1, 5)
+        ]
+    );
+    let refused: Vec<(u32, &str)> = grouped
+        .refusals
+        .iter()
+        .map(|refusal| (refusal.row, refusal.code.as_str()))
+        .collect();
     let trap = "plugin_trap";
-    assert_eq!(refused, [(2, trap), (3, trap), (5, "asked"), (6, trap), (7, trap), (8, "asked")]);
+    assert_eq!(
+        refused,
+        [
+            (2, trap),
+            (3, trap),
+            (5, "asked"),
+            (6, trap),
+            (7, trap),
+            (8, "asked")
+        ]
+    );
 }
 
 /// The same rows give the same answer whole and cut in parts.
@@ -368,9 +636,17 @@ fn batches_do_not_matter() {
     for first in (0..500).step_by(37) {
         let part = asked(&say).slice(first, 37.min(500 - first));
         let produced = plugin.transform(&part).unwrap();
-        origin.extend(produced.origin.iter().map(|row| row + u32::try_from(first).unwrap()));
+        origin.extend(
+            produced
+                .origin
+                .iter()
+                .map(|row| row + u32::try_from(first).unwrap()),
+        );
         parts.push(produced.batch);
     }
-    assert_eq!(whole.batch, concat_batches(&plugin.schema(), &parts).unwrap());
+    assert_eq!(
+        whole.batch,
+        concat_batches(&plugin.schema(), &parts).unwrap()
+    );
     assert_eq!(whole.origin, origin);
 }

@@ -1,5 +1,6 @@
 //! How fast a topic comes in, and what the source says meanwhile:
-//! `consume_rate BOOTSTRAP TOPIC [write ROWS | follow SECONDS]`. Needs a broker and the topic.
+//! `consume_rate BOOTSTRAP TOPIC [write ROWS | follow SECONDS]`. Needs a broker and the topic. More client
+//! properties, `name=value` with commas between, can be appended to the first argument after a `?`.
 #![expect(clippy::print_stdout, reason = "figures to read")]
 #![expect(
     clippy::disallowed_methods,
@@ -61,7 +62,10 @@ fn write(bootstrap: &str, topic: &str, rows: u64) {
 /// Reads to the end noted at start, then goes on for so long.
 fn read(bootstrap: &str, topic: &str, follow: Duration) {
     let start = Instant::now();
-    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
+    let (bootstrap, more) = bootstrap.split_once('?').unwrap_or((bootstrap, ""));
+    let mut properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
+    let more = more.split(',').filter_map(|pair| pair.split_once('='));
+    properties.extend(more.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let options = SourceOptions {
         topic: topic.to_owned(),
         properties,
@@ -90,11 +94,7 @@ fn read(bootstrap: &str, topic: &str, follow: Duration) {
             }
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
-        if source
-            .start_end()
-            .is_some_and(|end| end == source.position())
-            && start.elapsed() >= follow
-        {
+        if is_caught_up(&source) && start.elapsed() >= follow {
             break;
         }
     }
@@ -106,4 +106,13 @@ fn read(bootstrap: &str, topic: &str, follow: Duration) {
         (start.elapsed() - elapsed).as_millis()
     );
     println!("position {:?}", source.position());
+}
+
+fn is_caught_up(source: &KafkaSource) -> bool {
+    let position = source.position();
+    let reached =
+        |(partition, end): (&i32, &i64)| position.get(partition).is_some_and(|next| next >= end);
+    source
+        .start_end()
+        .is_some_and(|end| end.iter().all(reached))
 }

@@ -8,14 +8,21 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The client's callbacks.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     last: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    is_shaken: AtomicBool,
 }
 
 impl Events {
+    /// Whether a broker was lost since the last call.
+    pub(crate) fn take_shaken(&self) -> bool {
+        self.is_shaken.swap(false, Ordering::Relaxed)
+    }
+
     /// The gravest error since the last call.
     pub(crate) fn take(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.last
@@ -23,6 +30,15 @@ impl Events {
             .expect("nobody panics while holding it")
             .take()
     }
+}
+
+/// Errors of one broker. It may be one of several, or the only one: the client does not always tell that
+/// all are gone.
+fn is_single(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve
+    )
 }
 
 /// Errors that say why, before those that say that nothing works.
@@ -45,13 +61,12 @@ impl ClientContext for Events {
         let Some(code) = error.rdkafka_error_code() else {
             return;
         };
+        if is_single(code) {
+            self.is_shaken.store(true, Ordering::Relaxed);
+            return;
+        }
         let mut last = self.last.lock().expect("nobody panics while holding it");
-        // One broker of several may go; that all are gone comes as an event of its own.
-        let is_single = matches!(
-            code,
-            RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve
-        );
-        if !is_single && !last.as_ref().is_some_and(|(known, _)| is_cause(*known)) {
+        if !last.as_ref().is_some_and(|(known, _)| is_cause(*known)) {
             *last = Some((code, reason.to_owned()));
         }
     }

@@ -101,6 +101,7 @@ impl Reader {
             options,
             queue,
             known: begins,
+            is_shaken: false,
             ends_at: now,
             partitions_at: now,
             probe_at: now,
@@ -253,6 +254,17 @@ fn partitions(
     };
     match topic.error() {
         Some(code) if code.is_error() => Err(of_code(options, code.into(), "")),
+        _ if topic
+            .partitions()
+            .iter()
+            .any(|partition| partition.leader() < 0) =>
+        {
+            Err(of_code(
+                options,
+                RDKafkaErrorCode::LeaderNotAvailable,
+                "a partition has none",
+            ))
+        }
         _ if topic.partitions().is_empty() => Err(error::topic_missing(&options.topic)),
         _ => Ok(topic
             .partitions()
@@ -262,14 +274,15 @@ fn partitions(
     }
 }
 
-/// Lets the client's callbacks run.
+/// Events served at once: a bound, so that a flood of them does not hold up records.
+const EVENTS_MAX: usize = 32;
+
+/// Lets the client's callbacks run. A poll answers "nothing" after a log line too, so it is asked a fixed
+/// number of times.
 fn serve(consumer: &BaseConsumer<Events>) {
-    // A bound, so that a flood of events does not hold up records.
-    for _ in 0..64 {
+    for _ in 0..EVENTS_MAX {
         // The callbacks have seen whatever comes out.
-        if consumer.poll(Duration::ZERO).is_none() {
-            break;
-        }
+        drop(consumer.poll(Duration::ZERO));
     }
 }
 
@@ -292,6 +305,8 @@ struct Reading {
     options: SourceOptions,
     queue: Arc<Queue>,
     known: BTreeMap<i32, Begin>,
+    /// A broker was lost, and it is not known yet whether that matters.
+    is_shaken: bool,
     ends_at: Instant,
     partitions_at: Instant,
     probe_at: Instant,
@@ -393,7 +408,8 @@ impl Reading {
                 }
             }
         }
-        if self.queue.is_failing() && now >= self.probe_at {
+        self.is_shaken |= self.topic.consumer().context().take_shaken();
+        if (self.is_shaken || self.queue.is_failing()) && now >= self.probe_at {
             self.probe();
         } else if now >= self.partitions_at + PARTITIONS_EVERY {
             self.partitions_at = now;
@@ -401,13 +417,17 @@ impl Reading {
         }
     }
 
-    /// Quiet topics tell nothing, so ask whether the brokers are back.
+    /// A quiet topic tells nothing, so ask whether the brokers are there.
     fn probe(&mut self) {
-        if partitions(self.topic.consumer(), &self.options).is_ok() {
-            // What was said before the answer is over.
-            serve(self.topic.consumer());
-            drop(self.topic.consumer().context().take());
-            report(&self.queue, &self.options.topic, None);
+        match partitions(self.topic.consumer(), &self.options) {
+            Ok(_) => {
+                // What was said before this answer is over.
+                serve(self.topic.consumer());
+                drop(self.topic.consumer().context().take());
+                self.is_shaken = false;
+                report(&self.queue, &self.options.topic, None);
+            }
+            Err(failure) => report(&self.queue, &self.options.topic, Some(failure)),
         }
         self.probe_at = Instant::now() + PROBE_EVERY;
     }

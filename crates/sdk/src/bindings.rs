@@ -11,9 +11,7 @@ use transform::weir::plugin::types;
 #[expect(
     missing_docs,
     clippy::pedantic,
-    clippy::undocumented_unsafe_blocks,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
+    clippy::mem_forget,
     reason = "written by wit-bindgen"
 )]
 pub mod transform {
@@ -28,9 +26,7 @@ pub mod transform {
 #[expect(
     missing_docs,
     clippy::pedantic,
-    clippy::undocumented_unsafe_blocks,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
+    clippy::mem_forget,
     reason = "written by wit-bindgen"
 )]
 pub mod group {
@@ -83,13 +79,21 @@ impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
         ports(&self.shape.outputs)
     }
 
-    fn transform(&self, batch: types::Batch, _: Vec<types::Property>) -> Result<types::Produced, types::Failure> {
+    fn transform(
+        &self,
+        batch: types::Batch,
+        _: Vec<types::Property>,
+    ) -> Result<types::Produced, types::Failure> {
         let rows = batch_in(batch);
         let mut out = Output::new(Table::new(&self.shape.outputs[0].fields, rows.len()));
         self.plugin.transform(&rows, &mut out);
         let (output, origin, refusals) = out.finish();
         let is_same = output.rows == rows.rows && origin.iter().copied().eq(0..rows.rows);
-        let origin = if is_same { types::Origin::Same } else { types::Origin::Rows(u32s(origin)) };
+        let origin = if is_same {
+            types::Origin::Same
+        } else {
+            types::Origin::Rows(u32s(origin))
+        };
         Ok(produced(output, origin, refusals))
     }
 }
@@ -138,32 +142,64 @@ impl<P: Group> grouper::GuestInstance for GroupInstance<P> {
             rows: batch_in(input.rows),
         });
         let mut out = Answers::new(&self.shape.outputs);
-        self.plugin.evaluate(as_of_us, &Groups::new(batch_in(keys), inputs.collect()), &mut out);
+        self.plugin.evaluate(
+            as_of_us,
+            &Groups::new(batch_in(keys), inputs.collect()),
+            &mut out,
+        );
         let (outputs, refusals) = out.finish();
         let mut refusals = Some(refusals);
-        let answered = outputs.into_iter().map(|(name, rows, group_of)| grouper::Answered {
-            output: name.to_owned(),
-            offsets: u32s(crate::group::offsets_of(&group_of, groups)),
-            produced: produced(rows, types::Origin::Group, refusals.take().unwrap_or_default()),
-        });
+        let answered = outputs
+            .into_iter()
+            .map(|(name, rows, group_of)| grouper::Answered {
+                output: name.to_owned(),
+                offsets: u32s(crate::group::offsets_of(&group_of, groups)),
+                produced: produced(
+                    rows,
+                    types::Origin::Group,
+                    refusals.take().unwrap_or_default(),
+                ),
+            });
         Ok(answered.collect())
     }
 }
 
-fn opened(opening: types::Opening, description: &describe::Description) -> Result<(Shape, Json, Data), Failure> {
+fn opened(
+    opening: types::Opening,
+    description: &describe::Description,
+) -> Result<(Shape, Json, Data), Failure> {
     let config = Json::parse(&opening.config)?;
     let shape = description.shape(&config).cloned();
-    let shape = shape.ok_or_else(|| Failure::new("config_invalid", "no shape of the plugin holds for this config"))?;
-    let data = Data::new(opening.data.into_iter().map(|file| (file.name, file.bytes)).collect());
+    let shape = shape.ok_or_else(|| {
+        Failure::new(
+            "config_invalid",
+            "no shape of the plugin holds for this config",
+        )
+    })?;
+    let data = Data::new(
+        opening
+            .data
+            .into_iter()
+            .map(|file| (file.name, file.bytes))
+            .collect(),
+    );
     Ok((shape, config, data))
 }
 
 fn failure(failure: Failure) -> types::Failure {
-    types::Failure { code: failure.code, message: failure.message, transient: false, properties: Vec::new() }
+    types::Failure {
+        code: failure.code,
+        message: failure.message,
+        transient: false,
+        properties: Vec::new(),
+    }
 }
 
 fn description(from: &describe::Description) -> types::Description {
-    let when = |(key, value): &(&str, &str)| types::Property { key: (*key).to_owned(), value: (*value).to_owned() };
+    let when = |(key, value): &(&str, &str)| types::Property {
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    };
     let shape = |shape: &Shape| types::Shape {
         when: shape.when.iter().map(when).collect(),
         inputs: ports(&shape.inputs),
@@ -181,8 +217,13 @@ fn description(from: &describe::Description) -> types::Description {
 fn ports(from: &[describe::Port]) -> Vec<types::Port> {
     let port = |port: &describe::Port| {
         let mut fields = Vec::new();
-        port.fields.iter().for_each(|field| push_field(field, &mut fields));
-        types::Port { name: port.name.to_owned(), fields }
+        port.fields
+            .iter()
+            .for_each(|field| push_field(field, &mut fields));
+        types::Port {
+            name: port.name.to_owned(),
+            fields,
+        }
     };
     from.iter().map(port).collect()
 }
@@ -199,7 +240,10 @@ fn push_field(from: &describe::Field, to: &mut Vec<types::Field>) {
 }
 
 fn batch_in(batch: types::Batch) -> Batch {
-    let varlen = |values: types::Varlen| Varlen { offsets: values.offsets, bytes: values.bytes };
+    let varlen = |values: types::Varlen| Varlen {
+        offsets: values.offsets,
+        bytes: values.bytes,
+    };
     let column = |column: types::Column| Column {
         name: column.name,
         kind: column.kind,
@@ -210,15 +254,23 @@ fn batch_in(batch: types::Batch) -> Batch {
             types::Buffers::Bits(bits) => Buffers::Bits(bits),
             types::Buffers::Fixed(bytes) => Buffers::Fixed(bytes),
             types::Buffers::Varlen(values) => Buffers::Varlen(varlen(values)),
-            types::Buffers::Dictionary(coded) => Buffers::Dictionary(coded.keys, varlen(coded.values)),
+            types::Buffers::Dictionary(coded) => {
+                Buffers::Dictionary(coded.keys, varlen(coded.values))
+            }
             types::Buffers::Nested(offsets) => Buffers::Nested(offsets),
         },
     };
-    Batch { rows: batch.rows, columns: batch.columns.into_iter().map(column).collect() }
+    Batch {
+        rows: batch.rows,
+        columns: batch.columns.into_iter().map(column).collect(),
+    }
 }
 
 fn batch_out(batch: Batch) -> types::Batch {
-    let varlen = |values: Varlen| types::Varlen { offsets: values.offsets, bytes: values.bytes };
+    let varlen = |values: Varlen| types::Varlen {
+        offsets: values.offsets,
+        bytes: values.bytes,
+    };
     let column = |column: Column| types::Column {
         name: column.name,
         kind: column.kind,
@@ -229,13 +281,17 @@ fn batch_out(batch: Batch) -> types::Batch {
             Buffers::Bits(bits) => types::Buffers::Bits(bits),
             Buffers::Fixed(bytes) => types::Buffers::Fixed(bytes),
             Buffers::Varlen(values) => types::Buffers::Varlen(varlen(values)),
-            Buffers::Dictionary(keys, values) => {
-                types::Buffers::Dictionary(types::Dictionary { keys, values: varlen(values) })
-            }
+            Buffers::Dictionary(keys, values) => types::Buffers::Dictionary(types::Dictionary {
+                keys,
+                values: varlen(values),
+            }),
             Buffers::Nested(offsets) => types::Buffers::Nested(offsets),
         },
     };
-    types::Batch { rows: batch.rows, columns: batch.columns.into_iter().map(column).collect() }
+    types::Batch {
+        rows: batch.rows,
+        columns: batch.columns.into_iter().map(column).collect(),
+    }
 }
 
 fn produced(output: Batch, origin: types::Origin, refusals: Vec<Refusal>) -> types::Produced {
@@ -255,6 +311,8 @@ fn produced(output: Batch, origin: types::Origin, refusals: Vec<Refusal>) -> typ
 
 fn u32s(values: Vec<u32>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(values.len() * 4);
-    values.into_iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
     bytes
 }

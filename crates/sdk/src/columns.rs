@@ -30,24 +30,21 @@ pub trait Value: Copy {
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
     fn read(bytes: &[u8]) -> Self;
-    /// What stands in the place of a null.
-    const ZERO: Self;
-    /// Appends `WIDTH` little-endian bytes.
-    fn write(self, to: &mut Vec<u8>);
+    /// To exactly `WIDTH` little-endian bytes.
+    fn write(self, to: &mut [u8]);
 }
 
 macro_rules! value {
     ($($type:ty),*) => { $(
         impl Value for $type {
             const WIDTH: usize = size_of::<$type>();
-            const ZERO: Self = 0;
             #[inline]
             fn read(bytes: &[u8]) -> Self {
                 Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
             }
             #[inline]
-            fn write(self, to: &mut Vec<u8>) {
-                to.extend_from_slice(&self.to_le_bytes());
+            fn write(self, to: &mut [u8]) {
+                to.copy_from_slice(&self.to_le_bytes());
             }
         }
     )* };
@@ -56,7 +53,6 @@ value!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 
 impl Value for I256 {
     const WIDTH: usize = 32;
-    const ZERO: Self = Self::ZERO;
 
     #[inline]
     fn read(bytes: &[u8]) -> Self {
@@ -64,8 +60,8 @@ impl Value for I256 {
     }
 
     #[inline]
-    fn write(self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&weir_exact::to_le_bytes(self));
+    fn write(self, to: &mut [u8]) {
+        to.copy_from_slice(&weir_exact::to_le_bytes(self));
     }
 }
 
@@ -112,7 +108,7 @@ pub struct Text<'a> {
     validity: Option<&'a [u8]>,
     keys: Option<&'a [u8]>,
     offsets: &'a [u8],
-    text: &'a str,
+    chars: &'a str,
 }
 
 impl<'a> Text<'a> {
@@ -123,7 +119,8 @@ impl<'a> Text<'a> {
             return None;
         }
         let at = self.keys.map_or(row, |keys| u32_at(keys, row));
-        self.text.get(u32_at(self.offsets, at)..u32_at(self.offsets, at + 1))
+        self.chars
+            .get(u32_at(self.offsets, at)..u32_at(self.offsets, at + 1))
     }
 }
 
@@ -132,7 +129,7 @@ impl<'a> Text<'a> {
 pub struct Bytes<'a> {
     validity: Option<&'a [u8]>,
     offsets: &'a [u8],
-    bytes: &'a [u8],
+    values: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
@@ -142,7 +139,7 @@ impl<'a> Bytes<'a> {
         if !is_valid(self.validity, row) {
             return None;
         }
-        Some(&self.bytes[u32_at(self.offsets, row)..u32_at(self.offsets, row + 1)])
+        Some(&self.values[u32_at(self.offsets, row)..u32_at(self.offsets, row + 1)])
     }
 }
 
@@ -155,7 +152,9 @@ pub struct Columns<'a> {
 impl<'a> Columns<'a> {
     /// The columns of a batch.
     pub fn of(batch: &'a Batch) -> Self {
-        Self { columns: &batch.columns }
+        Self {
+            columns: &batch.columns,
+        }
     }
 
     /// The columns one level down: the column and everything behind it that is its own.
@@ -188,15 +187,26 @@ impl<'a> Columns<'a> {
     /// A column of one-width values.
     pub fn fixed<T: Value>(&self, name: &str) -> Fixed<'a, T> {
         let column = self.column(name);
-        let Buffers::Fixed(bytes) = &column.data else { misfit(column, "values of one width") };
-        Fixed { validity: column.validity.as_deref(), bytes, value: PhantomData }
+        let Buffers::Fixed(bytes) = &column.data else {
+            misfit(column, "values of one width")
+        };
+        Fixed {
+            validity: column.validity.as_deref(),
+            bytes,
+            value: PhantomData,
+        }
     }
 
     /// A column of true and false.
     pub fn bools(&self, name: &str) -> Bools<'a> {
         let column = self.column(name);
-        let Buffers::Bits(bits) = &column.data else { misfit(column, "true and false") };
-        Bools { validity: column.validity.as_deref(), bits }
+        let Buffers::Bits(bits) = &column.data else {
+            misfit(column, "true and false")
+        };
+        Bools {
+            validity: column.validity.as_deref(),
+            bits,
+        }
     }
 
     /// A column of text.
@@ -207,21 +217,37 @@ impl<'a> Columns<'a> {
             Buffers::Dictionary(keys, values) => (Some(keys.as_slice()), values),
             _ => misfit(column, "text"),
         };
-        let text = std::str::from_utf8(&values.bytes).expect("the host sends UTF-8");
-        Text { validity: column.validity.as_deref(), keys, offsets: &values.offsets, text }
+        let chars = std::str::from_utf8(&values.bytes).expect("the host sends UTF-8");
+        Text {
+            validity: column.validity.as_deref(),
+            keys,
+            offsets: &values.offsets,
+            chars,
+        }
     }
 
     /// A column of bytes.
     pub fn bytes(&self, name: &str) -> Bytes<'a> {
         let column = self.column(name);
-        let Buffers::Varlen(values) = &column.data else { misfit(column, "bytes") };
-        Bytes { validity: column.validity.as_deref(), offsets: &values.offsets, bytes: &values.bytes }
+        let Buffers::Varlen(values) = &column.data else {
+            misfit(column, "bytes")
+        };
+        Bytes {
+            validity: column.validity.as_deref(),
+            offsets: &values.offsets,
+            values: &values.bytes,
+        }
     }
 
     /// A struct column: whether a row of it is null, and its fields.
     pub fn fields(&self, name: &str) -> (Option<&'a [u8]>, Columns<'a>) {
         let columns = self.with_children(name);
-        (columns[0].validity.as_deref(), Columns { columns: &columns[1..] })
+        (
+            columns[0].validity.as_deref(),
+            Columns {
+                columns: &columns[1..],
+            },
+        )
     }
 }
 

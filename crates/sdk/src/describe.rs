@@ -63,7 +63,12 @@ pub struct Field {
 impl Field {
     /// A column that is not nested.
     pub fn new(name: &'static str, kind: Kind, nullable: bool) -> Self {
-        Self { name, kind, nullable, children: Vec::new() }
+        Self {
+            name,
+            kind,
+            nullable,
+            children: Vec::new(),
+        }
     }
 }
 
@@ -90,16 +95,35 @@ pub struct Shape {
 impl Shape {
     /// The shape of a transform that reads the columns `input` and writes the columns `output`, whatever the config.
     pub fn transform(input: Vec<Field>, output: Vec<Field>) -> Self {
-        let inputs = vec![Port { name: "in", fields: input }];
-        Self { when: Vec::new(), inputs, outputs: vec![Port { name: "out", fields: output }] }
+        let inputs = vec![Port {
+            name: "in",
+            fields: input,
+        }];
+        Self {
+            when: Vec::new(),
+            inputs,
+            outputs: vec![Port {
+                name: "out",
+                fields: output,
+            }],
+        }
     }
 
     /// The shape of a group plugin with these named inputs and outputs, whatever the config.
-    pub fn group(inputs: Vec<(&'static str, Vec<Field>)>, outputs: Vec<(&'static str, Vec<Field>)>) -> Self {
+    pub fn group(
+        inputs: Vec<(&'static str, Vec<Field>)>,
+        outputs: Vec<(&'static str, Vec<Field>)>,
+    ) -> Self {
         let ports = |list: Vec<(&'static str, Vec<Field>)>| {
-            list.into_iter().map(|(name, fields)| Port { name, fields }).collect()
+            list.into_iter()
+                .map(|(name, fields)| Port { name, fields })
+                .collect()
         };
-        Self { when: Vec::new(), inputs: ports(inputs), outputs: ports(outputs) }
+        Self {
+            when: Vec::new(),
+            inputs: ports(inputs),
+            outputs: ports(outputs),
+        }
     }
 
     /// The same, only for a config with `key: value` at its top.
@@ -110,7 +134,9 @@ impl Shape {
     }
 
     fn holds(&self, config: &Json) -> bool {
-        self.when.iter().all(|(key, value)| config.get(key).and_then(Json::as_str) == Some(value))
+        self.when
+            .iter()
+            .all(|(key, value)| config.get(key).and_then(Json::as_str) == Some(value))
     }
 }
 

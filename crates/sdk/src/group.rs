@@ -77,7 +77,11 @@ impl Groups {
         let mut first = 0;
         for input in &self.inputs {
             if input.name == name {
-                return Input { views: R::views(Columns::of(&input.rows)), offsets: &input.offsets, first };
+                return Input {
+                    views: R::views(Columns::of(&input.rows)),
+                    offsets: &input.offsets,
+                    first,
+                };
             }
             first += input.rows.rows;
         }
@@ -97,7 +101,11 @@ impl<'a, R: Record<'a>> Input<'a, R> {
     /// The rows of group `group`.
     pub fn of(&self, group: u32) -> Rows<'_, 'a, R> {
         let group = group as usize;
-        Rows { input: self, at: u32_at(self.offsets, group), end: u32_at(self.offsets, group + 1) }
+        Rows {
+            input: self,
+            at: u32_at(self.offsets, group),
+            end: u32_at(self.offsets, group + 1),
+        }
     }
 }
 
@@ -131,11 +139,22 @@ impl<'a, R: Record<'a>> Iterator for Rows<'_, 'a, R> {
 impl<'a, R: Record<'a>> ExactSizeIterator for Rows<'_, 'a, R> {}
 
 /// Where each group's rows begin, from the group of each row; one more than there are groups.
-#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "the border's form; natively tests read the groups"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(
+        dead_code,
+        reason = "the border's form; natively tests read the groups"
+    )
+)]
 pub(crate) fn offsets_of(group_of: &[u32], groups: u32) -> Vec<u32> {
     let begins = |group: u32| group_of.partition_point(|of| *of < group);
-    (0..=groups).map(|group| u32::try_from(begins(group)).expect("a table has less than 2^32 rows")).collect()
+    (0..=groups)
+        .map(|group| u32::try_from(begins(group)).expect("a table has less than 2^32 rows"))
+        .collect()
 }
+
+/// What a group plugin wrote to one output: its name, its rows, and the group of each row.
+pub type Written = (&'static str, Batch, Vec<u32>);
 
 /// What a group plugin writes.
 #[derive(Debug)]
@@ -148,7 +167,10 @@ impl Answers {
     /// Nothing yet for these outputs.
     pub fn new(outputs: &[Port]) -> Self {
         let empty = |port: &Port| (port.name, Table::new(&port.fields, 0), Vec::new());
-        Self { outputs: outputs.iter().map(empty).collect(), refusals: Vec::new() }
+        Self {
+            outputs: outputs.iter().map(empty).collect(),
+            refusals: Vec::new(),
+        }
     }
 
     /// Writes a row of group `group` to output `output`. Groups are written in order.
@@ -158,25 +180,41 @@ impl Answers {
             .iter_mut()
             .find(|(name, ..)| *name == output)
             .unwrap_or_else(|| panic!("the shape has no output `{output}`"));
-        assert!(groups.last().is_none_or(|last| *last <= group), "groups are written in order");
+        assert!(
+            groups.last().is_none_or(|last| *last <= group),
+            "groups are written in order"
+        );
         table.push(row);
         groups.push(group);
     }
 
     /// Refuses an input row, by its number from [`Rows`].
     pub fn refuse(&mut self, row: u32, code: &str, message: impl Into<String>) {
-        self.refusals.push(Refusal { row, code: code.to_owned(), message: message.into(), field: None });
+        self.refusals.push(Refusal {
+            row,
+            code: code.to_owned(),
+            message: message.into(),
+            field: None,
+        });
     }
 
     /// Refuses an input row for what stands in `field`.
     pub fn refuse_field(&mut self, row: u32, field: &str, code: &str, message: impl Into<String>) {
         let field = Some(field.to_owned());
-        self.refusals.push(Refusal { row, code: code.to_owned(), message: message.into(), field });
+        self.refusals.push(Refusal {
+            row,
+            code: code.to_owned(),
+            message: message.into(),
+            field,
+        });
     }
 
-    /// Per output its name, rows, and the group of each row; and the refusals.
-    pub fn finish(self) -> (Vec<(&'static str, Batch, Vec<u32>)>, Vec<Refusal>) {
-        let outputs = self.outputs.into_iter().map(|(name, table, groups)| (name, table.into_batch(), groups));
+    /// What was written to each output, and the refusals.
+    pub fn finish(self) -> (Vec<Written>, Vec<Refusal>) {
+        let outputs = self
+            .outputs
+            .into_iter()
+            .map(|(name, table, groups)| (name, table.into_batch(), groups));
         (outputs.collect(), self.refusals)
     }
 }

@@ -3,7 +3,7 @@
 //! Mistakes in the text panic, as a test should.
 
 use crate::describe::{Field, Kind, Shape};
-use crate::group::{Answers, Group, Grouped, Groups};
+use crate::group::{Answers, Group, Grouped, Groups, Written};
 use crate::record::Record;
 use crate::table::{Builder, Table};
 use crate::transform::{Output, Transform};
@@ -40,9 +40,17 @@ pub fn transform<T: Transform>(config: &str, data: &Data, rows: &str) -> Result<
 }
 
 /// Opens a transform and runs it on records.
-pub fn transform_records<'r, T: Transform, R: Record<'r>>(config: &str, data: &Data, rows: &[R]) -> Result<Ran, Failure> {
+pub fn transform_records<'r, T: Transform, R: Record<'r>>(
+    config: &str,
+    data: &Data,
+    rows: &[R],
+) -> Result<Ran, Failure> {
     let (plugin, shape) = open(config, T::description, |config| T::open(config, data))?;
-    assert_eq!(shape.inputs[0].fields, R::fields(), "the shape asks for the record's columns");
+    assert_eq!(
+        shape.inputs[0].fields,
+        R::fields(),
+        "the shape asks for the record's columns"
+    );
     Ok(run(&plugin, &shape, &batch_of(rows)))
 }
 
@@ -50,9 +58,19 @@ fn run<T: Transform>(plugin: &T, shape: &Shape, rows: &Batch) -> Ran {
     let mut out = Output::new(Table::new(&shape.outputs[0].fields, rows.len()));
     plugin.transform(rows, &mut out);
     let (rows_out, origin, refusals) = out.finish();
-    assert!(origin.iter().all(|row| *row < rows.rows), "a row comes from an input row");
-    assert!(refusals.iter().all(|refusal| refusal.row < rows.rows), "an input row is refused");
-    Ran { rows: rows_out, origin, refusals }
+    assert!(
+        origin.iter().all(|row| *row < rows.rows),
+        "a row comes from an input row"
+    );
+    assert!(
+        refusals.iter().all(|refusal| refusal.row < rows.rows),
+        "an input row is refused"
+    );
+    Ran {
+        rows: rows_out,
+        origin,
+        refusals,
+    }
 }
 
 /// What a group plugin answered.
@@ -60,8 +78,8 @@ fn run<T: Transform>(plugin: &T, shape: &Shape, rows: &Batch) -> Ran {
 pub struct GroupRan {
     /// The key of each group, in the order in which the rows name them.
     pub keys: Batch,
-    /// Per output its name, its rows, and the group of each row.
-    pub outputs: Vec<(&'static str, Batch, Vec<u32>)>,
+    /// What was written to each output.
+    pub outputs: Vec<Written>,
     /// The refused input rows, counted through the inputs in order, group by group.
     pub refusals: Vec<Refusal>,
 }
@@ -70,7 +88,10 @@ impl GroupRan {
     /// The rows of an output.
     pub fn output(&self, name: &str) -> &Batch {
         let found = self.outputs.iter().find(|(known, ..)| *known == name);
-        found.map(|(_, rows, _)| rows).unwrap_or_else(|| panic!("no output `{name}`"))
+        let Some((_, rows, _)) = found else {
+            panic!("no output `{name}`")
+        };
+        rows
     }
 }
 
@@ -96,7 +117,11 @@ pub fn group<G: Group>(
     inputs: &[(&str, &str)],
 ) -> Result<GroupRan, Failure> {
     let (plugin, shape) = open(config, G::description, |config| G::open(config, data))?;
-    let tables: Vec<Vec<Json>> = shape.inputs.iter().map(|port| objects(named(inputs, port.name))).collect();
+    let tables: Vec<Vec<Json>> = shape
+        .inputs
+        .iter()
+        .map(|port| objects(named(inputs, port.name)))
+        .collect();
     let mut keys: Vec<Vec<Json>> = Vec::new();
     for row in tables.iter().flatten() {
         let key = key_of(row, by);
@@ -104,24 +129,40 @@ pub fn group<G: Group>(
             keys.push(key);
         }
     }
-    let cut = |(port, rows): (&crate::Port, &Vec<Json>)| cut(port.name, &port.fields, rows, by, &keys);
+    let cut =
+        |(port, rows): (&crate::Port, &Vec<Json>)| cut(port.name, &port.fields, rows, by, &keys);
     let grouped = shape.inputs.iter().zip(&tables).map(cut).collect();
     let groups = Groups::new(keys_batch(&shape, by, &keys), grouped);
     let mut out = Answers::new(&shape.outputs);
-    plugin.evaluate(text::parse_instant(as_of).expect("an instant such as 2026-03-02T12:00:00Z"), &groups, &mut out);
+    plugin.evaluate(
+        text::parse_instant(as_of).expect("an instant such as 2026-03-02T12:00:00Z"),
+        &groups,
+        &mut out,
+    );
     let (outputs, refusals) = out.finish();
-    Ok(GroupRan { keys: groups.into_keys(), outputs, refusals })
+    Ok(GroupRan {
+        keys: groups.into_keys(),
+        outputs,
+        refusals,
+    })
 }
 
 /// Nanoseconds a row that a transform takes natively, on the given rows in batches of `batch_rows`: what its time in
 /// the engine is compared with. Of each batch the shortest of many calls counts, as other work only ever adds.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-pub fn ns_per_row<T: Transform>(config: &str, data: &Data, rows: &str, batch_rows: usize) -> Result<f64, Failure> {
+pub fn ns_per_row<T: Transform>(
+    config: &str,
+    data: &Data,
+    rows: &str,
+    batch_rows: usize,
+) -> Result<f64, Failure> {
     const MEASURE: Duration = Duration::from_secs(3);
     let (plugin, shape) = open(config, T::description, |config| T::open(config, data))?;
     let lines: Vec<&str> = rows.lines().collect();
     let chunks = lines.chunks(batch_rows);
-    let batches: Vec<Batch> = chunks.map(|chunk| batch(&shape.inputs[0].fields, &chunk.join("\n"))).collect();
+    let batches: Vec<Batch> = chunks
+        .map(|chunk| batch(&shape.inputs[0].fields, &chunk.join("\n")))
+        .collect();
     let mut best = vec![Duration::MAX; batches.len()];
     let start = Instant::now();
     while start.elapsed() < MEASURE {
@@ -139,14 +180,18 @@ pub fn ns_per_row<T: Transform>(config: &str, data: &Data, rows: &str, batch_row
 pub fn batch(fields: &[Field], rows: &str) -> Batch {
     let rows = objects(rows);
     let mut table = Table::new(fields, rows.len());
-    rows.iter().for_each(|row| push_object(&mut table, fields, row));
+    for row in &rows {
+        push_object(&mut table, fields, row);
+    }
     table.into_batch()
 }
 
 /// A batch from records.
 pub fn batch_of<'r, R: Record<'r>>(rows: &[R]) -> Batch {
     let mut table = Table::new(&R::fields(), rows.len());
-    rows.iter().for_each(|row| table.push(row));
+    for row in rows {
+        table.push(row);
+    }
     table.into_batch()
 }
 
@@ -157,12 +202,23 @@ fn open<P>(
 ) -> Result<(P, Shape), Failure> {
     let config = Json::parse(config)?;
     let shape = description().shape(&config).cloned();
-    let shape = shape.ok_or_else(|| Failure::new("config_invalid", "no shape of the plugin holds for this config"))?;
+    let shape = shape.ok_or_else(|| {
+        Failure::new(
+            "config_invalid",
+            "no shape of the plugin holds for this config",
+        )
+    })?;
     Ok((open(&config)?, shape))
 }
 
 fn print_refusals(f: &mut fmt::Formatter<'_>, refusals: &[Refusal]) -> fmt::Result {
-    for Refusal { row, code, message, field } in refusals {
+    for Refusal {
+        row,
+        code,
+        message,
+        field,
+    } in refusals
+    {
         match field {
             Some(field) => writeln!(f, "refused {row}: {code} ({field}): {message}")?,
             None => writeln!(f, "refused {row}: {code}: {message}")?,
@@ -172,16 +228,23 @@ fn print_refusals(f: &mut fmt::Formatter<'_>, refusals: &[Refusal]) -> fmt::Resu
 }
 
 fn named<'t>(inputs: &[(&str, &'t str)], name: &str) -> &'t str {
-    inputs.iter().find(|(known, _)| *known == name).map_or("", |(_, rows)| rows)
+    inputs
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or("", |(_, rows)| rows)
 }
 
 fn objects(rows: &str) -> Vec<Json> {
     let lines = rows.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(|line| Json::parse(line).unwrap_or_else(|error| panic!("{error} in {line}"))).collect()
+    lines
+        .map(|line| Json::parse(line).unwrap_or_else(|error| panic!("{error} in {line}")))
+        .collect()
 }
 
 fn key_of(row: &Json, by: &[&str]) -> Vec<Json> {
-    by.iter().map(|name| row.get(name).cloned().unwrap_or(Json::Null)).collect()
+    by.iter()
+        .map(|name| row.get(name).cloned().unwrap_or(Json::Null))
+        .collect()
 }
 
 /// The rows of one input, group by group.
@@ -189,25 +252,37 @@ fn cut(name: &str, fields: &[Field], rows: &[Json], by: &[&str], keys: &[Vec<Jso
     let mut table = Table::new(fields, rows.len());
     let mut offsets = 0u32.to_le_bytes().to_vec();
     for key in keys {
-        rows.iter().filter(|row| key_of(row, by) == *key).for_each(|row| push_object(&mut table, fields, row));
+        rows.iter()
+            .filter(|row| key_of(row, by) == *key)
+            .for_each(|row| push_object(&mut table, fields, row));
         let end = u32::try_from(table.len()).expect("a test has few rows");
         offsets.extend_from_slice(&end.to_le_bytes());
     }
-    Grouped { name: name.to_owned(), offsets, rows: table.into_batch() }
+    Grouped {
+        name: name.to_owned(),
+        offsets,
+        rows: table.into_batch(),
+    }
 }
 
 /// The keys as a batch; a key column that no input asks for is text.
 fn keys_batch(shape: &Shape, by: &[&'static str], keys: &[Vec<Json>]) -> Batch {
     let field = |name: &&'static str| {
-        let asked = shape.inputs.iter().flat_map(|port| &port.fields).find(|field| field.name == *name);
-        asked.cloned().unwrap_or_else(|| Field::new(name, Kind::Utf8, true))
+        let asked = shape
+            .inputs
+            .iter()
+            .flat_map(|port| &port.fields)
+            .find(|field| field.name == *name);
+        asked
+            .cloned()
+            .unwrap_or_else(|| Field::new(name, Kind::Utf8, true))
     };
     let fields: Vec<Field> = by.iter().map(field).collect();
     let mut table = Table::new(&fields, keys.len());
     for key in keys {
-        table.push_with(|columns| {
+        table.push_with(|row, columns| {
             for ((column, field), value) in columns.iter_mut().zip(&fields).zip(key) {
-                push_value(column, field, value);
+                push_value(row, column, field, value);
             }
         });
     }
@@ -215,38 +290,60 @@ fn keys_batch(shape: &Shape, by: &[&'static str], keys: &[Vec<Json>]) -> Batch {
 }
 
 fn push_object(table: &mut Table, fields: &[Field], object: &Json) {
-    table.push_with(|columns| push_fields(columns, fields, object));
+    table.push_with(|row, columns| push_fields(row, columns, fields, object));
 }
 
-fn push_fields(columns: &mut [Builder], fields: &[Field], object: &Json) {
+fn push_fields(row: usize, columns: &mut [Builder], fields: &[Field], object: &Json) {
     for (column, field) in columns.iter_mut().zip(fields) {
-        push_value(column, field, object.get(field.name).unwrap_or(&Json::Null));
+        push_value(
+            row,
+            column,
+            field,
+            object.get(field.name).unwrap_or(&Json::Null),
+        );
     }
 }
 
-fn push_value(column: &mut Builder, field: &Field, value: &Json) {
+fn push_value(row: usize, column: &mut Builder, field: &Field, value: &Json) {
     if *value == Json::Null {
         assert!(field.nullable, "column `{}` may not be null", field.name);
-        return column.null();
+        return column.null(row);
     }
-    push_text(column, field, value).unwrap_or_else(|| panic!("column `{}` is {}, not {value:?}", field.name, field.kind));
+    push_text(row, column, field, value)
+        .unwrap_or_else(|| panic!("column `{}` is {}, not {value:?}", field.name, field.kind));
 }
 
-fn push_text(column: &mut Builder, field: &Field, value: &Json) -> Option<()> {
+fn push_text(row: usize, column: &mut Builder, field: &Field, value: &Json) -> Option<()> {
     match field.kind {
-        Kind::Bool => column.bool(Some(value.as_bool()?)),
-        Kind::Int32 => column.fixed(Some(value.as_number()?.parse::<i32>().ok()?)),
-        Kind::Int64 => column.fixed(Some(value.as_number()?.parse::<i64>().ok()?)),
-        Kind::Utf8 | Kind::Binary => column.bytes(Some(value.as_str()?.as_bytes())),
-        Kind::Date32 => column.fixed(Some(text::parse_date(value.as_str()?)?)),
-        Kind::Timestamp => column.fixed(Some(text::parse_instant(value.as_str()?)?)),
+        Kind::Bool => column.bool(row, Some(value.as_bool()?)),
+        Kind::Int32 => column.fixed(row, Some(value.as_number()?.parse::<i32>().ok()?)),
+        Kind::Int64 => column.fixed(row, Some(value.as_number()?.parse::<i64>().ok()?)),
+        Kind::Utf8 | Kind::Binary => column.bytes(row, Some(value.as_str()?.as_bytes())),
+        Kind::Date32 => column.fixed(row, Some(text::parse_date(value.as_str()?)?)),
+        Kind::Timestamp => column.fixed(row, Some(text::parse_instant(value.as_str()?)?)),
         Kind::Decimal128(_, scale) => {
-            column.fixed(Some(text::parse_digits(value.as_number()?, scale)?.parse::<i128>().ok()?));
+            column.fixed(
+                row,
+                Some(
+                    text::parse_digits(value.as_number()?, scale)?
+                        .parse::<i128>()
+                        .ok()?,
+                ),
+            );
         }
         Kind::Decimal256(_, scale) => {
-            column.fixed(Some(text::parse_digits(value.as_number()?, scale)?.parse::<I256>().ok()?));
+            column.fixed(
+                row,
+                Some(
+                    text::parse_digits(value.as_number()?, scale)?
+                        .parse::<I256>()
+                        .ok()?,
+                ),
+            );
         }
-        Kind::Struct => column.fields(|columns| push_fields(columns, &field.children, value)),
+        Kind::Struct => column.fields(row, |columns| {
+            push_fields(row, columns, &field.children, value);
+        }),
         Kind::List => return None,
     }
     Some(())

@@ -28,42 +28,73 @@ impl Json {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0)?;
         reader.space();
-        if reader.at < text.len() { Err(reader.error("nothing more")) } else { Ok(value) }
+        if reader.at < text.len() {
+            Err(reader.error("nothing more"))
+        } else {
+            Ok(value)
+        }
     }
 
     /// The value of a key; `None` also when this is no object.
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.entries().iter().find(|(known, _)| known == key).map(|(_, value)| value)
+        self.entries()
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value)
     }
 
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Self::Text(text) = self { Some(text) } else { None }
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// A number's text, or a string's: a decimal may be written either way.
     pub fn as_number(&self) -> Option<&str> {
-        if let Self::Number(text) | Self::Text(text) = self { Some(text) } else { None }
+        if let Self::Number(text) | Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// A whole number.
     pub fn as_i64(&self) -> Option<i64> {
-        if let Self::Number(text) = self { text.parse().ok() } else { None }
+        if let Self::Number(text) = self {
+            text.parse().ok()
+        } else {
+            None
+        }
     }
 
     /// `true` or `false`.
     pub fn as_bool(&self) -> Option<bool> {
-        if let Self::Bool(value) = self { Some(*value) } else { None }
+        if let Self::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
     }
 
     /// The elements of an array, else none.
     pub fn items(&self) -> &[Json] {
-        if let Self::List(items) = self { items } else { &[] }
+        if let Self::List(items) = self {
+            items
+        } else {
+            &[]
+        }
     }
 
     /// The entries of an object, else none.
     pub fn entries(&self) -> &[(String, Json)] {
-        if let Self::Object(entries) = self { entries } else { &[] }
+        if let Self::Object(entries) = self {
+            entries
+        } else {
+            &[]
+        }
     }
 }
 
@@ -84,7 +115,10 @@ impl Reader<'_> {
     }
 
     fn error(&self, wanted: &str) -> Failure {
-        Failure::new("json_invalid", format!("byte {}: expected {wanted}", self.at))
+        Failure::new(
+            "json_invalid",
+            format!("byte {}: expected {wanted}", self.at),
+        )
     }
 
     fn take(&mut self, word: &str) -> bool {
@@ -110,7 +144,10 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Json, Failure> {
         let start = self.at;
-        while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+        while matches!(
+            self.peek(),
+            Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+        ) {
             self.at += 1;
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
@@ -172,7 +209,9 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let Some(next) = rest.chars().next() else { return Err(self.error("`\"`")) };
+            let Some(next) = rest.chars().next() else {
+                return Err(self.error("`\"`"));
+            };
             self.at += next.len_utf8();
             match next {
                 '"' => return Ok(out),
@@ -210,7 +249,9 @@ impl Reader<'_> {
 
     fn hex4(&mut self) -> Result<u32, Failure> {
         let digits = self.text.get(self.at..self.at + 4).unwrap_or_default();
-        let code = u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+        let code = u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| !digits.starts_with('+'));
         let code = code.ok_or_else(|| self.error("four hex digits"))?;
         self.at += 4;
         Ok(code)

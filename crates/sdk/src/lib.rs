@@ -38,7 +38,7 @@ macro_rules! export_transform {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Export = $crate::bindings::TransformExport<$plugin>;
-            $crate::bindings::transform::export!(Export with_types_in $crate::bindings::transform);
+    $crate::bindings::transform::export!(Export with_types_in $crate::bindings::transform);
         };
     };
 }
@@ -50,7 +50,7 @@ macro_rules! export_group {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Export = $crate::bindings::GroupExport<$plugin>;
-            $crate::bindings::group::export!(Export with_types_in $crate::bindings::group);
+    $crate::bindings::group::export!(Export with_types_in $crate::bindings::group);
         };
     };
 }
@@ -69,7 +69,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with this code.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -108,15 +111,25 @@ impl Data {
 
     /// A file's bytes.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.files.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice())
+        self.files
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, bytes)| bytes.as_slice())
     }
 
     /// A file's text, or a failure that says which entry of `data:` is missing or is not UTF-8.
     pub fn text(&self, name: &str) -> Result<&str, Failure> {
-        let bytes = self
-            .get(name)
-            .ok_or_else(|| Failure::new("data_missing", format!("the stage's `data` names no file `{name}`")))?;
-        std::str::from_utf8(bytes)
-            .map_err(|error| Failure::new("data_invalid", format!("data file `{name}` is not UTF-8: {error}")))
+        let bytes = self.get(name).ok_or_else(|| {
+            Failure::new(
+                "data_missing",
+                format!("the stage's `data` names no file `{name}`"),
+            )
+        })?;
+        std::str::from_utf8(bytes).map_err(|error| {
+            Failure::new(
+                "data_invalid",
+                format!("data file `{name}` is not UTF-8: {error}"),
+            )
+        })
     }
 }

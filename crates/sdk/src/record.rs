@@ -14,8 +14,8 @@ pub trait Record<'a>: Sized {
     fn views(columns: Columns<'a>) -> Self::Views;
     /// Row `row`.
     fn read(views: &Self::Views, row: usize) -> Self;
-    /// Writes one value to each column; called by [`Table::push`](crate::Table::push).
-    fn write(&self, columns: &mut [Builder]);
+    /// Writes one value to each column, whose row this is; called by [`Table::push`](crate::Table::push).
+    fn write(&self, row: usize, columns: &mut [Builder]);
 }
 
 /// Declares a row struct: `name: kind`, nullable, so that the field is an `Option`, or `name: kind required`.
@@ -70,11 +70,11 @@ macro_rules! __record {
                     Self { $($field: $crate::__cell!(@get views.$field, row, [$kind $(($($arg)*))?] $($req)?)),* }
                 }
                 #[inline]
-                fn write(&self, columns: &mut [$crate::table::Builder]) {
+                fn write(&self, row: usize, columns: &mut [$crate::table::Builder]) {
                     let mut columns = columns.iter_mut();
                     $({
                         let column = columns.next().expect("the output's columns are the record's");
-                        $crate::__cell!(@put column, self.$field, [$kind $(($($arg)*))?] $($req)?);
+                        $crate::__cell!(@put column, row, self.$field, [$kind $(($($arg)*))?] $($req)?);
                     })*
                 }
             }
@@ -153,19 +153,19 @@ macro_rules! __cell {
     };
     (@get $view:expr, $row:ident, [$($kind:tt)*]) => { $view.get($row) };
 
-    (@put $to:expr, $from:expr, [$($kind:tt)*] required) => {
-        $crate::__cell!(@put $to, ::core::option::Option::Some($from), [$($kind)*])
+    (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*] required) => {
+        $crate::__cell!(@put $to, $row, ::core::option::Option::Some($from), [$($kind)*])
     };
-    (@put $to:expr, $from:expr, [bool]) => { $to.bool($from) };
-    (@put $to:expr, $from:expr, [utf8]) => { $to.bytes($from.map(str::as_bytes)) };
-    (@put $to:expr, $from:expr, [binary]) => { $to.bytes($from) };
-    (@put $to:expr, $from:expr, [record($inner:ident)]) => {
+    (@put $to:ident, $row:ident, $from:expr, [bool]) => { $to.bool($row, $from) };
+    (@put $to:ident, $row:ident, $from:expr, [utf8]) => { $to.bytes($row, $from.map(str::as_bytes)) };
+    (@put $to:ident, $row:ident, $from:expr, [binary]) => { $to.bytes($row, $from) };
+    (@put $to:ident, $row:ident, $from:expr, [record($inner:ident)]) => {
         match &$from {
             ::core::option::Option::Some(inner) => {
-                $to.fields(|columns| <$inner<'_> as $crate::Record<'_>>::write(inner, columns));
+                $to.fields($row, |columns| <$inner<'_> as $crate::Record<'_>>::write(inner, $row, columns));
             }
-            ::core::option::Option::None => $to.null(),
+            ::core::option::Option::None => $to.null($row),
         }
     };
-    (@put $to:expr, $from:expr, [$($kind:tt)*]) => { $to.fixed($from) };
+    (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => { $to.fixed($row, $from) };
 }

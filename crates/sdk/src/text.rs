@@ -10,7 +10,9 @@ pub(crate) fn row(batch: &Batch, row: usize) -> String {
 }
 
 fn cells(columns: Columns<'_>, row: usize) -> String {
-    let cells = columns.top().filter_map(|column| Some(format!("{}={}", column.name, cell(columns, column, row)?)));
+    let cells = columns
+        .top()
+        .filter_map(|column| Some(format!("{}={}", column.name, cell(columns, column, row)?)));
     cells.collect::<Vec<_>>().join(" ")
 }
 
@@ -37,18 +39,27 @@ fn cell(columns: Columns<'_>, column: &Column, row: usize) -> Option<String> {
 /// `decimal128(38,9)` is `decimal128` of scale 9.
 fn scale_of(kind: &str) -> (&str, i8) {
     let (name, rest) = kind.split_once('(').unwrap_or((kind, ""));
-    let scale = rest.trim_end_matches(')').split_once(',').and_then(|(_, scale)| scale.trim().parse().ok());
+    let scale = rest
+        .trim_end_matches(')')
+        .split_once(',')
+        .and_then(|(_, scale)| scale.trim().parse().ok());
     (name, scale.unwrap_or(0))
 }
 
 /// Digits with a point before the last `scale`, trailing zeros left out.
 fn decimal(digits: &str, scale: i8) -> String {
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let (sign, digits) = digits
+        .strip_prefix('-')
+        .map_or(("", digits), |digits| ("-", digits));
     let scale = usize::try_from(scale).unwrap_or(0);
     let padded = format!("{digits:0>width$}", width = scale + 1);
     let (whole, fraction) = padded.split_at(padded.len() - scale);
     let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 /// The digits of a decimal text at this scale; `None` when it is none, or finer.
@@ -74,7 +85,11 @@ pub(crate) fn parse_instant(text: &str) -> Option<i64> {
     let mut parts = time.splitn(3, ':').map(|part| part.parse::<i64>().ok());
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     let micros: i64 = parse_digits(&format!("0.{fraction}"), 6)?.parse().ok()?;
-    Some(((i64::from(parse_date(date)?) * 24 + hours) * 60 + minutes) * 60_000_000 + seconds * 1_000_000 + micros)
+    Some(
+        ((i64::from(parse_date(date)?) * 24 + hours) * 60 + minutes) * 60_000_000
+            + seconds * 1_000_000
+            + micros,
+    )
 }
 
 fn date(days: i32) -> String {
@@ -83,12 +98,24 @@ fn date(days: i32) -> String {
 }
 
 fn instant(micros: i64) -> String {
-    let (days, rest) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000));
+    let (days, rest) = (
+        micros.div_euclid(86_400_000_000),
+        micros.rem_euclid(86_400_000_000),
+    );
     let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
+    let fraction = if micros == 0 {
+        String::new()
+    } else {
+        format!(".{micros:06}")
+    };
     let fraction = fraction.trim_end_matches('0');
     let date = date(i32::try_from(days).unwrap_or(i32::MAX));
-    format!("{date}T{:02}:{:02}:{:02}{fraction}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{date}T{:02}:{:02}:{:02}{fraction}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// Days since 1970 of a civil date (Howard Hinnant's algorithm: years begin in March).
@@ -107,7 +134,11 @@ fn civil_of(days: i64) -> (i64, i64, i64) {
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }

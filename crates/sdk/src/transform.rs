@@ -40,7 +40,12 @@ pub struct Output {
 impl Output {
     /// Nothing yet.
     pub fn new(table: Table) -> Self {
-        Self { table, origin: Vec::new(), refusals: Vec::new(), whole: None }
+        Self {
+            table,
+            origin: Vec::new(),
+            refusals: Vec::new(),
+            whole: None,
+        }
     }
 
     /// Writes a row that came from input row `from`.
@@ -57,13 +62,23 @@ impl Output {
 
     /// Refuses input row `row`. Rows that were already written from it stay: refuse first.
     pub fn refuse(&mut self, row: u32, code: &str, message: impl Into<String>) {
-        self.refusals.push(Refusal { row, code: code.to_owned(), message: message.into(), field: None });
+        self.refusals.push(Refusal {
+            row,
+            code: code.to_owned(),
+            message: message.into(),
+            field: None,
+        });
     }
 
     /// Refuses input row `row` for what stands in `field`.
     pub fn refuse_field(&mut self, row: u32, field: &str, code: &str, message: impl Into<String>) {
         let field = Some(field.to_owned());
-        self.refusals.push(Refusal { row, code: code.to_owned(), message: message.into(), field });
+        self.refusals.push(Refusal {
+            row,
+            code: code.to_owned(),
+            message: message.into(),
+            field,
+        });
     }
 
     /// The rows, the input row of each, the refusals.

@@ -2,7 +2,8 @@
 
 use weir_sdk::harness;
 use weir_sdk::{
-    Answers, Batch, Data, Description, Failure, Group, Groups, Json, Output, Record, Shape, Transform, record,
+    Answers, Batch, Data, Description, Failure, Group, Groups, Json, Output, Record, Shape,
+    Transform, record,
 };
 
 record! {
@@ -48,7 +49,9 @@ impl Transform for Normalize {
     fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
         let buy = config.get("buy").and_then(Json::as_str);
         let buy = buy.ok_or_else(|| Failure::new("config_invalid", "`buy` is missing"))?;
-        Ok(Self { buy: buy.to_owned() })
+        Ok(Self {
+            buy: buy.to_owned(),
+        })
     }
 
     fn transform(&self, rows: &Batch, out: &mut Output) {
@@ -57,7 +60,9 @@ impl Transform for Normalize {
                 out.refuse_field(row, "side", "missing_field", "an order needs a side");
                 continue;
             };
-            let quantity = order.quantity.map(|digits| weir_sdk::I256::from(digits) * weir_sdk::I256::from(1_000_000_000));
+            let quantity = order
+                .quantity
+                .map(|digits| weir_sdk::I256::from(digits) * weir_sdk::I256::from(1_000_000_000));
             out.push(
                 row,
                 &Clean {
@@ -124,18 +129,34 @@ impl Group for Remaining {
     }
 
     fn evaluate(&self, _as_of_us: i64, groups: &Groups, out: &mut Answers) {
-        let (legs, fills) = (groups.input::<Leg<'_>>("legs"), groups.input::<Fill<'_>>("fills"));
+        let (legs, fills) = (
+            groups.input::<Leg<'_>>("legs"),
+            groups.input::<Fill<'_>>("fills"),
+        );
         for group in groups.ids() {
-            let Some((_, leg)) = legs.of(group).next() else { continue };
+            let Some((_, leg)) = legs.of(group).next() else {
+                continue;
+            };
             let mut open = leg.amount;
             for (number, fill) in fills.of(group) {
                 if fill.filled > open {
-                    out.refuse(number, "over_filled", format!("{} more than is open", fill.filled - open));
+                    out.refuse(
+                        number,
+                        "over_filled",
+                        format!("{} more than is open", fill.filled - open),
+                    );
                 } else {
                     open -= fill.filled;
                 }
             }
-            out.push("open", group, &Open { trade: leg.trade, open });
+            out.push(
+                "open",
+                group,
+                &Open {
+                    trade: leg.trade,
+                    open,
+                },
+            );
         }
     }
 }

@@ -111,7 +111,8 @@ function tellCatchingUp({ state, sources, epoch }) {
   const lagging = sources.filter((source) => !source.caught_up);
   const topics = lagging.map((source) => `${source.topic} ${grouped(String(source.lag))}`).join(", ");
   const shown = epoch === null ? "Nothing is shown until every topic is read to its end" : "What is shown is from before";
-  banners.show("catching-up", "warn", `Catching up. ${shown}. Records behind: ${topics || "not known yet"}.`);
+  const behind = topics ? `Records still to read: ${topics}` : "All are read; the first result is being made";
+  banners.show("catching-up", "warn", `Catching up. ${shown}. ${behind}.`);
 }
 
 function tellErrors({ state, error, sources }) {

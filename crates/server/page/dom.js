@@ -66,6 +66,6 @@ export function isCalm() {
 export async function ask(path) {
   const response = await fetch(path, { cache: "no-store" });
   const body = await response.json();
-  if (!response.ok) throw Object.assign(new Error(body.error?.message ?? response.statusText), body.error);
+  if (!response.ok) throw Object.assign(new Error(body.error?.message ?? response.statusText), { status: response.status });
   return body;
 }

@@ -24,6 +24,7 @@ const WINDOW_MS = 1_000;
 /** Decimals are aligned up to this many. */
 const PLACES_MAX = 12;
 const COPY_ROWS_MAX = 100_000;
+const WARNING_MS = 6_000;
 
 let grids = 0;
 
@@ -37,6 +38,7 @@ export class Grid {
     this.sort = [];
     this.active = { row: 0, column: 0 };
     this.anchor = null;
+    this.trouble = null;
     this.flashes = new Map();
     this.build();
     this.redraw = paced(DRAW_MS, () => this.draw());
@@ -57,7 +59,7 @@ export class Grid {
     this.count = h("span", { class: "count", role: "status" });
     this.head = h("div", { class: "head", role: "row", "aria-rowindex": "1" });
     this.body = h("div", { class: "body", role: "rowgroup" });
-    this.empty = h("p", { class: "plain", hidden: "" });
+    this.empty = h("p", { class: "plain" }, "Nothing has been published yet.");
     this.grid = h(
       "div",
       { class: "grid", role: "grid", tabindex: "0", "aria-label": this.view.title, "aria-multiselectable": "true" },
@@ -171,6 +173,13 @@ export class Grid {
     this.trouble = error?.message ?? null;
   }
 
+  /** Says something for a while where the count stands. */
+  warn(message) {
+    this.trouble = message;
+    this.tell();
+    setTimeout(() => this.trouble === message && this.fail(null), WARNING_MS);
+  }
+
   leaveInput(event) {
     if (event.key === "Escape" && this.input.value !== "") {
       this.input.value = "";
@@ -187,13 +196,10 @@ export class Grid {
     for (const column of this.columns) {
       const cell = row[column.index];
       if (cell === null) continue;
-      if (column.number) {
-        const count = Math.min(PLACES_MAX, places(cell));
-        if (count > column.places) Object.assign(column, { places: count, longest: "", stale: true });
-      }
-      if (cell.length <= column.longest.length) continue;
-      column.longest = cell;
-      column.stale = true;
+      const whole = column.number ? cell.length - places(cell) : cell.length;
+      if (whole > column.longest.length) Object.assign(column, { longest: cell.slice(0, whole), stale: true });
+      const count = column.number ? Math.min(PLACES_MAX, places(cell)) : 0;
+      if (count > column.places) Object.assign(column, { places: count, stale: true });
     }
   }
 
@@ -257,6 +263,7 @@ export class Grid {
     for (const line of this.pool) line.element.hidden = !used.has(line);
     this.mark();
     this.tell();
+    if (this.columns.some((column) => column.stale)) this.redraw(); // rows that arrived are wider
   }
 
   grow(count) {
@@ -312,9 +319,10 @@ export class Grid {
     const { length, total } = this.source;
     this.grid.setAttribute("aria-rowcount", length + 1);
     const of = (n) => grouped(String(n));
+    this.count.classList.toggle("trouble", this.trouble !== null);
     text(this.count, this.trouble ?? (length === total ? `${of(total)} rows` : `${of(length)} of ${of(total)} rows`));
     this.empty.hidden = length > 0;
-    if (length === 0) text(this.empty, total === 0 ? "No rows." : "No row matches the filter.");
+    if (length === 0) text(this.empty, this.trouble !== null ? "" : total === 0 ? "No rows." : "No row matches the filter.");
   }
 
   // ---- the active cell and the range
@@ -438,6 +446,8 @@ export class Grid {
       const row = this.source.row(index);
       if (row) lines.push(this.columns.slice(range.left, range.right + 1).map((column) => row[column.index] ?? "").join("\t"));
     }
+    const missing = range.bottom - Math.max(0, range.top) + 1 - lines.length;
+    if (missing > 0) this.warn(`Copied ${lines.length} rows; ${grouped(String(missing))} more are selected but not loaded here.`);
     event.clipboardData.setData("text/plain", lines.join("\n"));
     event.preventDefault();
     for (const cell of this.body.querySelectorAll(".selected, .active")) blink(cell);

@@ -38,6 +38,7 @@ export class Windows {
   set(sort, where) {
     this.sort = sort;
     this.where = where;
+    this.isRefused = false;
     this.pages.clear();
     this.length = this.table.total;
     this.version += 1;
@@ -51,13 +52,16 @@ export class Windows {
 
   async load(number) {
     const version = this.version;
-    if (this.asked.has(number)) return;
+    if (this.asked.has(number) || this.failedAt === version || this.isRefused) return;
     this.asked.add(number);
     try {
       const answer = await ask(`/api/v1/tables/${encodeURIComponent(this.table.name)}/rows?${this.parameters(number)}`);
       this.keep(number, version, answer);
       this.failed(null);
     } catch (error) {
+      this.failedAt = version;
+      this.isRefused = error.status === 400 && this.version === version;
+      if (this.isRefused) this.length = 0;
       this.failed(error);
     } finally {
       this.asked.delete(number);

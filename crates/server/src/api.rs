@@ -64,7 +64,12 @@ async fn status(Shared(app): Shared<Arc<App>>) -> Json<Value> {
 async fn tables(Shared(app): Shared<Arc<App>>) -> Json<Value> {
     let cut = app.handle.published();
     let rows = |name: &str| cut.as_ref()?.table(name).map(|(_, version)| version.len());
-    let tables: Vec<Value> = app.handle.tables().iter().map(|plan| wire::table(plan, rows(&plan.name))).collect();
+    let tables: Vec<Value> = app
+        .handle
+        .tables()
+        .iter()
+        .map(|plan| wire::table(plan, rows(&plan.name)))
+        .collect();
     let (run, epoch) = (app.handle.status().run, cut.as_ref().map(|cut| cut.epoch));
     Json(json!({ "run": run, "epoch": epoch, "tables": tables }))
 }
@@ -84,25 +89,39 @@ async fn rows(
     let body = bounded(&app, move |deadline| {
         let found = query.run(&version, &key, deadline)?;
         let write = if as_text { wire::cells } else { wire::objects };
-        if as_arrow { arrow_stream(&cut, &found) } else { Ok(wire::page(&cut, found.total, &found.rows, write)) }
+        if as_arrow {
+            arrow_stream(&cut, &found)
+        } else {
+            Ok(wire::page(&cut, found.total, &found.rows, write))
+        }
     });
-    let kind = if as_arrow { ARROW_STREAM } else { "application/json" };
+    let kind = if as_arrow {
+        ARROW_STREAM
+    } else {
+        "application/json"
+    };
     Ok(([(header::CONTENT_TYPE, kind)], body.await?).into_response())
 }
 
 fn plan<'a>(app: &'a App, name: &str) -> Result<&'a TablePlan, Error> {
     let tables = app.handle.tables();
-    tables.iter().find(|plan| plan.name == name).map(AsRef::as_ref).ok_or_else(|| Error::UnknownTable {
-        name: name.to_owned(),
-        known: tables.iter().map(|plan| plan.name.clone()).collect(),
-    })
+    tables
+        .iter()
+        .find(|plan| plan.name == name)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Error::UnknownTable {
+            name: name.to_owned(),
+            known: tables.iter().map(|plan| plan.name.clone()).collect(),
+        })
 }
 
 fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), Error> {
     let Some(cut) = app.handle.published() else {
         let status = app.handle.status();
         return Err(match status.state {
-            State::Failed => Error::Stopped(status.error.unwrap_or_else(|| "no reason was given".into())),
+            State::Failed => {
+                Error::Stopped(status.error.unwrap_or_else(|| "no reason was given".into()))
+            }
             _ => Error::CatchingUp,
         });
     };
@@ -116,13 +135,19 @@ fn readable<T>(parameters: Result<UrlQuery<T>, QueryRejection>) -> Result<T, Err
         Ok(UrlQuery(parameters)) => Ok(parameters),
         Err(rejection) => {
             let text = rejection.body_text();
-            Err(Error::BadParameter(text.trim_start_matches("Failed to deserialize query string: ").to_owned()))
+            Err(Error::BadParameter(
+                text.trim_start_matches("Failed to deserialize query string: ")
+                    .to_owned(),
+            ))
         }
     }
 }
 
 fn accepts_arrow(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|text| text.contains(ARROW_STREAM)))
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|text| text.contains(ARROW_STREAM)))
 }
 
 /// Runs a query on a thread that may block, when its turn comes, until the deadline.
@@ -132,11 +157,17 @@ where
 {
     let start = Instant::now();
     let limit = app.query_limit;
-    let turn = tokio::time::timeout(limit, app.queries.acquire()).await.map_err(|_elapsed| Error::Busy)?;
-    let body = tokio::task::spawn_blocking(move || work(start + limit)).await.map_err(|_died| Error::Thread)?;
+    let turn = tokio::time::timeout(limit, app.queries.acquire())
+        .await
+        .map_err(|_elapsed| Error::Busy)?;
+    let body = tokio::task::spawn_blocking(move || work(start + limit))
+        .await
+        .map_err(|_died| Error::Thread)?;
     drop(turn);
     app.counters.queries.add(1);
-    app.counters.query_us.add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+    app.counters
+        .query_us
+        .add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
     body
 }
 
@@ -149,7 +180,9 @@ fn arrow_stream(cut: &Published, found: &Found) -> Result<Vec<u8>, Error> {
         ("weir.offsets", json!(cut.offsets).to_string()),
         ("weir.total", found.total.to_string()),
     ];
-    let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
+    let metadata = metadata
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
     let schema = Schema::clone(&found.rows.schema()).with_metadata(metadata);
     let schema = Arc::new(schema);
     let batch = RecordBatch::try_new(Arc::clone(&schema), found.rows.columns().to_vec())?;
@@ -172,12 +205,18 @@ async fn dead_letters(
     let window = readable(window)?;
     let limit = window.limit.unwrap_or(LETTERS_DEFAULT);
     if limit > LETTERS_MAX {
-        return Err(Error::AboveLimit { parameter: "limit", value: limit, max: LETTERS_MAX });
+        return Err(Error::AboveLimit {
+            parameter: "limit",
+            value: limit,
+            max: LETTERS_MAX,
+        });
     }
     let status = app.handle.status();
     let (total, letters) = app.handle.dead_letters(window.offset.unwrap_or(0), limit);
     let rows: Vec<Value> = letters.iter().map(|letter| wire::letter(letter)).collect();
-    Ok(Json(json!({ "run": status.run, "epoch": status.epoch, "total": total, "rows": rows })))
+    Ok(Json(
+        json!({ "run": status.run, "epoch": status.epoch, "total": total, "rows": rows }),
+    ))
 }
 
 async fn views(Shared(app): Shared<Arc<App>>) -> Json<Value> {
@@ -216,31 +255,63 @@ async fn live(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
     let tables: Vec<String> = match readable(which)?.tables {
-        Some(names) => names.split(',').map(|name| plan(&app, name).map(|p| p.name.clone())).collect::<Result<_, _>>()?,
-        None => app.handle.tables().iter().map(|plan| plan.name.clone()).collect(),
+        Some(names) => names
+            .split(',')
+            .map(|name| plan(&app, name).map(|p| p.name.clone()))
+            .collect::<Result<_, _>>()?,
+        None => app
+            .handle
+            .tables()
+            .iter()
+            .map(|plan| plan.name.clone())
+            .collect(),
     };
     let upgrade = upgrade.map_err(|rejection| Error::NotWebSocket(rejection.body_text()))?;
     let permit = live::admit(&app)?;
-    let upgrade = upgrade.max_message_size(live::HEARD_BYTES_MAX).max_frame_size(live::HEARD_BYTES_MAX);
+    let upgrade = upgrade
+        .max_message_size(live::HEARD_BYTES_MAX)
+        .max_frame_size(live::HEARD_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| live::Reader::new(socket, app, tables, permit).run()))
 }
 
 /// The process runs and its pipeline has not failed.
 async fn health(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     let status = app.handle.status();
-    let code = if status.state == State::Failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (code, Json(json!({ "state": status.state, "error": status.error })))
+    let code = if status.state == State::Failed {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (
+        code,
+        Json(json!({ "state": status.state, "error": status.error })),
+    )
 }
 
 /// What is published is the newest truth; until then, which topics lag and by how much.
 async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     let status = app.handle.status();
-    let code = if wire::is_ready(status.state) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if wire::is_ready(status.state) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let waiting = status.sources.iter().filter(|source| !source.caught_up);
-    let topics: Vec<Value> = waiting.map(|source| json!({ "topic": source.topic, "lag": source.lag })).collect();
-    (code, Json(json!({ "state": status.state, "topics": topics, "error": status.error })))
+    let topics: Vec<Value> = waiting
+        .map(|source| json!({ "topic": source.topic, "lag": source.lag }))
+        .collect();
+    (
+        code,
+        Json(json!({ "state": status.state, "topics": topics, "error": status.error })),
+    )
 }
 
 async fn metrics_text(Shared(app): Shared<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::text(&app))
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        metrics::text(&app),
+    )
 }

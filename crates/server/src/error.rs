@@ -127,13 +127,17 @@ impl Error {
             Self::RowFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "row_failed"),
             Self::QueryTooSlow { .. } => (StatusCode::SERVICE_UNAVAILABLE, "query_too_slow"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Self::TooManyConnections { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
+            Self::TooManyConnections { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections")
+            }
             Self::HostNotAllowed(_) => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
             Self::OriginNotAllowed(_) => (StatusCode::FORBIDDEN, "origin_not_allowed"),
             Self::NotWebSocket(_) => (StatusCode::UPGRADE_REQUIRED, "not_websocket"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::Columns(_) | Self::Thread | Self::Listen(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Columns(_) | Self::Thread | Self::Listen(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
         }
     }
 
@@ -145,13 +149,25 @@ impl Error {
             Self::UnknownColumn { known, .. } => Some(format!("columns: {}", known.join(", "))),
             Self::UnknownView { .. } => Some("/api/v1/views names those with `line`".into()),
             Self::BadExpression { hint, .. } => hint.clone(),
-            Self::RowFailed { .. } => Some("exclude such rows, or use a cast that gives null".into()),
-            Self::AboveLimit { .. } => Some("page with `limit` and `offset`, or narrow with `where`".into()),
-            Self::QueryTooSlow { .. } => Some("narrow with `where` on fewer columns, or ask for the whole table as Arrow".into()),
+            Self::RowFailed { .. } => {
+                Some("exclude such rows, or use a cast that gives null".into())
+            }
+            Self::AboveLimit { .. } => {
+                Some("page with `limit` and `offset`, or narrow with `where`".into())
+            }
+            Self::QueryTooSlow { .. } => Some(
+                "narrow with `where` on fewer columns, or ask for the whole table as Arrow".into(),
+            ),
             Self::Busy | Self::TooManyConnections { .. } => Some("try again later".into()),
-            Self::HostNotAllowed(_) => Some("use the address the server printed, or name this host when starting it".into()),
-            Self::OriginNotAllowed(_) => Some("ask without a browser, or serve the page from this server".into()),
-            Self::NotFound => Some("/api/v1/status, /api/v1/tables, /api/v1/views, /metrics".into()),
+            Self::HostNotAllowed(_) => Some(
+                "use the address the server printed, or name this host when starting it".into(),
+            ),
+            Self::OriginNotAllowed(_) => {
+                Some("ask without a browser, or serve the page from this server".into())
+            }
+            Self::NotFound => {
+                Some("/api/v1/status, /api/v1/tables, /api/v1/views, /metrics".into())
+            }
             Self::BadParameter(_)
             | Self::NotWebSocket(_)
             | Self::MethodNotAllowed
@@ -168,10 +184,13 @@ impl IntoResponse for Error {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
         }
-        let body = json!({ "error": { "code": code, "message": self.to_string(), "hint": self.hint() } });
+        let body =
+            json!({ "error": { "code": code, "message": self.to_string(), "hint": self.hint() } });
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
         response
     }

@@ -44,23 +44,33 @@ impl Guard {
             return Err(Error::HostNotAllowed(host.to_owned()));
         }
         match text(headers, header::ORIGIN) {
-            Some(origin) if !self.is_own_origin(origin) => Err(Error::OriginNotAllowed(origin.to_owned())),
+            Some(origin) if !self.is_own_origin(origin) => {
+                Err(Error::OriginNotAllowed(origin.to_owned()))
+            }
             _ => Ok(()),
         }
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {
-        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let rest = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
         rest.is_some_and(|host| self.is_ours(host))
     }
 
     fn is_ours(&self, authority: &str) -> bool {
-        let Ok(parsed) = authority.parse::<Authority>() else { return false };
+        let Ok(parsed) = authority.parse::<Authority>() else {
+            return false;
+        };
         if parsed.as_str().contains('@') {
             return false;
         }
         let host = parsed.host();
-        if self.names.iter().any(|name| name.eq_ignore_ascii_case(authority) || name.eq_ignore_ascii_case(host)) {
+        if self
+            .names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(authority) || name.eq_ignore_ascii_case(host))
+        {
             return true;
         }
         parsed.port_u16().unwrap_or(80) == self.listen.port() && self.is_own_host(host)
@@ -72,8 +82,15 @@ impl Guard {
         if host.eq_ignore_ascii_case("localhost") {
             return all || self.listen.ip().is_loopback();
         }
-        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(ip) => all || ip == self.listen.ip() || (ip.is_loopback() && self.listen.ip().is_loopback()),
+        match host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
+            Ok(ip) => {
+                all || ip == self.listen.ip()
+                    || (ip.is_loopback() && self.listen.ip().is_loopback())
+            }
             Err(_) => false,
         }
     }
@@ -101,9 +118,14 @@ async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -120,10 +142,24 @@ mod tests {
     #[test]
     fn a_loopback_server_knows_its_names() {
         let listen = "127.0.0.1:8080";
-        for good in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080", "127.0.0.2:8080"] {
+        for good in [
+            "127.0.0.1:8080",
+            "localhost:8080",
+            "LOCALHOST:8080",
+            "[::1]:8080",
+            "127.0.0.2:8080",
+        ] {
             assert!(ours(listen, &[], good), "{good}");
         }
-        for bad in ["", "localhost", "localhost:80", "evil.example:8080", "10.0.0.1:8080", "localhost.evil.example:8080", "a@localhost:8080"] {
+        for bad in [
+            "",
+            "localhost",
+            "localhost:80",
+            "evil.example:8080",
+            "10.0.0.1:8080",
+            "localhost.evil.example:8080",
+            "a@localhost:8080",
+        ] {
             assert!(!ours(listen, &[], bad), "{bad}");
         }
     }
@@ -132,7 +168,13 @@ mod tests {
     #[test]
     fn a_server_on_all_addresses_takes_addresses_and_given_names() {
         let listen = "0.0.0.0:8080";
-        for good in ["10.1.2.3:8080", "[fe80::1]:8080", "localhost:8080", "desk.example:8080", "desk.example:9999"] {
+        for good in [
+            "10.1.2.3:8080",
+            "[fe80::1]:8080",
+            "localhost:8080",
+            "desk.example:8080",
+            "desk.example:9999",
+        ] {
             assert!(ours(listen, &["desk.example"], good), "{good}");
         }
         assert!(!ours(listen, &["desk.example:8080"], "desk.example:9999"));

@@ -6,7 +6,9 @@
 //! lowest, highest and last value, so that a dip stays visible however long the day gets.
 
 use arrow::array::{Array, ArrayRef, AsArray as _, Decimal256Array, RecordBatch};
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type, i256};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type, i256,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -75,7 +77,10 @@ pub(crate) async fn record(handle: &Handle, history: &Mutex<History>) -> Infalli
 impl History {
     /// Empty lines for those views that draw one.
     pub fn new(views: &[ViewPlan]) -> Self {
-        Self { views: views.iter().map(Lines::new).collect(), epoch: 0 }
+        Self {
+            views: views.iter().map(Lines::new).collect(),
+            epoch: 0,
+        }
     }
 
     /// Takes a cut into the lines; one that was taken already changes nothing.
@@ -100,18 +105,46 @@ impl History {
 
 impl Lines {
     fn new(view: &ViewPlan) -> Option<Self> {
-        let ViewPlan::Headline { table, column, by, beside, line: true, .. } = view else { return None };
+        let ViewPlan::Headline {
+            table,
+            column,
+            by,
+            beside,
+            line: true,
+            ..
+        } = view
+        else {
+            return None;
+        };
         let columns = std::iter::once(column).chain(beside).cloned().collect();
-        Some(Self { table: table.clone(), columns, by: by.clone(), lines: BTreeMap::new() })
+        Some(Self {
+            table: table.clone(),
+            columns,
+            by: by.clone(),
+            lines: BTreeMap::new(),
+        })
     }
 
     fn observe(&mut self, rows: &RecordBatch, as_of_us: i64) {
-        let keys: Option<Vec<&ArrayRef>> = self.by.iter().map(|name| rows.column_by_name(name)).collect();
-        let values: Option<Vec<&ArrayRef>> = self.columns.iter().map(|name| rows.column_by_name(name)).collect();
-        let (Some(keys), Some(values)) = (keys, values) else { return };
+        let keys: Option<Vec<&ArrayRef>> = self
+            .by
+            .iter()
+            .map(|name| rows.column_by_name(name))
+            .collect();
+        let values: Option<Vec<&ArrayRef>> = self
+            .columns
+            .iter()
+            .map(|name| rows.column_by_name(name))
+            .collect();
+        let (Some(keys), Some(values)) = (keys, values) else {
+            return;
+        };
         for row in 0..rows.num_rows() {
             let key: Vec<_> = keys.iter().map(|column| wire::plain(column, row)).collect();
-            let lines = self.lines.entry(key).or_insert_with(|| values.iter().map(|v| Line::new(v)).collect());
+            let lines = self
+                .lines
+                .entry(key)
+                .or_insert_with(|| values.iter().map(|v| Line::new(v)).collect());
             for (line, column) in lines.iter_mut().zip(&values) {
                 line.push(as_of_us, amount(column, row));
             }
@@ -133,15 +166,26 @@ impl Line {
             DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
             _ => 0,
         };
-        Self { scale, width_us: SECOND_US, points: vec![] }
+        Self {
+            scale,
+            width_us: SECOND_US,
+            points: vec![],
+        }
     }
 
     fn push(&mut self, at_us: i64, value: Option<i256>) {
         self.start_day(at_us);
-        let point = Point { at_us, low: value, high: value, last: value };
+        let point = Point {
+            at_us,
+            low: value,
+            high: value,
+            last: value,
+        };
         match self.points.last_mut() {
             Some(last) if last.last == value => {}
-            Some(last) if bucket(last.at_us, self.width_us) == bucket(at_us, self.width_us) => last.merge(point),
+            Some(last) if bucket(last.at_us, self.width_us) == bucket(at_us, self.width_us) => {
+                last.merge(point)
+            }
             _ => self.points.push(point),
         }
         while self.points.len() > POINTS_MAX {
@@ -151,11 +195,18 @@ impl Line {
 
     /// A new day begins with the value that the last one ended with.
     fn start_day(&mut self, at_us: i64) {
-        let Some(last) = self.points.last().copied() else { return };
+        let Some(last) = self.points.last().copied() else {
+            return;
+        };
         if bucket(last.at_us, DAY_US) < bucket(at_us, DAY_US) {
             let at_us = bucket(at_us, DAY_US) * DAY_US;
             self.width_us = SECOND_US;
-            self.points = vec![Point { at_us, low: last.last, high: last.last, last: last.last }];
+            self.points = vec![Point {
+                at_us,
+                low: last.last,
+                high: last.last,
+                last: last.last,
+            }];
         }
     }
 
@@ -165,7 +216,9 @@ impl Line {
         let mut merged: Vec<Point> = Vec::with_capacity(self.points.len());
         for point in self.points.drain(..) {
             match merged.last_mut() {
-                Some(last) if bucket(last.at_us, width) == bucket(point.at_us, width) => last.merge(point),
+                Some(last) if bucket(last.at_us, width) == bucket(point.at_us, width) => {
+                    last.merge(point)
+                }
                 _ => merged.push(point),
             }
         }
@@ -175,13 +228,19 @@ impl Line {
     fn json(&self) -> Value {
         let text = |pick: fn(&Point) -> Option<i256>| {
             let values: Decimal256Array = self.points.iter().map(pick).collect();
-            let column = values.with_precision_and_scale(76, self.scale).expect("76 digits take any scale of a column");
+            let column = values
+                .with_precision_and_scale(76, self.scale)
+                .expect("76 digits take any scale of a column");
             let column: ArrayRef = std::sync::Arc::new(column);
-            (0..column.len()).map(|row| wire::plain(&column, row)).collect::<Vec<_>>()
+            (0..column.len())
+                .map(|row| wire::plain(&column, row))
+                .collect::<Vec<_>>()
         };
         let (low, high, last) = (text(|p| p.low), text(|p| p.high), text(|p| p.last));
         let points = self.points.iter().enumerate();
-        points.map(|(i, point)| json!([point.at_us / 1_000, low[i], high[i], last[i]])).collect()
+        points
+            .map(|(i, point)| json!([point.at_us / 1_000, low[i], high[i], last[i]]))
+            .collect()
     }
 }
 
@@ -203,7 +262,9 @@ fn amount(column: &ArrayRef, row: usize) -> Option<i256> {
         return None;
     }
     match column.data_type() {
-        DataType::Decimal128(..) => Some(i256::from_i128(column.as_primitive::<Decimal128Type>().value(row))),
+        DataType::Decimal128(..) => Some(i256::from_i128(
+            column.as_primitive::<Decimal128Type>().value(row),
+        )),
         DataType::Decimal256(..) => Some(column.as_primitive::<Decimal256Type>().value(row)),
         DataType::Int64 => Some(i256::from(column.as_primitive::<Int64Type>().value(row))),
         DataType::Int32 => Some(i256::from(column.as_primitive::<Int32Type>().value(row))),
@@ -220,7 +281,11 @@ mod tests {
     use expect_test::expect;
 
     fn line() -> Line {
-        Line { scale: 0, width_us: SECOND_US, points: vec![] }
+        Line {
+            scale: 0,
+            width_us: SECOND_US,
+            points: vec![],
+        }
     }
 
     /// Points stand where the value changes.
@@ -230,7 +295,11 @@ mod tests {
         for (second, value) in [(0, 5), (1, 5), (2, 5), (3, 6), (4, 6), (5, 5)] {
             line.push(NOON_US + second * SECOND_US, Some(i256::from(value)));
         }
-        let at: Vec<i64> = line.points.iter().map(|point| (point.at_us - NOON_US) / SECOND_US).collect();
+        let at: Vec<i64> = line
+            .points
+            .iter()
+            .map(|point| (point.at_us - NOON_US) / SECOND_US)
+            .collect();
         assert_eq!(at, [0, 3, 5]);
     }
 
@@ -240,7 +309,11 @@ mod tests {
         let mut line = line();
         let midnight = bucket(NOON_US, DAY_US) * DAY_US;
         for second in 0..86_400 {
-            let value = if second == 40_000 { 3 } else { 100 + second % 2 };
+            let value = if second == 40_000 {
+                3
+            } else {
+                100 + second % 2
+            };
             line.push(midnight + second * SECOND_US, Some(i256::from(value)));
             assert!(line.points.len() <= POINTS_MAX);
         }
@@ -255,8 +328,18 @@ mod tests {
         let mut line = line();
         line.push(NOON_US, Some(i256::from(1)));
         line.push(NOON_US + DAY_US, Some(i256::from(2)));
-        let points: Vec<_> = line.points.iter().map(|point| (point.at_us - NOON_US, point.last)).collect();
-        assert_eq!(points, [(DAY_US / 2, Some(i256::from(1))), (DAY_US, Some(i256::from(2)))]);
+        let points: Vec<_> = line
+            .points
+            .iter()
+            .map(|point| (point.at_us - NOON_US, point.last))
+            .collect();
+        assert_eq!(
+            points,
+            [
+                (DAY_US / 2, Some(i256::from(1))),
+                (DAY_US, Some(i256::from(2)))
+            ]
+        );
     }
 
     /// The lines as the page gets them: exact text, and a cut seen twice counts once.
@@ -264,7 +347,11 @@ mod tests {
     fn lines_are_exact_text() {
         let mut fixture = Fixture::new();
         let mut history = History::new(fixture.app.handle.views());
-        let first = fixture.publish(1, &[("a", Some(1_250), None, None), ("b", None, None, None)], &[]);
+        let first = fixture.publish(
+            1,
+            &[("a", Some(1_250), None, None), ("b", None, None, None)],
+            &[],
+        );
         history.observe(&first);
         history.observe(&first);
         expect![[r#"{"by":["item"],"columns":["amount"],"lines":[{"key":["a"],"columns":[[[1772452800000,"1.25","1.25","1.25"]]]},{"key":["b"],"columns":[[[1772452800000,null,null,null]]]}]}"#]]

@@ -74,7 +74,12 @@ impl App {
 }
 
 /// Serves until `stop` resolves; open queries are finished, live readers are told to go.
-pub async fn serve<F>(listener: TcpListener, handle: Handle, options: Options, stop: F) -> Result<(), Error>
+pub async fn serve<F>(
+    listener: TcpListener,
+    handle: Handle,
+    options: Options,
+    stop: F,
+) -> Result<(), Error>
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -29,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use weir_engine::{Published, State, Status, TablePlan};
-use weir_zset::text;
 use weir_zset::table::{Changes, Version};
+use weir_zset::text;
 
 /// Most rows of a table in a snapshot: what a browser holds with ease. A larger table is read in windows.
 pub const SNAPSHOT_ROWS_MAX: usize = 50_000;
@@ -97,8 +97,17 @@ impl Frame {
 impl Follower {
     /// A reader of these tables that has seen nothing.
     pub fn new(tables: Vec<String>) -> Self {
-        let tables = tables.into_iter().map(|name| Watched { name, seen: Seen::Nothing }).collect();
-        Self { tables, epoch: None }
+        let tables = tables
+            .into_iter()
+            .map(|name| Watched {
+                name,
+                seen: Seen::Nothing,
+            })
+            .collect();
+        Self {
+            tables,
+            epoch: None,
+        }
     }
 
     /// The epoch it has.
@@ -114,14 +123,29 @@ impl Follower {
         let mut frames = vec![];
         for watched in &mut self.tables {
             if let Some((plan, version)) = cut.table(&watched.name) {
-                watched.step(plan, version, Stamp { cut, base: self.epoch }, &mut frames);
+                watched.step(
+                    plan,
+                    version,
+                    Stamp {
+                        cut,
+                        base: self.epoch,
+                    },
+                    &mut frames,
+                );
             }
         }
         let as_of = text::instant(cut.as_of_us);
-        let mut end = Stamp { cut, base: self.epoch }.head("cut");
+        let mut end = Stamp {
+            cut,
+            base: self.epoch,
+        }
+        .head("cut");
         put(&mut end, "as_of", json!(as_of));
         put(&mut end, "offsets", json!(cut.offsets));
-        frames.push(Frame { head: end, body: None });
+        frames.push(Frame {
+            head: end,
+            body: None,
+        });
         self.epoch = Some(cut.epoch);
         frames
     }
@@ -141,9 +165,19 @@ impl Stamp<'_> {
 }
 
 impl Watched {
-    fn step(&mut self, plan: &TablePlan, version: &Version, stamp: Stamp<'_>, frames: &mut Vec<Frame>) {
+    fn step(
+        &mut self,
+        plan: &TablePlan,
+        version: &Version,
+        stamp: Stamp<'_>,
+        frames: &mut Vec<Frame>,
+    ) {
         if version.len() > self.rows_max() {
-            let mut head = Stamp { base: None, ..stamp }.head("large");
+            let mut head = Stamp {
+                base: None,
+                ..stamp
+            }
+            .head("large");
             describe(&mut head, plan, version);
             frames.push(Frame { head, body: None });
             self.seen = Seen::Large;
@@ -154,8 +188,20 @@ impl Watched {
             parts(plan, version, stamp, &changes, frames);
         } else {
             let removed = RecordBatch::new_empty(Arc::clone(version.key_schema()));
-            let all = Changes { upserts: version.rows(0, version.len()), removed };
-            parts(plan, version, Stamp { base: None, ..stamp }, &all, frames);
+            let all = Changes {
+                upserts: version.rows(0, version.len()),
+                removed,
+            };
+            parts(
+                plan,
+                version,
+                Stamp {
+                    base: None,
+                    ..stamp
+                },
+                &all,
+                frames,
+            );
         }
         self.seen = Seen::Rows(version.clone());
     }
@@ -170,10 +216,18 @@ impl Watched {
 }
 
 /// Cuts rows and removed keys into frames; a difference without any makes no frame.
-fn parts(plan: &TablePlan, version: &Version, stamp: Stamp<'_>, changes: &Changes, frames: &mut Vec<Frame>) {
+fn parts(
+    plan: &TablePlan,
+    version: &Version,
+    stamp: Stamp<'_>,
+    changes: &Changes,
+    frames: &mut Vec<Frame>,
+) {
     let Changes { upserts, removed } = changes;
     let rows = upserts.num_rows().max(removed.num_rows());
-    let count = rows.div_ceil(FRAME_ROWS_MAX).max(usize::from(stamp.base.is_none()));
+    let count = rows
+        .div_ceil(FRAME_ROWS_MAX)
+        .max(usize::from(stamp.base.is_none()));
     for part in 0..count {
         let mut head = stamp.head("rows");
         put(&mut head, "table", json!(plan.name));
@@ -182,7 +236,10 @@ fn parts(plan: &TablePlan, version: &Version, stamp: Stamp<'_>, changes: &Change
         if stamp.base.is_none() && part == 0 {
             describe(&mut head, plan, version);
         }
-        frames.push(Frame { head, body: Some((slice(upserts, part), slice(removed, part))) });
+        frames.push(Frame {
+            head,
+            body: Some((slice(upserts, part), slice(removed, part))),
+        });
     }
 }
 
@@ -199,7 +256,9 @@ fn describe(head: &mut Value, plan: &TablePlan, version: &Version) {
 }
 
 fn put(head: &mut Value, name: &str, value: Value) {
-    head.as_object_mut().expect("a head is an object").insert(name.to_owned(), value);
+    head.as_object_mut()
+        .expect("a head is an object")
+        .insert(name.to_owned(), value);
 }
 
 /// Why a reader is no longer served.
@@ -242,7 +301,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(socket: WebSocket, app: Arc<App>, tables: Vec<String>, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(
+        socket: WebSocket,
+        app: Arc<App>,
+        tables: Vec<String>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             socket,
             follower: Follower::new(tables),
@@ -274,7 +338,11 @@ impl Reader {
         tracing::debug!(?end, "live reader ended");
         if end == End::Stopping {
             // The reader may be gone already, which is as good.
-            let closed = timeout(Duration::from_millis(CUT_MS_MIN), self.socket.send(Message::Close(None))).await;
+            let closed = timeout(
+                Duration::from_millis(CUT_MS_MIN),
+                self.socket.send(Message::Close(None)),
+            )
+            .await;
             tracing::trace!(?closed, "live reader told to go");
         }
     }
@@ -329,7 +397,10 @@ impl Reader {
 
     async fn send_cut(&mut self, cut: &Published) -> Result<(), End> {
         if let Some(had) = self.follower.epoch() {
-            self.app.counters.live_epochs_skipped.add(cut.epoch.saturating_sub(had + 1));
+            self.app
+                .counters
+                .live_epochs_skipped
+                .add(cut.epoch.saturating_sub(had + 1));
         }
         for frame in self.follower.step(cut) {
             self.send(frame.text()).await?;
@@ -360,7 +431,12 @@ impl Reader {
     }
 
     async fn take(&mut self, message: Message) -> Result<(), End> {
-        match timeout(Duration::from_millis(SEND_MS_MAX), self.socket.send(message)).await {
+        match timeout(
+            Duration::from_millis(SEND_MS_MAX),
+            self.socket.send(message),
+        )
+        .await
+        {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_broken)) => Err(End::Gone),
             Err(_elapsed) => Err(End::Dropped),
@@ -378,7 +454,9 @@ fn every(ms: u64) -> Interval {
 pub(crate) fn admit(app: &App) -> Result<OwnedSemaphorePermit, Error> {
     Arc::clone(&app.live).try_acquire_owned().map_err(|_full| {
         app.counters.live_refused.add(1);
-        Error::TooManyConnections { max: crate::LIVE_CONNECTIONS_MAX }
+        Error::TooManyConnections {
+            max: crate::LIVE_CONNECTIONS_MAX,
+        }
     })
 }
 
@@ -386,6 +464,7 @@ pub(crate) fn admit(app: &App) -> Result<OwnedSemaphorePermit, Error> {
 mod tests {
     use super::*;
     use crate::tests::{Fixture, Row};
+    use futures::StreamExt as _;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -413,10 +492,13 @@ mod tests {
                     self.rows.clear();
                 }
                 for key in frame["removed"].as_array().unwrap() {
-                    self.rows.remove(key[0].as_str().unwrap()).expect("only what is there is removed");
+                    self.rows
+                        .remove(key[0].as_str().unwrap())
+                        .expect("only what is there is removed");
                 }
                 for row in frame["upserts"].as_array().unwrap() {
-                    self.rows.insert(row[0].as_str().unwrap().to_owned(), row.clone());
+                    self.rows
+                        .insert(row[0].as_str().unwrap().to_owned(), row.clone());
                 }
             }
         }
@@ -465,12 +547,21 @@ mod tests {
     fn a_snapshot_comes_in_parts() {
         let names: Vec<String> = (0..FRAME_ROWS_MAX + 1).map(|n| format!("{n:06}")).collect();
         let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
-        let all: Vec<Row> = names.iter().map(|name| (*name, Some(1), None, None)).collect();
+        let all: Vec<Row> = names
+            .iter()
+            .map(|name| (*name, Some(1), None, None))
+            .collect();
         let cut = Fixture::new().publish(7, &all, &[]);
         let mut follower = Follower::new(vec!["stock".into()]);
-        let frames: Vec<Value> =
-            follower.step(&cut).iter().map(|frame| serde_json::from_str(&frame.text()).unwrap()).collect();
-        let kinds: Vec<_> = frames.iter().map(|frame| (frame["type"].as_str().unwrap(), frame["part"].as_u64())).collect();
+        let frames: Vec<Value> = follower
+            .step(&cut)
+            .iter()
+            .map(|frame| serde_json::from_str(&frame.text()).unwrap())
+            .collect();
+        let kinds: Vec<_> = frames
+            .iter()
+            .map(|frame| (frame["type"].as_str().unwrap(), frame["part"].as_u64()))
+            .collect();
         assert_eq!(kinds, [("rows", Some(0)), ("rows", Some(1)), ("cut", None)]);
         assert_eq!(frames[1]["upserts"].as_array().unwrap().len(), 1);
     }
@@ -480,18 +571,83 @@ mod tests {
     fn a_large_table_is_read_in_windows() {
         let names: Vec<String> = (0..=SNAPSHOT_ROWS_MAX).map(|n| format!("{n:06}")).collect();
         let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
-        let all: Vec<Row> = names.iter().map(|name| (*name, Some(1), None, None)).collect();
+        let all: Vec<Row> = names
+            .iter()
+            .map(|name| (*name, Some(1), None, None))
+            .collect();
         let mut fixture = Fixture::new();
         let mut follower = Follower::new(vec!["stock".into()]);
         let mut kinds = |cut: &Published| -> Vec<String> {
             let frames = follower.step(cut);
-            frames.iter().map(|frame| frame.head["type"].as_str().unwrap().to_owned()).collect()
+            frames
+                .iter()
+                .map(|frame| frame.head["type"].as_str().unwrap().to_owned())
+                .collect()
         };
         let cut = fixture.publish(1, &all, &[]);
         assert_eq!(kinds(&cut), ["large", "cut"]);
         let cut = fixture.publish(2, &[], &all[..10]);
-        assert_eq!(kinds(&cut), ["large", "cut"], "below the limit, but not well below");
+        assert_eq!(
+            kinds(&cut),
+            ["large", "cut"],
+            "below the limit, but not well below"
+        );
         let cut = fixture.publish(3, &[], &all[10..SNAPSHOT_ROWS_MAX - 10]);
         assert_eq!(kinds(&cut), ["rows", "cut"]);
+    }
+
+    const MANY: usize = 20_000;
+
+    fn many(names: &[&'static str], amount: i128) -> Vec<Row> {
+        names
+            .iter()
+            .map(|name| (*name, Some(amount), None, None))
+            .collect()
+    }
+
+    /// A reader that takes nothing for a while is sent nothing meanwhile but what fits between: it skips epochs, and
+    /// then has the newest one. Method: a real socket, its buffers overfilled by changes of a whole table.
+    #[tokio::test]
+    async fn a_slow_reader_skips_epochs() {
+        let names: Vec<&'static str> = (0..MANY).map(|n| &*format!("{n:06}").leak()).collect();
+        let mut fixture = Fixture::new();
+        let mut cut = fixture.publish(1, &many(&names, 1), &[]);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/api/v1/live", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let handle = fixture.app.handle.clone();
+        let served = crate::serve(listener, handle, crate::Options::default(), async move {
+            drop(stopped.await)
+        });
+        let read = async move {
+            let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+            let last = 40;
+            for epoch in 2..=last {
+                let amount = i128::from(epoch);
+                cut = fixture.publish(epoch, &many(&names, amount), &many(&names, amount - 1));
+                tokio::time::sleep(Duration::from_millis(CUT_MS_MIN)).await;
+            }
+            let (mut model, mut cuts) = (Model::default(), 0);
+            while model.epoch != Some(last) {
+                let message = socket.next().await.unwrap().unwrap();
+                let Ok(text) = message.to_text() else {
+                    continue;
+                };
+                if text.contains("\"rows\"") || text.contains("\"cut\"") {
+                    model.take(text);
+                    cuts += usize::from(text.contains("\"cut\""));
+                }
+            }
+            assert_eq!(
+                model.rows.values().cloned().collect::<Vec<_>>(),
+                shown(&cut)
+            );
+            assert!(cuts < 30, "{cuts} of {last} epochs were sent");
+            stop.send(()).unwrap();
+            // The server says that it goes.
+            while let Some(Ok(_)) = socket.next().await {}
+        };
+        let (served, ()) = tokio::join!(served, read);
+        served.unwrap();
     }
 }

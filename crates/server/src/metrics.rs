@@ -39,15 +39,43 @@ use weir_engine::Sample;
 
 /// The server's own metrics: name, Prometheus type, help.
 pub const METRICS: &[(&str, &str, &str)] = &[
-    ("weir_http_requests_total", "counter", "Requests answered, by path and status."),
+    (
+        "weir_http_requests_total",
+        "counter",
+        "Requests answered, by path and status.",
+    ),
     ("weir_queries_total", "counter", "Queries for rows run."),
-    ("weir_query_us_total", "counter", "Time spent in queries for rows, microseconds."),
+    (
+        "weir_query_us_total",
+        "counter",
+        "Time spent in queries for rows, microseconds.",
+    ),
     ("weir_live_connections", "gauge", "Live readers connected."),
-    ("weir_live_connections_max", "gauge", "Most live readers at once."),
-    ("weir_live_refused_total", "counter", "Live readers refused because of the limit."),
-    ("weir_live_dropped_total", "counter", "Live readers dropped because they fell silent or took nothing in time."),
-    ("weir_live_frames_total", "counter", "Frames sent to live readers."),
-    ("weir_live_bytes_total", "counter", "Bytes of frames sent to live readers."),
+    (
+        "weir_live_connections_max",
+        "gauge",
+        "Most live readers at once.",
+    ),
+    (
+        "weir_live_refused_total",
+        "counter",
+        "Live readers refused because of the limit.",
+    ),
+    (
+        "weir_live_dropped_total",
+        "counter",
+        "Live readers dropped because they fell silent or took nothing in time.",
+    ),
+    (
+        "weir_live_frames_total",
+        "counter",
+        "Frames sent to live readers.",
+    ),
+    (
+        "weir_live_bytes_total",
+        "counter",
+        "Bytes of frames sent to live readers.",
+    ),
     (
         "weir_live_epochs_skipped_total",
         "counter",
@@ -91,7 +119,9 @@ async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let path = route(request.uri().path());
     let response = next.run(request).await;
     let mut requests = app.counters.requests.lock().expect("no writer panics");
-    *requests.entry((path, response.status().as_u16())).or_default() += 1;
+    *requests
+        .entry((path, response.status().as_u16()))
+        .or_default() += 1;
     response
 }
 
@@ -103,7 +133,11 @@ fn route(path: &str) -> &'static str {
     if path.starts_with("/page/") {
         return "/page/{file}";
     }
-    crate::api::PATHS.iter().find(|known| **known == path).copied().unwrap_or("other")
+    crate::api::PATHS
+        .iter()
+        .find(|known| **known == path)
+        .copied()
+        .unwrap_or("other")
 }
 
 /// All samples, the engine's and the server's, in the order of the tables of names.
@@ -115,9 +149,15 @@ pub(crate) fn text(app: &App) -> String {
         let mut head = false;
         for sample in samples.iter().filter(|sample| sample.name == *name) {
             if !std::mem::replace(&mut head, true) {
-                line(&mut out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+                line(
+                    &mut out,
+                    format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"),
+                );
             }
-            line(&mut out, format_args!("{name}{} {}\n", labels(sample), sample.value));
+            line(
+                &mut out,
+                format_args!("{name}{} {}\n", labels(sample), sample.value),
+            );
         }
     }
     out
@@ -131,18 +171,29 @@ fn labels(sample: &Sample) -> String {
     if sample.labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let pairs: Vec<String> = sample
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+        .collect();
     format!("{{{}}}", pairs.join(","))
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 fn own(app: &App) -> Vec<Sample> {
     let counters = &app.counters;
     let connections = LIVE_CONNECTIONS_MAX - app.live.available_permits();
-    let plain = |name, value| Sample { name, labels: vec![], value };
+    let plain = |name, value| Sample {
+        name,
+        labels: vec![],
+        value,
+    };
     let mut samples = vec![
         plain("weir_queries_total", counters.queries.get()),
         plain("weir_query_us_total", counters.query_us.get()),
@@ -152,11 +203,18 @@ fn own(app: &App) -> Vec<Sample> {
         plain("weir_live_dropped_total", counters.live_dropped.get()),
         plain("weir_live_frames_total", counters.live_frames.get()),
         plain("weir_live_bytes_total", counters.live_bytes.get()),
-        plain("weir_live_epochs_skipped_total", counters.live_epochs_skipped.get()),
+        plain(
+            "weir_live_epochs_skipped_total",
+            counters.live_epochs_skipped.get(),
+        ),
     ];
     for ((path, status), value) in counters.requests.lock().expect("no writer panics").iter() {
         let labels = vec![("path", (*path).to_owned()), ("status", status.to_string())];
-        samples.push(Sample { name: "weir_http_requests_total", labels, value: *value });
+        samples.push(Sample {
+            name: "weir_http_requests_total",
+            labels,
+            value: *value,
+        });
     }
     samples
 }
@@ -168,8 +226,11 @@ mod tests {
     /// The table above is the contract: it and the code name the same metrics, types and meanings.
     #[test]
     fn documented_metrics_are_the_metrics() {
-        let documented: Vec<String> =
-            include_str!("metrics.rs").lines().filter(|l| l.starts_with("//! | `weir_")).map(str::to_owned).collect();
+        let documented: Vec<String> = include_str!("metrics.rs")
+            .lines()
+            .filter(|l| l.starts_with("//! | `weir_"))
+            .map(str::to_owned)
+            .collect();
         let named: Vec<String> = weir_engine::read::METRICS
             .iter()
             .chain(METRICS)
@@ -181,7 +242,11 @@ mod tests {
     /// Label values may hold anything; the text stays parseable.
     #[test]
     fn label_values_are_escaped() {
-        let sample = Sample { name: "x", labels: vec![("topic", "a\"b\\c\nd".into())], value: 1 };
+        let sample = Sample {
+            name: "x",
+            labels: vec![("topic", "a\"b\\c\nd".into())],
+            value: 1,
+        };
         assert_eq!(labels(&sample), r#"{topic="a\"b\\c\nd"}"#);
     }
 }

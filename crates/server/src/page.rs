@@ -34,9 +34,14 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 pub(crate) fn routes() -> Router<Arc<App>> {
-    FILES.iter().fold(Router::new(), |routes, &(path, kind, text)| {
-        // `no-cache`: a page of the last build never meets the server of the next.
-        let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")];
-        routes.route(path, get(async move || (headers, text)))
-    })
+    FILES
+        .iter()
+        .fold(Router::new(), |routes, &(path, kind, text)| {
+            // `no-cache`: a page of the last build never meets the server of the next.
+            let headers = [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, "no-cache"),
+            ];
+            routes.route(path, get(async move || (headers, text)))
+        })
 }

@@ -5,7 +5,10 @@
 
 use crate::error::Error;
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
+use arrow::compute::{
+    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices,
+    take_record_batch,
+};
 use arrow::datatypes::{DataType, SchemaRef};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -86,32 +89,54 @@ impl Query {
             Some(sql) if !sql.trim().is_empty() => Some(predicate(sql, &table.schema)?),
             _ => None,
         };
-        Ok(Self { limit, offset, sort, filter })
+        Ok(Self {
+            limit,
+            offset,
+            sort,
+            filter,
+        })
     }
 
     /// Answers from one version. Blocks, until `deadline` at the latest.
-    pub fn run(&self, version: &Version, key: &[String], deadline: Instant) -> Result<Found, Error> {
+    pub fn run(
+        &self,
+        version: &Version,
+        key: &[String],
+        deadline: Instant,
+    ) -> Result<Found, Error> {
         if self.filter.is_none() && self.sort.is_empty() {
-            return Ok(Found { total: version.len(), rows: version.rows(self.offset, self.limit) });
+            return Ok(Found {
+                total: version.len(),
+                rows: version.rows(self.offset, self.limit),
+            });
         }
         let mut kept = Kept::new(self, Arc::clone(version.schema()), key)?;
         let mut total = 0;
         for chunk in version.scan(CHUNK_ROWS) {
             if Instant::now() >= deadline {
-                return Err(Error::QueryTooSlow { max_ms: QUERY_MS_MAX });
+                return Err(Error::QueryTooSlow {
+                    max_ms: QUERY_MS_MAX,
+                });
             }
             let matching = self.matching(&chunk)?;
             total += matching.num_rows();
             kept.take(matching)?;
         }
-        Ok(Found { total, rows: kept.page(self)? })
+        Ok(Found {
+            total,
+            rows: kept.page(self)?,
+        })
     }
 
     fn matching(&self, chunk: &RecordBatch) -> Result<RecordBatch, Error> {
-        let Some(filter) = &self.filter else { return Ok(chunk.clone()) };
+        let Some(filter) = &self.filter else {
+            return Ok(chunk.clone());
+        };
         let (verdicts, failed) = filter.eval(chunk);
         if let Some(first) = failed.first() {
-            return Err(Error::RowFailed { message: first.message.clone() });
+            return Err(Error::RowFailed {
+                message: first.message.clone(),
+            });
         }
         let verdicts: &BooleanArray = verdicts.as_boolean();
         Ok(filter_record_batch(chunk, verdicts)?)
@@ -137,7 +162,13 @@ impl Kept {
                 order.push((schema.index_of(column)?, false));
             }
         }
-        Ok(Self { schema, batches: vec![], rows: 0, wanted: query.offset.saturating_add(query.limit), order })
+        Ok(Self {
+            schema,
+            batches: vec![],
+            rows: 0,
+            wanted: query.offset.saturating_add(query.limit),
+            order,
+        })
     }
 
     fn take(&mut self, batch: RecordBatch) -> Result<(), Error> {
@@ -164,7 +195,10 @@ impl Kept {
             .iter()
             .map(|&(column, descending)| SortColumn {
                 values: all.column(column).clone(),
-                options: Some(SortOptions { descending, nulls_first: false }),
+                options: Some(SortOptions {
+                    descending,
+                    nulls_first: false,
+                }),
             })
             .collect();
         let order = lexsort_to_indices(&columns, Some(self.wanted))?;
@@ -179,18 +213,33 @@ impl Kept {
 }
 
 fn below(parameter: &'static str, value: usize, max: usize) -> Result<(), Error> {
-    if value > max { Err(Error::AboveLimit { parameter, value, max }) } else { Ok(()) }
+    if value > max {
+        Err(Error::AboveLimit {
+            parameter,
+            value,
+            max,
+        })
+    } else {
+        Ok(())
+    }
 }
 
 fn sort_columns(text: &str, table: &TablePlan) -> Result<Vec<(usize, bool)>, Error> {
-    text.split(',').map(|word| sort_column(word.trim(), table)).collect()
+    text.split(',')
+        .map(|word| sort_column(word.trim(), table))
+        .collect()
 }
 
 fn sort_column(word: &str, table: &TablePlan) -> Result<(usize, bool), Error> {
     let name = word.strip_prefix('-').unwrap_or(word);
-    let index = table.schema.index_of(name).map_err(|_unknown| unknown_column(name, table))?;
+    let index = table
+        .schema
+        .index_of(name)
+        .map_err(|_unknown| unknown_column(name, table))?;
     if table.schema.field(index).data_type().is_nested() {
-        return Err(Error::BadParameter(format!("`sort`: column `{name}` holds lists or records, which have no order")));
+        return Err(Error::BadParameter(format!(
+            "`sort`: column `{name}` holds lists or records, which have no order"
+        )));
     }
     Ok((index, word.starts_with('-')))
 }
@@ -199,16 +248,29 @@ fn unknown_column(name: &str, table: &TablePlan) -> Error {
     Error::UnknownColumn {
         table: table.name.clone(),
         column: name.to_owned(),
-        known: table.schema.fields().iter().map(|field| field.name().clone()).collect(),
+        known: table
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect(),
     }
 }
 
 fn predicate(sql: &str, schema: &SchemaRef) -> Result<Expr, Error> {
-    let expr = Expr::compile(sql, schema)
-        .map_err(|error| Error::BadExpression { message: error.message, hint: error.hint })?;
+    let expr = Expr::compile(sql, schema).map_err(|error| Error::BadExpression {
+        message: error.message,
+        hint: error.hint,
+    })?;
     if *expr.data_type() != DataType::Boolean {
-        let message = format!("the expression is {}, not a condition", crate::wire::kind(expr.data_type()));
-        return Err(Error::BadExpression { message, hint: Some("compare it with something".into()) });
+        let message = format!(
+            "the expression is {}, not a condition",
+            crate::wire::kind(expr.data_type())
+        );
+        return Err(Error::BadExpression {
+            message,
+            hint: Some("compare it with something".into()),
+        });
     }
     Ok(expr)
 }
@@ -220,7 +282,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn query(text: &str, fixture: &Fixture) -> Query {
-        let parameters = Parameters { sort: Some(text.into()), ..Parameters::default() };
+        let parameters = Parameters {
+            sort: Some(text.into()),
+            ..Parameters::default()
+        };
         Query::new(&parameters, &fixture.app.handle.tables()[0]).unwrap()
     }
 
@@ -230,7 +295,9 @@ mod tests {
         let mut fixture = Fixture::new();
         let cut = fixture.publish(1, &[("a", None, None, None)], &[]);
         let version = &cut.tables[0].1;
-        let error = query("amount", &fixture).run(version, &["item".into()], Instant::now()).unwrap_err();
+        let error = query("amount", &fixture)
+            .run(version, &["item".into()], Instant::now())
+            .unwrap_err();
         assert_eq!(error.code(), "query_too_slow");
     }
 

@@ -1,7 +1,9 @@
 //! The handlers over a made-up pipeline, without a socket.
 
 use crate::{App, Options, QUERIES_MAX, live, router};
-use arrow::array::{Array as _, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array as _, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::ipc::reader::StreamReader;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -11,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 use weir_engine::read::SourceStatus;
-use weir_engine::{DeadLetter, Edge, Feed, Handle, Published, Sample, State, Status, TablePlan, ViewPlan};
+use weir_engine::{
+    DeadLetter, Edge, Feed, Handle, Published, Sample, State, Status, TablePlan, ViewPlan,
+};
 use weir_zset::Delta;
 use weir_zset::table::Table;
 
@@ -36,7 +40,11 @@ pub(crate) fn rows(rows: &[Row]) -> RecordBatch {
     let days: Date32Array = rows.iter().map(|row| row.3).collect();
     RecordBatch::try_from_iter_with_nullable([
         ("item", Arc::new(items) as ArrayRef, false),
-        ("amount", Arc::new(amounts.with_precision_and_scale(38, 3).unwrap()), true),
+        (
+            "amount",
+            Arc::new(amounts.with_precision_and_scale(38, 3).unwrap()),
+            true,
+        ),
         ("count", Arc::new(counts), true),
         ("day", Arc::new(days), true),
     ])
@@ -70,7 +78,12 @@ impl Fixture {
         let schema = rows(&[]).schema();
         let key = vec!["item".to_owned()];
         let table = Table::new(&schema, &key);
-        let plan = Arc::new(TablePlan { name: "stock".into(), from: Edge::Source(0), key, schema });
+        let plan = Arc::new(TablePlan {
+            name: "stock".into(),
+            from: Edge::Source(0),
+            key,
+            schema,
+        });
         let view = ViewPlan::Headline {
             table: "stock".into(),
             column: "amount".into(),
@@ -81,10 +94,27 @@ impl Fixture {
             percent: false,
             title: "Stock".into(),
         };
-        let grid = ViewPlan::Grid { table: "stock".into(), columns: vec!["item".into()], title: "All".into() };
-        let (handle, feed) = Handle::fed(vec![view, grid], vec![Arc::clone(&plan)], status(State::CatchingUp, 0));
-        let app = App::new(handle, "127.0.0.1:8080".parse().unwrap(), Options::default());
-        Self { app: Arc::new(app), feed, table, plan }
+        let grid = ViewPlan::Grid {
+            table: "stock".into(),
+            columns: vec!["item".into()],
+            title: "All".into(),
+        };
+        let (handle, feed) = Handle::fed(
+            vec![view, grid],
+            vec![Arc::clone(&plan)],
+            status(State::CatchingUp, 0),
+        );
+        let app = App::new(
+            handle,
+            "127.0.0.1:8080".parse().unwrap(),
+            Options::default(),
+        );
+        Self {
+            app: Arc::new(app),
+            feed,
+            table,
+            plan,
+        }
     }
 
     /// A pipeline that published these rows.
@@ -95,11 +125,19 @@ impl Fixture {
     }
 
     pub(crate) fn publish(&mut self, epoch: u64, added: &[Row], removed: &[Row]) -> Arc<Published> {
-        self.table.apply(&Delta::new(rows(removed), vec![-1; removed.len()]));
-        self.table.apply(&Delta::new(rows(added), vec![1; added.len()]));
+        self.table
+            .apply(&Delta::new(rows(removed), vec![-1; removed.len()]));
+        self.table
+            .apply(&Delta::new(rows(added), vec![1; added.len()]));
         let offsets = BTreeMap::from([("stock.in".to_owned(), BTreeMap::from([(0, 3)]))]);
         let tables = vec![(Arc::clone(&self.plan), self.table.version())];
-        self.feed.publish(Published { run: "run-1".into(), epoch, as_of_us: NOON_US, offsets, tables });
+        self.feed.publish(Published {
+            run: "run-1".into(),
+            epoch,
+            as_of_us: NOON_US,
+            offsets,
+            tables,
+        });
         self.feed.status(status(State::Live, epoch));
         self.app.handle.published().unwrap()
     }
@@ -108,27 +146,54 @@ impl Fixture {
         let service = router(&self.app);
         let response = service.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+        (
+            parts.status,
+            parts.headers,
+            to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+        )
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
-        let request = Request::get(path).header("host", "127.0.0.1:8080").body(Body::empty()).unwrap();
+        let request = Request::get(path)
+            .header("host", "127.0.0.1:8080")
+            .body(Body::empty())
+            .unwrap();
         let (status, _, body) = self.send(request).await;
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// The rows that a query answers, one line each.
     async fn query(&self, parameters: &str, expected: Expect) {
-        let (status, body) = self.get(&format!("/api/v1/tables/stock/rows?cells=text&{parameters}")).await;
+        let (status, body) = self
+            .get(&format!(
+                "/api/v1/tables/stock/rows?cells=text&{parameters}"
+            ))
+            .await;
         assert_eq!(status, StatusCode::OK, "{body}");
-        let lines: Vec<String> = body["rows"].as_array().unwrap().iter().map(Value::to_string).collect();
-        expected.assert_eq(&format!("{} of {}\n{}", lines.len(), body["total"], lines.join("\n")));
+        let lines: Vec<String> = body["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(Value::to_string)
+            .collect();
+        expected.assert_eq(&format!(
+            "{} of {}\n{}",
+            lines.len(),
+            body["total"],
+            lines.join("\n")
+        ));
     }
 
     async fn refused(&self, path: &str) -> String {
         let (status, body) = self.get(path).await;
         let error = &body["error"];
-        format!("{} {} | {} | {}", status.as_u16(), error["code"], error["message"], error["hint"])
+        format!(
+            "{} {} | {} | {}",
+            status.as_u16(),
+            error["code"],
+            error["message"],
+            error["hint"]
+        )
     }
 }
 
@@ -145,7 +210,8 @@ fn some() -> Fixture {
 #[tokio::test]
 async fn rows_are_exact() {
     let fixture = some();
-    let request = Request::get("/api/v1/tables/stock/rows?limit=3").header("host", "localhost:8080");
+    let request =
+        Request::get("/api/v1/tables/stock/rows?limit=3").header("host", "localhost:8080");
     let (_, headers, body) = fixture.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(headers["content-type"], "application/json");
     expect![[r#"{"run":"run-1","epoch":1,"as_of":"2026-03-02T12:00:00Z","offsets":{"stock.in":{"0":3}},"total":4,"rows":[{"item":"a","amount":"1.5","count":3,"day":"2026-03-02"},{"item":"b","amount":"-2","count":null,"day":null},{"item":"c","amount":null,"count":9007199254740993,"day":"2026-03-03"}]}"#]]
@@ -221,10 +287,21 @@ async fn refusals_teach() {
         404 "unknown_table" | "there is no table `stok`" | "tables: stock"
         426 "not_websocket" | "this address speaks WebSocket only: Connection header did not include 'upgrade'" | null
         404 "not_found" | "there is nothing at this path" | "/api/v1/status, /api/v1/tables, /api/v1/views, /metrics""#]].assert_eq(&lines.join("\n"));
-    let (status, body) = fixture.get("/api/v1/tables/stock/rows?where=amuont%20%3E%201").await;
-    assert_eq!((status, &body["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("bad_expression")));
-    let request = Request::post("/api/v1/status").header("host", "localhost:8080").body(Body::empty()).unwrap();
-    assert_eq!(fixture.send(request).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let (status, body) = fixture
+        .get("/api/v1/tables/stock/rows?where=amuont%20%3E%201")
+        .await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("bad_expression"))
+    );
+    let request = Request::post("/api/v1/status")
+        .header("host", "localhost:8080")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        fixture.send(request).await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 /// Half a book is never shown: before the first cut there are no rows, and readiness names what lags.
@@ -232,12 +309,21 @@ async fn refusals_teach() {
 async fn catching_up_is_told() {
     let fixture = Fixture::new();
     let (status, body) = fixture.get("/api/v1/tables/stock/rows").await;
-    assert_eq!((status, &body["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("catching_up")));
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("catching_up"))
+    );
     let (status, body) = fixture.get("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(body, json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7}], "error": null}));
+    assert_eq!(
+        body,
+        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7}], "error": null})
+    );
     let (_, body) = fixture.get("/api/v1/tables").await;
-    assert_eq!((&body["tables"][0]["rows"], &body["epoch"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&body["tables"][0]["rows"], &body["epoch"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(fixture.get("/healthz").await.0, StatusCode::OK);
     assert_eq!(some().get("/readyz").await.0, StatusCode::OK);
 }
@@ -246,9 +332,18 @@ async fn catching_up_is_told() {
 #[tokio::test]
 async fn a_failure_is_told() {
     let fixture = Fixture::new();
-    fixture.feed.status(Status { error: Some("the disk is full".into()), ..status(State::Failed, 0) });
-    assert_eq!(fixture.get("/healthz").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(fixture.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    fixture.feed.status(Status {
+        error: Some("the disk is full".into()),
+        ..status(State::Failed, 0)
+    });
+    assert_eq!(
+        fixture.get("/healthz").await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        fixture.get("/readyz").await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     expect![[r#"503 "stopped" | "the pipeline has stopped: the disk is full" | "the log of the process tells more""#]]
         .assert_eq(&fixture.refused("/api/v1/tables/stock/rows").await);
 }
@@ -270,10 +365,25 @@ async fn small_answers_have_their_shape() {
         value: Some("{".into()),
         value_base64: None,
     };
-    let key = ("stock.in".to_owned(), 0, 2, "decode".to_owned(), "bad_json".to_owned());
-    fixture.feed.dead_letters(imbl::OrdMap::unit(key, Arc::new(letter)));
+    let key = (
+        "stock.in".to_owned(),
+        0,
+        2,
+        "decode".to_owned(),
+        "bad_json".to_owned(),
+    );
+    fixture
+        .feed
+        .dead_letters(imbl::OrdMap::unit(key, Arc::new(letter)));
     let mut answers = String::new();
-    for path in ["/api/v1/status", "/api/v1/tables", "/api/v1/views", "/api/v1/dead-letters", "/healthz", "/readyz"] {
+    for path in [
+        "/api/v1/status",
+        "/api/v1/tables",
+        "/api/v1/views",
+        "/api/v1/dead-letters",
+        "/healthz",
+        "/readyz",
+    ] {
         let (_, body) = fixture.get(path).await;
         answers += &format!("{path} {body}\n");
     }
@@ -295,7 +405,10 @@ async fn arrow_holds_the_rows() {
         .header("host", "localhost:8080")
         .header("accept", "application/vnd.apache.arrow.stream");
     let (_, headers, body) = fixture.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(headers["content-type"], "application/vnd.apache.arrow.stream");
+    assert_eq!(
+        headers["content-type"],
+        "application/vnd.apache.arrow.stream"
+    );
     let mut reader = StreamReader::try_new(body.as_slice(), None).unwrap();
     assert_eq!(reader.schema().metadata()["weir.epoch"], "1");
     let batch = reader.next().unwrap().unwrap();
@@ -307,12 +420,28 @@ async fn arrow_holds_the_rows() {
 #[tokio::test]
 async fn strangers_get_nothing() {
     let fixture = some();
-    for path in ["/", "/page/app.js", "/api/v1/status", "/api/v1/tables/stock/rows", "/api/v1/live", "/metrics", "/no"] {
+    for path in [
+        "/",
+        "/page/app.js",
+        "/api/v1/status",
+        "/api/v1/tables/stock/rows",
+        "/api/v1/live",
+        "/metrics",
+        "/no",
+    ] {
         for (host, origin, expected) in [
             ("evil.example:8080", None, StatusCode::MISDIRECTED_REQUEST),
-            ("localhost:8080", Some("http://evil.example"), StatusCode::FORBIDDEN),
+            (
+                "localhost:8080",
+                Some("http://evil.example"),
+                StatusCode::FORBIDDEN,
+            ),
             ("localhost:8080", Some("null"), StatusCode::FORBIDDEN),
-            ("localhost:8080", Some("http://localhost:9090"), StatusCode::FORBIDDEN),
+            (
+                "localhost:8080",
+                Some("http://localhost:9090"),
+                StatusCode::FORBIDDEN,
+            ),
         ] {
             let mut request = Request::get(path).header("host", host);
             if let Some(origin) = origin {
@@ -320,11 +449,21 @@ async fn strangers_get_nothing() {
             }
             let (status, headers, _) = fixture.send(request.body(Body::empty()).unwrap()).await;
             assert_eq!(status, expected, "{path} {host} {origin:?}");
-            assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+            assert!(
+                headers["content-security-policy"]
+                    .to_str()
+                    .unwrap()
+                    .starts_with("default-src 'none'")
+            );
         }
-        let own = Request::get(path).header("host", "localhost:8080").header("origin", "http://localhost:8080");
+        let own = Request::get(path)
+            .header("host", "localhost:8080")
+            .header("origin", "http://localhost:8080");
         let (status, ..) = fixture.send(own.body(Body::empty()).unwrap()).await;
-        assert!(status != StatusCode::FORBIDDEN && status != StatusCode::MISDIRECTED_REQUEST, "{path}");
+        assert!(
+            status != StatusCode::FORBIDDEN && status != StatusCode::MISDIRECTED_REQUEST,
+            "{path}"
+        );
     }
 }
 
@@ -338,7 +477,10 @@ async fn the_page_is_whole() {
         if seen.contains(&path) {
             continue;
         }
-        let request = Request::get(&path).header("host", "localhost:8080").body(Body::empty()).unwrap();
+        let request = Request::get(&path)
+            .header("host", "localhost:8080")
+            .body(Body::empty())
+            .unwrap();
         let (status, headers, body) = fixture.send(request).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         assert_eq!(headers["x-content-type-options"], "nosniff");
@@ -351,7 +493,10 @@ async fn the_page_is_whole() {
             }
         }
         let foreign = body.replace("http://www.w3.org/2000/svg", "");
-        assert!(!foreign.contains("http://") && !foreign.contains("https://"), "{path} names another origin");
+        assert!(
+            !foreign.contains("http://") && !foreign.contains("https://"),
+            "{path} names another origin"
+        );
         seen.push(path);
     }
     assert!(seen.len() > 10, "{seen:?}");
@@ -361,13 +506,28 @@ async fn the_page_is_whole() {
 #[tokio::test]
 async fn metrics_are_those_documented() {
     let fixture = some();
-    fixture.feed.metrics(vec![Sample { name: "weir_epoch", labels: vec![], value: 1 }]);
+    fixture.feed.metrics(vec![Sample {
+        name: "weir_epoch",
+        labels: vec![],
+        value: 1,
+    }]);
     fixture.get("/api/v1/tables/stock/rows").await;
-    let request = Request::get("/metrics").header("host", "localhost:8080").body(Body::empty()).unwrap();
+    let request = Request::get("/metrics")
+        .header("host", "localhost:8080")
+        .body(Body::empty())
+        .unwrap();
     let (_, headers, body) = fixture.send(request).await;
-    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(
+        headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
     let text = String::from_utf8(body).unwrap();
-    let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("weir_query_us_total")).collect();
+    let text: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("weir_query_us_total"))
+        .collect();
     expect![[r##"
         # HELP weir_epoch Last published epoch.
         # TYPE weir_epoch gauge
@@ -410,7 +570,10 @@ async fn live_readers_are_limited() {
     let fixture = some();
     let permits: Vec<_> = std::iter::from_fn(|| live::admit(&fixture.app).ok()).collect();
     assert_eq!(permits.len(), crate::LIVE_CONNECTIONS_MAX);
-    assert_eq!(live::admit(&fixture.app).unwrap_err().code(), "too_many_connections");
+    assert_eq!(
+        live::admit(&fixture.app).unwrap_err().code(),
+        "too_many_connections"
+    );
     drop(permits);
     assert!(live::admit(&fixture.app).is_ok());
 }
@@ -421,9 +584,17 @@ async fn queries_are_limited() {
     let mut fixture = some();
     let app = Arc::get_mut(&mut fixture.app).expect("no request is open");
     app.query_limit = std::time::Duration::from_millis(1);
-    let turns = fixture.app.queries.acquire_many(u32::try_from(QUERIES_MAX).unwrap()).await.unwrap();
+    let turns = fixture
+        .app
+        .queries
+        .acquire_many(u32::try_from(QUERIES_MAX).unwrap())
+        .await
+        .unwrap();
     expect![[r#"503 "busy" | "too many queries are running" | "try again later""#]]
         .assert_eq(&fixture.refused("/api/v1/tables/stock/rows").await);
     drop(turns);
-    assert_ne!(fixture.get("/api/v1/tables/stock/rows").await.1["error"]["code"], "busy");
+    assert_ne!(
+        fixture.get("/api/v1/tables/stock/rows").await.1["error"]["code"],
+        "busy"
+    );
 }

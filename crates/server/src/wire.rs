@@ -13,7 +13,12 @@ use weir_zset::text::{self, instant};
 
 /// The rows as a JSON array of objects.
 pub(crate) fn objects(batch: &RecordBatch, out: &mut Vec<u8>) {
-    let names: Vec<Vec<u8>> = batch.schema().fields().iter().map(|field| quoted(field.name())).collect();
+    let names: Vec<Vec<u8>> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| quoted(field.name()))
+        .collect();
     list(out, batch.num_rows(), |out, row| {
         out.push(b'{');
         for (column, name) in names.iter().enumerate() {
@@ -31,9 +36,11 @@ pub(crate) fn objects(batch: &RecordBatch, out: &mut Vec<u8>) {
 /// The rows as a JSON array of arrays of strings or nulls.
 pub(crate) fn cells(batch: &RecordBatch, out: &mut Vec<u8>) {
     list(out, batch.num_rows(), |out, row| {
-        list(out, batch.num_columns(), |out, column| match plain(batch.column(column), row) {
-            Some(text) => string(&text, out),
-            None => out.extend_from_slice(b"null"),
+        list(out, batch.num_columns(), |out, column| {
+            match plain(batch.column(column), row) {
+                Some(text) => string(&text, out),
+                None => out.extend_from_slice(b"null"),
+            }
         });
     });
 }
@@ -72,7 +79,11 @@ fn value(array: &ArrayRef, row: usize, out: &mut Vec<u8>) {
             list(out, items.len(), |out, item| value(&items, item, out));
         }
         bare if bare.is_integer() || *bare == DataType::Boolean => {
-            out.extend_from_slice(text::cell(array, row).expect("the cell is not null").as_bytes());
+            out.extend_from_slice(
+                text::cell(array, row)
+                    .expect("the cell is not null")
+                    .as_bytes(),
+            );
         }
         _ => string(&text::cell(array, row).expect("the cell is not null"), out),
     }
@@ -100,7 +111,12 @@ fn quoted(text: &str) -> Vec<u8> {
 }
 
 /// The answer to a query for rows: which cut, how many rows match, and the page of rows.
-pub(crate) fn page(cut: &Published, total: usize, rows: &RecordBatch, write: fn(&RecordBatch, &mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn page(
+    cut: &Published,
+    total: usize,
+    rows: &RecordBatch,
+    write: fn(&RecordBatch, &mut Vec<u8>),
+) -> Vec<u8> {
     let mut out = Vec::new();
     let (run, as_of) = (json!(cut.run), json!(instant(cut.as_of_us)));
     let (epoch, offsets) = (cut.epoch, json!(cut.offsets));
@@ -120,7 +136,10 @@ pub(crate) fn kind(data_type: &DataType) -> String {
         DataType::Decimal256(precision, scale) => format!("decimal256({precision},{scale})"),
         DataType::List(item) => format!("list({})", kind(item.data_type())),
         DataType::Struct(fields) => {
-            let fields: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.name(), kind(f.data_type()))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|f| format!("{}: {}", f.name(), kind(f.data_type())))
+                .collect();
             format!("struct({})", fields.join(", "))
         }
         other => other.to_string().to_lowercase(),
@@ -164,11 +183,24 @@ pub(crate) fn is_ready(state: State) -> bool {
 /// A view as the pipeline file declares it.
 pub(crate) fn view(view: &ViewPlan) -> Value {
     match view {
-        ViewPlan::Headline { table, column, by, beside, mark, line, percent, title } => json!({
+        ViewPlan::Headline {
+            table,
+            column,
+            by,
+            beside,
+            mark,
+            line,
+            percent,
+            title,
+        } => json!({
             "kind": "headline", "table": table, "column": column, "by": by, "beside": beside, "mark": mark,
             "line": line, "percent": percent, "title": title,
         }),
-        ViewPlan::Grid { table, columns, title } => {
+        ViewPlan::Grid {
+            table,
+            columns,
+            title,
+        } => {
             json!({ "kind": "grid", "table": table, "columns": columns, "title": title })
         }
     }

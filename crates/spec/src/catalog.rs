@@ -22,7 +22,7 @@ pub struct Shape {
     pub version: String,
     /// Whether it is a `group` plugin (else a `transform`).
     pub is_group: bool,
-    /// JSON Schema of its config.
+    /// JSON Schema of its config (draft 7 unless its `$schema` says otherwise).
     pub config_schema: String,
     /// The columns it asks for: one port named `in` for a transform, one per named input for a group.
     /// Only these cross the border. A column that the stage's input does not have is an error unless nullable:

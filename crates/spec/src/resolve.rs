@@ -61,16 +61,17 @@ impl Broken {
         }
     }
 
-    /// Removes what was noted, and the keys that are free for anything.
+    /// Removes what was noted, and the keys that are free for anything; puts blanks where something must stand.
     pub(crate) fn remove_from(&self, json: &mut Json) {
         let Some(root) = json.as_object_mut() else {
             return;
         };
         root.retain(|key, _| !key.starts_with("x-") && !self.keys.contains(key));
-        // Without a readable list of sources there is still much to say about stages.
-        if self.keys.contains("sources") {
-            root.insert("sources".to_owned(), Json::Object(serde_json::Map::new()));
-        }
+        // Without a readable name there is still much to say about stages.
+        root.entry("weir").or_insert_with(|| 1.into());
+        root.entry("name").or_insert_with(|| "".into());
+        root.entry("sources")
+            .or_insert_with(|| Json::Object(serde_json::Map::new()));
         for (section, name) in &self.entries {
             if let Some(section) = root.get_mut(section).and_then(Json::as_object_mut) {
                 section.shift_remove(name);
@@ -134,7 +135,7 @@ pub(crate) fn resolve(
         used: BTreeSet::new(),
         schemas: BTreeMap::new(),
     };
-    if spec.weir != 1 && !broken.keys.contains("weir") {
+    if spec.weir != 1 {
         let message = format!(
             "this Weir knows version 1 of the grammar, not {}",
             spec.weir

@@ -8,7 +8,10 @@ pub mod source;
 
 pub use clock::Clock;
 pub use plugin::{
-    Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError, Plugins, Port, Produced, RowRefusal, Shape,
-    Transform,
+    Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError, Plugins, Port, Produced,
+    RowRefusal, Shape, Transform,
 };
-pub use source::{Decoded, Decoder, Fault, Position, RawBatch, RawRecord, Refused, Source, SourceError, refusal_of};
+pub use source::{
+    Decoded, Decoder, Fault, Position, RawBatch, RawRecord, Refused, Source, SourceError,
+    refusal_of,
+};

@@ -99,7 +99,12 @@ pub trait Group: Send {
     /// The schemas of the answers.
     fn outputs(&self) -> Vec<Port>;
     /// Evaluates the groups whose keys are the rows of `keys`. Pure.
-    fn evaluate(&mut self, as_of_us: i64, keys: &RecordBatch, inputs: &[GroupInput]) -> Result<Grouped, PluginError>;
+    fn evaluate(
+        &mut self,
+        as_of_us: i64,
+        keys: &RecordBatch,
+        inputs: &[GroupInput],
+    ) -> Result<Grouped, PluginError>;
 }
 
 /// Limits of one plugin stage; each has a default and a key in the pipeline file.
@@ -116,7 +121,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // A call of 65,536 rows takes some 30 ms; a hundred times that is a loop.
-        Self { call_ms_max: 5_000, memory_mib_max: 256, output_rows_max: 4_000_000 }
+        Self {
+            call_ms_max: 5_000,
+            memory_mib_max: 256,
+            output_rows_max: 4_000_000,
+        }
     }
 }
 
@@ -125,8 +134,18 @@ pub trait Plugins: Send + Sync {
     /// Reads a plugin's description without running it.
     fn shape(&self, file: &Path, config: &str) -> Result<Shape, PluginError>;
     /// Opens a transform; `input` is the stage's input schema.
-    fn open_transform(&self, file: &Path, opening: &Opening, limits: &Limits) -> Result<Box<dyn Transform>, PluginError>;
+    fn open_transform(
+        &self,
+        file: &Path,
+        opening: &Opening,
+        limits: &Limits,
+    ) -> Result<Box<dyn Transform>, PluginError>;
     /// Opens a group plugin; `key` are the group's key columns.
-    fn open_group(&self, file: &Path, opening: &Opening, key: &SchemaRef, limits: &Limits) -> Result<Box<dyn Group>, PluginError>;
+    fn open_group(
+        &self,
+        file: &Path,
+        opening: &Opening,
+        key: &SchemaRef,
+        limits: &Limits,
+    ) -> Result<Box<dyn Group>, PluginError>;
 }
-

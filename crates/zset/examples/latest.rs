@@ -169,10 +169,7 @@ fn batch(start: usize, rows: usize, keys: usize) -> RecordBatch {
         ("action", text(&|_| "NEW".to_owned())),
         ("entity", text(&|n| format!("ENTITY{}", key(n) % 5))),
         ("book", text(&|n| format!("BOOK{:03}", key(n) % 200))),
-        (
-            "desk",
-            text(&|n| format!("CP{:04}", key(n) % 1_000)),
-        ),
+        ("desk", text(&|n| format!("CP{:04}", key(n) % 1_000))),
         (
             "instrument_id",
             text(&|n| format!("US{:09}", key(n) % 2_000)),

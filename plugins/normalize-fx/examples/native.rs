@@ -11,7 +11,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("native CONFIG ROWS.jsonl BATCH_ROWS".into());
     };
     let rows = std::fs::read_to_string(rows)?;
-    let per_row = harness::ns_per_row::<NormalizeFx>(config, &Data::default(), &rows, batch_rows.parse()?);
+    let per_row =
+        harness::ns_per_row::<NormalizeFx>(config, &Data::default(), &rows, batch_rows.parse()?);
     println!("{:.1}", per_row.map_err(|failure| format!("{failure:?}"))?);
     Ok(())
 }

@@ -498,7 +498,7 @@ impl<'r> Resolver<'r, '_> {
         }
     }
 
-    /// Columns by expressions; every expression that was written and does not fit is reported.
+    /// Columns by expressions; when they do not fit, every one of those written is looked at alone.
     fn project(
         &mut self,
         at: &At,
@@ -508,25 +508,25 @@ impl<'r> Resolver<'r, '_> {
         all: Vec<(String, String)>,
     ) -> Option<Flow> {
         let mut is_good = true;
+        for name in written.keys() {
+            is_good &= self.is_free_name(&at.to(name), name);
+        }
+        let op = OpSpec::Project(all);
+        if is_good && op.output_schema(&[Arc::clone(&flow.schema)]).is_ok() {
+            return self.push(at, stage, std::slice::from_ref(flow), op, flow.is_log);
+        }
         for (name, sql) in written {
-            let at = at.to(name);
-            is_good &= self.is_free_name(&at, name);
             let alone = OpSpec::Project(vec![("x".to_owned(), sql.clone())]);
             if let Err(error) = alone.output_schema(&[Arc::clone(&flow.schema)]) {
                 self.findings
-                    .error(&at, error.code, error.message)
+                    .error(&at.to(name), error.code, error.message)
                     .hinted(error.hint);
                 is_good = false;
             }
         }
+        // What fits alone but not together.
         if is_good {
-            self.push(
-                at,
-                stage,
-                std::slice::from_ref(flow),
-                OpSpec::Project(all),
-                flow.is_log,
-            )
+            self.push(at, stage, std::slice::from_ref(flow), op, flow.is_log)
         } else {
             None
         }

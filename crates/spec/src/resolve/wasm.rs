@@ -77,21 +77,8 @@ impl Resolver<'_, '_> {
                 .hinted(hint);
             return None;
         }
+        self.data_files(&here.to("data"), spec);
         let base = self.world.base;
-        for (name, path) in &spec.data {
-            let found = self
-                .world
-                .reader
-                .file(&base.join(path))
-                .map_err(|error| error.kind());
-            if found == Err(ErrorKind::NotFound) {
-                let message = format!("there is no file {path}");
-                let hint = "paths are relative to the pipeline file".to_owned();
-                self.findings
-                    .error(&here.to("data").to(name), codes::FILE_MISSING, message)
-                    .hinted(hint);
-            }
-        }
         let folder = base.join(self.spec.plugins.as_deref().unwrap_or(PLUGINS_DEFAULT));
         Some(WasmPlan {
             file: folder.join(format!("{}.wasm", spec.plugin)),
@@ -108,6 +95,20 @@ impl Resolver<'_, '_> {
                 OnFailureSpec::DeadLetter => OnFailure::DeadLetter,
             },
         })
+    }
+
+    /// Data files are there; what is in them is the plugin's affair.
+    fn data_files(&mut self, at: &At, spec: &WasmSpec) {
+        for (name, path) in &spec.data {
+            let found = self.world.reader.file(&self.world.base.join(path));
+            if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                let message = format!("there is no file {path}");
+                let hint = "paths are relative to the pipeline file".to_owned();
+                self.findings
+                    .error(&at.to(name), codes::FILE_MISSING, message)
+                    .hinted(hint);
+            }
+        }
     }
 
     /// The config by the plugin's own schema.
@@ -281,26 +282,9 @@ impl Resolver<'_, '_> {
     ) -> Vec<(String, Flow)> {
         let here = at.to("from");
         let FromSpec::Named(named) = from else {
-            let flow = self.input(at, stage, from);
-            let [port] = &shape.inputs[..] else {
-                let names: Vec<String> = shape
-                    .inputs
-                    .iter()
-                    .map(|port| format!("{}: stage", port.name))
-                    .collect();
-                let message = format!("the plugin `{plugin}` takes several inputs by name");
-                let hint = format!("write `from: {{ {} }}`", names.join(", "));
-                self.findings
-                    .error(&here, codes::MISSING_INPUT, message)
-                    .hinted(hint);
-                return Vec::new();
-            };
-            if let Some(flow) = &flow {
-                self.fits(&here, &flow.schema, port, plugin);
-            }
-            return flow
+            return self
+                .group_input(at, stage, from, shape, plugin)
                 .into_iter()
-                .map(|flow| (port.name.clone(), flow))
                 .collect();
         };
         for name in named
@@ -331,6 +315,35 @@ impl Resolver<'_, '_> {
             }
         }
         inputs
+    }
+
+    /// The one input that is given without a name.
+    fn group_input(
+        &mut self,
+        at: &At,
+        stage: &str,
+        from: &FromSpec,
+        shape: &Shape,
+        plugin: &str,
+    ) -> Option<(String, Flow)> {
+        let flow = self.input(at, stage, from);
+        let here = at.to("from");
+        let [port] = &shape.inputs[..] else {
+            let names: Vec<String> = shape
+                .inputs
+                .iter()
+                .map(|port| format!("{}: stage", port.name))
+                .collect();
+            let message = format!("the plugin `{plugin}` takes several inputs by name");
+            let hint = format!("write `from: {{ {} }}`", names.join(", "));
+            self.findings
+                .error(&here, codes::MISSING_INPUT, message)
+                .hinted(hint);
+            return None;
+        };
+        let flow = flow?;
+        self.fits(&here, &flow.schema, port, plugin);
+        Some((port.name.clone(), flow))
     }
 
     /// Key columns are in all inputs and outputs, with one type.

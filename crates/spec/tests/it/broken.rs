@@ -174,6 +174,22 @@ fn values_of_the_wrong_kind() {
     );
 }
 
+/// What is wrong at the top hides nothing below.
+#[test]
+fn findings_at_the_top_and_below() {
+    finds(
+        "weir: one\nplugins: 1\nstages:\n  a: { from: b }\ntables:\n  t: { from: a, key: 1 }\n",
+        expect![[r#"
+            p.yaml:1:1: missing_key: the key `name` is missing
+            p.yaml:1:1: missing_key: the key `sources` is missing
+            p.yaml:1:7: bad_type: expected an integer, found text
+            p.yaml:2:10: bad_type: expected text, found an integer
+            p.yaml:4:14: unknown_reference: there is no source or stage `b`
+              hint: did you mean `a`?
+            p.yaml:6:22: bad_type: expected a list, found an integer"#]],
+    );
+}
+
 #[test]
 fn references_that_lead_nowhere() {
     finds(

@@ -286,11 +286,7 @@ impl Writer {
         match doc {
             Doc::Scalar(index, quote) => self.scalar(SCALARS[*index], *quote, flow),
             Doc::Digits(text) => self.out.push_str(text),
-            Doc::Text(text) => self.out.push_str(
-                &format!("{text:?}")
-                    .replace("\\u{", "\\U{")
-                    .replace("\\'", "'"),
-            ),
+            Doc::Text(text) => write!(self.out, "{text:?}").expect(TEXT),
             Doc::Lines(lines) if !flow => {
                 self.out.push('|');
                 for line in lines {

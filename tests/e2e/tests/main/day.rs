@@ -25,14 +25,26 @@ fn day(name: &str) -> PathBuf {
 }
 
 fn instants(day: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(day.join("expected.json")).expect("the day has expectations");
+    let text =
+        std::fs::read_to_string(day.join("expected.json")).expect("the day has expectations");
     let expected: Value = serde_json::from_str(&text).expect("expected.json is JSON");
     expected["instants"].as_array().expect("instants").clone()
 }
 
 fn replay(day: &Path, at: &str, out: &Path, more: &[&str]) {
-    let mut args = vec!["--replay", day.to_str().expect("UTF-8"), "--until", at, "--until-end"];
-    args.extend(["--dump", out.to_str().expect("UTF-8"), "--listen", "127.0.0.1:0"]);
+    let mut args = vec![
+        "--replay",
+        day.to_str().expect("UTF-8"),
+        "--until",
+        at,
+        "--until-end",
+    ];
+    args.extend([
+        "--dump",
+        out.to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     args.extend(more);
     weir::run_to_end("pipelines/treasury-liquidity.yaml", &args);
 }
@@ -42,16 +54,30 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let is_number = text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
-    if is_number { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let is_number = text.contains('.')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || c == '.' || c == '-');
+    if is_number {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 fn keyed(rows: impl IntoIterator<Item = Value>, key: &[&str]) -> Rows {
     let mut keyed = Rows::new();
     for row in rows {
-        let row: BTreeMap<String, String> =
-            row.as_object().expect("a row").iter().map(|(name, value)| (name.clone(), plain(value))).collect();
-        if row.get("regime").is_some_and(|regime| !REGIMES.contains(&regime.as_str())) {
+        let row: BTreeMap<String, String> = row
+            .as_object()
+            .expect("a row")
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect();
+        if row
+            .get("regime")
+            .is_some_and(|regime| !REGIMES.contains(&regime.as_str()))
+        {
             continue;
         }
         let key = key.iter().map(|column| row[*column].clone()).collect();
@@ -61,8 +87,11 @@ fn keyed(rows: impl IntoIterator<Item = Value>, key: &[&str]) -> Rows {
 }
 
 fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect()
 }
 
 /// The first differences between two tables, as text.
@@ -75,9 +104,14 @@ fn differences(table: &str, expected: &Rows, actual: &Rows) -> Vec<String> {
             (None, Some(_)) => found.push(format!("{table} {key:?}: not expected")),
             (Some(expected), Some(actual)) => {
                 let columns: BTreeSet<_> = expected.keys().chain(actual.keys()).collect();
-                for column in columns.into_iter().filter(|column| expected.get(*column) != actual.get(*column)) {
+                for column in columns
+                    .into_iter()
+                    .filter(|column| expected.get(*column) != actual.get(*column))
+                {
                     let (expected, actual) = (expected.get(column), actual.get(column));
-                    found.push(format!("{table} {key:?} {column}: expected {expected:?}, is {actual:?}"));
+                    found.push(format!(
+                        "{table} {key:?} {column}: expected {expected:?}, is {actual:?}"
+                    ));
                 }
             }
             (None, None) => {}
@@ -90,8 +124,15 @@ fn refused(rows: &[Value]) -> BTreeMap<(String, i64, i64), BTreeSet<String>> {
     let mut refused: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for row in rows {
         let number = |name: &str| row[name].as_i64().expect("a number");
-        let place = (row["topic"].as_str().expect("a topic").to_owned(), number("partition"), number("offset"));
-        refused.entry(place).or_default().extend(row["code"].as_str().map(str::to_owned));
+        let place = (
+            row["topic"].as_str().expect("a topic").to_owned(),
+            number("partition"),
+            number("offset"),
+        );
+        refused
+            .entry(place)
+            .or_default()
+            .extend(row["code"].as_str().map(str::to_owned));
     }
     refused
 }
@@ -103,13 +144,19 @@ fn refusal_differences(expected: &[Value], actual: &[Value]) -> Vec<String> {
         match actual.get(place) {
             None => found.push(format!("refused {place:?} {codes:?}: was taken")),
             Some(actual) if !codes.is_subset(actual) => {
-                found.push(format!("refused {place:?}: expected {codes:?}, is {actual:?}"));
+                found.push(format!(
+                    "refused {place:?}: expected {codes:?}, is {actual:?}"
+                ));
             }
             Some(_) => {}
         }
     }
-    let more = actual.iter().filter(|(place, _)| !expected.contains_key(*place));
-    found.extend(more.map(|(place, codes)| format!("refused {place:?} {codes:?}: should have been taken")));
+    let more = actual
+        .iter()
+        .filter(|(place, _)| !expected.contains_key(*place));
+    found.extend(
+        more.map(|(place, codes)| format!("refused {place:?} {codes:?}: should have been taken")),
+    );
     found
 }
 
@@ -123,16 +170,32 @@ fn the_core_day_matches_to_the_last_digit() {
         let out = tempfile::tempdir().expect("a temporary folder");
         replay(&day, at, out.path(), &[]);
         for (table, key) in KEYS {
-            let expected = keyed(instant["tables"][table].as_array().expect("rows").clone(), key);
+            let expected = keyed(
+                instant["tables"][table].as_array().expect("rows").clone(),
+                key,
+            );
             let actual = keyed(lines(&out.path().join(format!("{table}.jsonl"))), key);
             assert!(!expected.is_empty(), "{table} has expectations");
-            found.extend(differences(table, &expected, &actual).into_iter().map(|text| format!("{at}: {text}")));
+            found.extend(
+                differences(table, &expected, &actual)
+                    .into_iter()
+                    .map(|text| format!("{at}: {text}")),
+            );
         }
         let actual = lines(&out.path().join("dead_letters.jsonl"));
         let expected = instant["refused"].as_array().expect("refused");
-        found.extend(refusal_differences(expected, &actual).into_iter().map(|text| format!("{at}: {text}")));
+        found.extend(
+            refusal_differences(expected, &actual)
+                .into_iter()
+                .map(|text| format!("{at}: {text}")),
+        );
     }
-    let shown = found.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    let shown = found
+        .iter()
+        .take(40)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
     assert!(found.is_empty(), "{} differences:\n{shown}", found.len());
 }
 
@@ -144,8 +207,22 @@ fn dumps_do_not_depend_on_workers_batches_or_interleaving() {
         &["--workers", "3"],
         &["--workers", "1", "--epoch-rows-max", "1"],
         &["--workers", "3", "--epoch-rows-max", "100"],
-        &["--workers", "1", "--epoch-rows-max", "65536", "--interleave", "7"],
-        &["--workers", "3", "--epoch-rows-max", "100", "--interleave", "8"],
+        &[
+            "--workers",
+            "1",
+            "--epoch-rows-max",
+            "65536",
+            "--interleave",
+            "7",
+        ],
+        &[
+            "--workers",
+            "3",
+            "--epoch-rows-max",
+            "100",
+            "--interleave",
+            "8",
+        ],
     ];
     let day = day("sample-core");
     for instant in instants(&day) {
@@ -157,8 +234,13 @@ fn dumps_do_not_depend_on_workers_batches_or_interleaving() {
             replay(&day, at, out.path(), variant);
             for entry in std::fs::read_dir(plain.path()).expect("the dump") {
                 let name = entry.expect("an entry").file_name();
-                let read = |folder: &Path| std::fs::read_to_string(folder.join(&name)).expect("a dumped table");
-                assert!(read(plain.path()) == read(out.path()), "{at}: {name:?} differs with {variant:?}");
+                let read = |folder: &Path| {
+                    std::fs::read_to_string(folder.join(&name)).expect("a dumped table")
+                };
+                assert!(
+                    read(plain.path()) == read(out.path()),
+                    "{at}: {name:?} differs with {variant:?}"
+                );
             }
         }
     }

@@ -11,24 +11,53 @@ const OPENS_S: i64 = 7 * 3_600;
 
 fn generated(folder: &Path) {
     let feed = std::env::var_os("WEIR_FEED_BIN");
-    let feed = feed.map_or_else(|| weir::root().join("target/debug/weir-feed"), PathBuf::from);
-    let status = Command::new(&feed).args(["day", "--seed", "7", "--out"]).arg(folder).status();
-    let status = status.unwrap_or_else(|error| panic!("cannot start {}: {error}; or set WEIR_FEED_BIN", feed.display()));
+    let feed = feed.map_or_else(
+        || weir::root().join("target/debug/weir-feed"),
+        PathBuf::from,
+    );
+    let status = Command::new(&feed)
+        .args(["day", "--seed", "7", "--out"])
+        .arg(folder)
+        .status();
+    let status = status.unwrap_or_else(|error| {
+        panic!(
+            "cannot start {}: {error}; or set WEIR_FEED_BIN",
+            feed.display()
+        )
+    });
     assert!(status.success(), "weir-feed: {status}");
 }
 
 /// A table when a person has watched for so many seconds.
 fn watched(day: &Path, seconds: i64, tables: [&str; 2]) -> [Vec<Value>; 2] {
     let at = OPENS_S + seconds * SPEED;
-    let at = format!("2026-03-02T{:02}:{:02}:{:02}Z", at / 3_600, at / 60 % 60, at % 60);
+    let at = format!(
+        "2026-03-02T{:02}:{:02}:{:02}Z",
+        at / 3_600,
+        at / 60 % 60,
+        at % 60
+    );
     let out = tempfile::tempdir().expect("a temporary folder");
     let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let (day, folder) = (text(day), text(out.path()));
-    let args = ["--replay", &day, "--until", &at, "--until-end", "--dump", &folder, "--listen", "127.0.0.1:0"];
+    let args = [
+        "--replay",
+        &day,
+        "--until",
+        &at,
+        "--until-end",
+        "--dump",
+        &folder,
+        "--listen",
+        "127.0.0.1:0",
+    ];
     weir::run_to_end("pipelines/treasury-liquidity.yaml", &args);
     tables.map(|table| {
-        let rows = std::fs::read_to_string(out.path().join(format!("{table}.jsonl"))).expect("a dumped table");
-        rows.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+        let rows = std::fs::read_to_string(out.path().join(format!("{table}.jsonl")))
+            .expect("a dumped table");
+        rows.lines()
+            .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+            .collect()
     })
 }
 
@@ -36,7 +65,9 @@ fn watched(day: &Path, seconds: i64, tables: [&str; 2]) -> [Vec<Value>; 2] {
 fn ratio(row: &Value, column: &str) -> i64 {
     let text = row[column].as_str().expect("a ratio");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    format!("{whole}{:0<4.4}", fraction).parse().expect("digits")
+    format!("{whole}{:0<4.4}", fraction)
+        .parse()
+        .expect("digits")
 }
 
 /// Goal: the demo shows what it says. Method: the tables after as many seconds as a person has watched: ratios a bank
@@ -53,17 +84,47 @@ fn the_demo_tells_its_story() {
         assert_eq!(ratios.len(), 4, "entities after {second} s");
         for row in ratios {
             assert_eq!(row["state"], "ok", "after {second} s: {row}");
-            assert!((9_000..=18_000).contains(&ratio(row, "lcr")), "after {second} s: {row}");
+            assert!(
+                (9_000..=18_000).contains(&ratio(row, "lcr")),
+                "after {second} s: {row}"
+            );
         }
     }
-    let [start, moved, dipped, recovered, overridden, still, over, end] = seen;
+    let [
+        start,
+        moved,
+        dipped,
+        recovered,
+        overridden,
+        still,
+        over,
+        end,
+    ] = seen;
     assert_ne!(start[0], moved[0], "nothing moved in ten seconds");
-    let lowest = |[ratios, _]: &[Vec<Value>; 2]| ratios.iter().map(|row| ratio(row, "lcr")).min().expect("rows");
-    assert!(lowest(&start) > 10_000 && lowest(&dipped) < 10_000 && lowest(&recovered) > 10_000 && lowest(&end) > 10_000);
-    let adjusted = |[ratios, _]: &[Vec<Value>; 2]| ratios.iter().any(|row| row["lcr"] != row["base_lcr"]);
-    assert_eq!([&recovered, &overridden, &still, &over, &end].map(adjusted), [false, true, true, false, false]);
+    let lowest = |[ratios, _]: &[Vec<Value>; 2]| {
+        ratios
+            .iter()
+            .map(|row| ratio(row, "lcr"))
+            .min()
+            .expect("rows")
+    };
+    assert!(
+        lowest(&start) > 10_000
+            && lowest(&dipped) < 10_000
+            && lowest(&recovered) > 10_000
+            && lowest(&end) > 10_000
+    );
+    let adjusted =
+        |[ratios, _]: &[Vec<Value>; 2]| ratios.iter().any(|row| row["lcr"] != row["base_lcr"]);
+    assert_eq!(
+        [&recovered, &overridden, &still, &over, &end].map(adjusted),
+        [false, true, true, false, false]
+    );
     let [_, adjustments] = &overridden;
     assert_eq!(adjustments[0]["state"], "active");
-    assert_ne!(adjustments[0]["user"], adjustments[0]["approver"], "two people");
+    assert_ne!(
+        adjustments[0]["user"], adjustments[0]["approver"],
+        "two people"
+    );
     assert_eq!(over[1][0]["state"], "expired");
 }

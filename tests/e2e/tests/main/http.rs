@@ -17,7 +17,9 @@ async fn follow(served: &Served, more: impl Fn(&Value) -> bool) -> (u64, Tables)
     let (mut tables, mut keys, mut staged) = (Tables::new(), BTreeMap::new(), vec![]);
     let mut epoch = None;
     while let Some(message) = socket.next().await {
-        let Message::Text(text) = message.expect("the stream is whole") else { continue };
+        let Message::Text(text) = message.expect("the stream is whole") else {
+            continue;
+        };
         let frame: Value = serde_json::from_str(&text).expect("a frame is JSON");
         let base = frame["base_epoch"].as_u64();
         assert!(base.is_none() || base == epoch, "a gap before {text}");
@@ -25,7 +27,9 @@ async fn follow(served: &Served, more: impl Fn(&Value) -> bool) -> (u64, Tables)
             "rows" => staged.push(frame),
             "cut" => {
                 epoch = frame["epoch"].as_u64();
-                staged.drain(..).for_each(|frame| apply(&mut tables, &mut keys, &frame));
+                staged
+                    .drain(..)
+                    .for_each(|frame| apply(&mut tables, &mut keys, &frame));
             }
             _ if more(&frame) => {}
             _ => break,
@@ -39,14 +43,31 @@ fn apply(tables: &mut Tables, keys: &mut BTreeMap<String, Vec<usize>>, frame: &V
     let rows = tables.entry(name.clone()).or_default();
     if let Some(columns) = frame["columns"].as_array() {
         rows.clear();
-        let place = |key: &Value| columns.iter().position(|column| column["name"] == *key).expect("a key is a column");
-        keys.insert(name.clone(), frame["key"].as_array().expect("a key").iter().map(place).collect());
+        let place = |key: &Value| {
+            columns
+                .iter()
+                .position(|column| column["name"] == *key)
+                .expect("a key is a column")
+        };
+        keys.insert(
+            name.clone(),
+            frame["key"]
+                .as_array()
+                .expect("a key")
+                .iter()
+                .map(place)
+                .collect(),
+        );
     }
     for key in frame["removed"].as_array().expect("keys") {
-        rows.remove(&key.to_string()).expect("what is removed was there");
+        rows.remove(&key.to_string())
+            .expect("what is removed was there");
     }
     for row in frame["upserts"].as_array().expect("rows") {
-        let key: Value = keys[&name].iter().map(|&index| row[index].clone()).collect();
+        let key: Value = keys[&name]
+            .iter()
+            .map(|&index| row[index].clone())
+            .collect();
         rows.insert(key.to_string(), row.clone());
     }
 }
@@ -58,13 +79,25 @@ async fn the_stream_leads_to_the_rows() {
     let served = Served::replay(&day("sample-core"), &["--speed", "4000"]);
     let (epoch, tables) = follow(&served, |status| status["state"] != "ended").await;
     let (_, known) = served.get("/api/v1/tables").await;
-    assert_eq!(known["epoch"].as_u64(), Some(epoch), "the stream tells the end after the last cut");
+    assert_eq!(
+        known["epoch"].as_u64(),
+        Some(epoch),
+        "the stream tells the end after the last cut"
+    );
     for table in known["tables"].as_array().expect("tables") {
         let name = table["name"].as_str().expect("a name");
-        let (_, answer) = served.get(&format!("/api/v1/tables/{name}/rows?cells=text&limit=100000")).await;
+        let (_, answer) = served
+            .get(&format!(
+                "/api/v1/tables/{name}/rows?cells=text&limit=100000"
+            ))
+            .await;
         assert_eq!(answer["total"], table["rows"], "{name}");
-        let mut expected: Vec<String> =
-            answer["rows"].as_array().expect("rows").iter().map(ToString::to_string).collect();
+        let mut expected: Vec<String> = answer["rows"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let mut streamed: Vec<String> = tables[name].values().map(ToString::to_string).collect();
         expected.sort();
         streamed.sort();
@@ -80,15 +113,30 @@ async fn rows_are_asked_for() {
     let path = "/api/v1/tables/positions/rows?where=settled%20%3E%2010000000&sort=-settled&limit=5";
     let (status, answer) = served.get(path).await;
     assert_eq!(status, 200, "{answer}");
-    assert_eq!([&answer["run"], &answer["epoch"], &answer["as_of"]], [&ended["run"], &ended["epoch"], &ended["as_of"]]);
+    assert_eq!(
+        [&answer["run"], &answer["epoch"], &answer["as_of"]],
+        [&ended["run"], &ended["epoch"], &ended["as_of"]]
+    );
     assert_eq!(answer["as_of"], "2026-03-02T09:00:00Z");
-    let settled: Vec<&str> =
-        answer["rows"].as_array().expect("rows").iter().map(|row| row["settled"].as_str().expect("text")).collect();
+    let settled: Vec<&str> = answer["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["settled"].as_str().expect("text"))
+        .collect();
     let digits = |text: &&str| text.split('.').next().map_or(0, str::len);
     assert_eq!(settled.len(), 5);
-    assert!(settled.is_sorted_by_key(|text| std::cmp::Reverse(digits(text))), "{settled:?}");
-    let (status, refused) = served.get("/api/v1/tables/positions/rows?where=setled%20%3E%201").await;
-    assert_eq!((status, &refused["error"]["code"]), (400, &json!("bad_expression")));
+    assert!(
+        settled.is_sorted_by_key(|text| std::cmp::Reverse(digits(text))),
+        "{settled:?}"
+    );
+    let (status, refused) = served
+        .get("/api/v1/tables/positions/rows?where=setled%20%3E%201")
+        .await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (400, &json!("bad_expression"))
+    );
 }
 
 /// Goal: a foreign page or a name bound anew reads nothing, also over a real socket.
@@ -101,12 +149,22 @@ async fn strangers_are_turned_away() {
         ("origin", "http://evil.example", 403),
         ("origin", served.origin.as_str(), 200),
     ] {
-        let answer = served.request("/api/v1/status").header(name, value).send().await.expect("an answer");
+        let answer = served
+            .request("/api/v1/status")
+            .header(name, value)
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(answer.status().as_u16(), expected, "{name}: {value}");
     }
     eventually("the engine's metrics", async || {
         let answer = served.request("/metrics").send().await.expect("an answer");
-        answer.text().await.expect("text").contains("weir_epoch ").then_some(())
+        answer
+            .text()
+            .await
+            .expect("text")
+            .contains("weir_epoch ")
+            .then_some(())
     })
     .await;
 }

@@ -33,15 +33,38 @@ impl Served {
 
     /// The same at a given address.
     pub(crate) fn replay_at(listen: &str, day: &Path, more: &[&str]) -> Self {
+        Self::start(
+            Path::new("pipelines/treasury-liquidity.yaml"),
+            listen,
+            day,
+            more,
+        )
+    }
+
+    /// Replays a day through any pipeline.
+    pub(crate) fn start(pipeline: &Path, listen: &str, day: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(weir::binary());
-        command.current_dir(weir::root()).args(["run", "pipelines/treasury-liquidity.yaml", "--listen", listen]);
-        command.arg("--replay").arg(day).args(more).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", weir::binary().display()));
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines().map_while(Result::ok);
+        command
+            .current_dir(weir::root())
+            .arg("run")
+            .arg(pipeline)
+            .args(["--listen", listen]);
+        command
+            .arg("--replay")
+            .arg(day)
+            .args(more)
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", weir::binary().display()));
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"))
+            .lines()
+            .map_while(Result::ok);
         let mut said = vec![];
         let origin = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("the binary ended:\n{}", said.join("\n")));
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("the binary ended:\n{}", said.join("\n")));
             if let Some((_, origin)) = line.split_once("serving on ") {
                 break origin.to_owned();
             }
@@ -49,8 +72,15 @@ impl Served {
         };
         // Whatever else it says is read, lest it blocks.
         std::thread::spawn(move || lines.for_each(drop));
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS");
-        Self { child, origin, http }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client without TLS");
+        Self {
+            child,
+            origin,
+            http,
+        }
     }
 
     /// `127.0.0.1:PORT`.
@@ -85,7 +115,8 @@ impl Served {
 
     /// Waits until the replay has come to its end.
     pub(crate) async fn ended(&self) -> Value {
-        self.until("/api/v1/status", |_, body| body["state"] == "ended").await
+        self.until("/api/v1/status", |_, body| body["state"] == "ended")
+            .await
     }
 }
 
@@ -98,7 +129,10 @@ impl Drop for Served {
 }
 
 /// Tries again and again until there is something.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, attempt: impl Fn() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    attempt: impl Fn() -> F,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = attempt().await {

@@ -6,7 +6,11 @@ use std::process::Command;
 /// The repository.
 pub(crate) fn root() -> PathBuf {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    tests.ancestors().nth(2).expect("tests/e2e is two folders down").to_owned()
+    tests
+        .ancestors()
+        .nth(2)
+        .expect("tests/e2e is two folders down")
+        .to_owned()
 }
 
 /// The binary: WEIR_BIN, else the debug build's.
@@ -17,10 +21,21 @@ pub(crate) fn binary() -> PathBuf {
 /// Runs a pipeline that ends by itself; panics with its output when it does not end well.
 pub(crate) fn run_to_end(pipeline: &str, args: &[&str]) {
     let mut command = Command::new(binary());
-    command.current_dir(root()).arg("run").arg(pipeline).args(args);
+    command
+        .current_dir(root())
+        .arg("run")
+        .arg(pipeline)
+        .args(args);
     let output = command.output().unwrap_or_else(|error| {
-        panic!("cannot start {}: {error}; build it with `cargo build -p weir-cli`, or set WEIR_BIN", binary().display())
+        panic!(
+            "cannot start {}: {error}; build it with `cargo build -p weir-cli`, or set WEIR_BIN",
+            binary().display()
+        )
     });
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "weir run {pipeline} {args:?}: {}\n{text}", output.status);
+    assert!(
+        output.status.success(),
+        "weir run {pipeline} {args:?}: {}\n{text}",
+        output.status
+    );
 }

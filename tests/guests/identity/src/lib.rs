@@ -45,7 +45,9 @@ impl Transform for Identity {
     }
 
     fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
-        Ok(Self { by_cell: config.get("by").and_then(Json::as_str) == Some("cell") })
+        Ok(Self {
+            by_cell: config.get("by").and_then(Json::as_str) == Some("cell"),
+        })
     }
 
     fn transform(&self, rows: &Batch, out: &mut Output) {

@@ -42,8 +42,12 @@ impl Transform for Naughty {
         match config.get("open").and_then(Json::as_str) {
             Some("trap") => panic!("asked to"),
             Some("fail") => Err(Failure::new("no_luck", "asked to")),
-            Some("data") => Ok(Self { mark: data.text("mark")?.to_owned() }),
-            _ => Ok(Self { mark: String::new() }),
+            Some("data") => Ok(Self {
+                mark: data.text("mark")?.to_owned(),
+            }),
+            _ => Ok(Self {
+                mark: String::new(),
+            }),
         }
     }
 
@@ -61,14 +65,32 @@ impl Transform for Naughty {
                     continue;
                 }
                 "drop" => continue,
-                "twice" => out.push(row, &Answer { say: asked.say, amount: asked.amount }),
+                "twice" => out.push(
+                    row,
+                    &Answer {
+                        say: asked.say,
+                        amount: asked.amount,
+                    },
+                ),
                 "mark" => {
-                    out.push(row, &Answer { say: &self.mark, amount: None });
+                    out.push(
+                        row,
+                        &Answer {
+                            say: &self.mark,
+                            amount: None,
+                        },
+                    );
                     continue;
                 }
                 _ => {}
             }
-            out.push(row, &Answer { say: asked.say, amount: asked.amount });
+            out.push(
+                row,
+                &Answer {
+                    say: asked.say,
+                    amount: asked.amount,
+                },
+            );
         }
     }
 }
@@ -83,7 +105,11 @@ fn take_memory() {
 /// Deeper than any stack.
 fn deep(level: u64) -> u64 {
     let below = std::hint::black_box(level + 1);
-    if below == 0 { 0 } else { deep(below) + std::hint::black_box(level) }
+    if below == 0 {
+        0
+    } else {
+        deep(below) + std::hint::black_box(level)
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -91,7 +117,9 @@ mod wasm {
     //! The border itself, with answers made wrong by what the batch's first row says.
 
     use super::Naughty;
-    use weir_sdk::bindings::transform::exports::weir::plugin::transformer::{Guest, GuestInstance, Instance};
+    use weir_sdk::bindings::transform::exports::weir::plugin::transformer::{
+        Guest, GuestInstance, Instance,
+    };
     use weir_sdk::bindings::transform::weir::plugin::types::{
         Batch, Buffers, Description, Failure, Opening, Origin, Port, Produced, Property,
     };
@@ -114,7 +142,9 @@ mod wasm {
 
     impl GuestInstance for Wrong {
         fn open(opening: Opening) -> Result<Instance, Failure> {
-            Ok(Instance::new(Self { own: TransformInstance::opened(opening)? }))
+            Ok(Instance::new(Self {
+                own: TransformInstance::opened(opening)?,
+            }))
         }
 
         fn outputs(&self) -> Vec<Port> {
@@ -138,7 +168,9 @@ mod wasm {
     }
 
     fn first(batch: &Batch) -> String {
-        let Buffers::Varlen(values) = &batch.columns[0].data else { return String::new() };
+        let Buffers::Varlen(values) = &batch.columns[0].data else {
+            return String::new();
+        };
         let end = u32::from_le_bytes(values.offsets[4..8].try_into().unwrap()) as usize;
         String::from_utf8_lossy(&values.bytes[..end]).into_owned()
     }
@@ -151,21 +183,27 @@ mod wasm {
             "other_kind" => output.columns[1].kind = "int64".to_owned(),
             "rows" => output.rows += 1,
             "null" => output.columns[0].validity = Some(vec![0; output.rows.div_ceil(8) as usize]),
-            "bits_behind" => output.columns[1].validity = Some(vec![0xff; output.rows.div_ceil(8) as usize]),
+            "bits_behind" => {
+                output.columns[1].validity = Some(vec![0xff; output.rows.div_ceil(8) as usize])
+            }
             "bits_short" => output.columns[1].validity = Some(Vec::new()),
             "no_values" => output.columns[0].data = Buffers::None,
             "other_buffers" => output.columns[1].data = Buffers::Bits(vec![0]),
             "nested" => output.columns[1].children = 1,
-            "origin" => produced.origin = Origin::Rows(u32::MAX.to_le_bytes().repeat(output.rows as usize)),
+            "origin" => {
+                produced.origin = Origin::Rows(u32::MAX.to_le_bytes().repeat(output.rows as usize))
+            }
             "origin_short" => produced.origin = Origin::Rows(Vec::new()),
             "origin_group" => produced.origin = Origin::Group,
             "refusal" => {
-                produced.refusals.push(weir_sdk::bindings::transform::weir::plugin::types::Refusal {
-                    row: u32::MAX,
-                    code: "x".to_owned(),
-                    message: String::new(),
-                    field: None,
-                });
+                produced.refusals.push(
+                    weir_sdk::bindings::transform::weir::plugin::types::Refusal {
+                        row: u32::MAX,
+                        code: "x".to_owned(),
+                        message: String::new(),
+                        field: None,
+                    },
+                );
             }
             "digits" => {
                 if let Buffers::Fixed(bytes) = &mut output.columns[1].data {
@@ -182,7 +220,9 @@ mod wasm {
     }
 
     fn spoil_text(say: &str, output: &mut Batch) {
-        let Buffers::Varlen(values) = &mut output.columns[0].data else { return };
+        let Buffers::Varlen(values) = &mut output.columns[0].data else {
+            return;
+        };
         match say {
             "utf8" => values.bytes[0] = 0xff,
             "offset_first" => values.offsets[0] = 1,

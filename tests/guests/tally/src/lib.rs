@@ -66,7 +66,11 @@ impl Group for Tally {
                     vec![("sums", Sum::fields()), ("said", Said::fields())],
                 )
                 .when("mode", "plain"),
-                Shape::group(vec![("trades", Trade::fields())], vec![("sums", Sum::fields())]).when("mode", "quiet"),
+                Shape::group(
+                    vec![("trades", Trade::fields())],
+                    vec![("sums", Sum::fields())],
+                )
+                .when("mode", "quiet"),
             ],
         }
     }
@@ -78,9 +82,20 @@ impl Group for Tally {
     fn evaluate(&self, as_of_us: i64, groups: &Groups, out: &mut Answers) {
         let trades = groups.input::<Trade>("trades");
         for (group, key) in groups.keys::<Key<'_>>() {
-            let (count, sum) = trades.of(group).fold((0, 0), |(count, sum), (_, trade)| (count + 1, sum + trade.amount));
+            let (count, sum) = trades.of(group).fold((0, 0), |(count, sum), (_, trade)| {
+                (count + 1, sum + trade.amount)
+            });
             if count > 0 {
-                out.push("sums", group, &Sum { book: key.book, count, sum, at: as_of_us });
+                out.push(
+                    "sums",
+                    group,
+                    &Sum {
+                        book: key.book,
+                        count,
+                        sum,
+                        at: as_of_us,
+                    },
+                );
             }
         }
         if groups.has("notes") {
@@ -96,7 +111,14 @@ fn say(groups: &Groups, out: &mut Answers) {
             match note.say {
                 Some("trap") => panic!("asked to"),
                 Some("refuse") => out.refuse(number, "asked", "asked to"),
-                Some(say) => out.push("said", group, &Said { book: key.book, say }),
+                Some(say) => out.push(
+                    "said",
+                    group,
+                    &Said {
+                        book: key.book,
+                        say,
+                    },
+                ),
                 None => {}
             }
         }
