@@ -1,10 +1,9 @@
 //! The Avro decoder against values that `apache-avro` wrote, whole, cut short and corrupted.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 #![expect(deprecated, reason = "the successor is not exported by this version")]
 
 use apache_avro::types::Value;
-use apache_avro::{Decimal, GenericDatumWriter, Schema};
+use apache_avro::{Decimal, Schema, to_avro_datum};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type};
 use arrow::util::display::array_value_to_string;
@@ -179,7 +178,7 @@ fn body(schema: &Schema, trade: &Trade) -> Vec<u8> {
         ),
         ("main".into(), optional(trade.main.as_ref().map(leg))),
     ]);
-    GenericDatumWriter::builder(schema).build().unwrap().write_value_to_vec(value).unwrap()
+    to_avro_datum(schema, value).unwrap()
 }
 
 fn check(trade: &Trade, decoded: &Decoded) {
