@@ -236,7 +236,7 @@ fn bitmap(bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
     if bytes.len() != rows.div_ceil(8) {
         return Err(format!("{} bytes of bits for {rows} rows", bytes.len()));
     }
-    if rows % 8 != 0 && bytes[rows / 8] >> (rows % 8) != 0 {
+    if !rows.is_multiple_of(8) && bytes[rows / 8] >> (rows % 8) != 0 {
         return Err("bits are set behind the last row".to_owned());
     }
     Ok(BooleanBuffer::new(bytes.into(), 0, rows))

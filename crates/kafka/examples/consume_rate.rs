@@ -18,7 +18,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [bootstrap, topic, "write", rows] => {
-            write(bootstrap, topic, rows.parse().expect("a number of rows"))
+            write(bootstrap, topic, rows.parse().expect("a number of rows"));
         }
         [bootstrap, topic, "follow", seconds] => {
             read(
@@ -55,7 +55,7 @@ fn write(bootstrap: &str, topic: &str, rows: u64) {
         }
     }
     producer
-        .flush(Duration::from_secs(60))
+        .flush(Duration::from_mins(1))
         .expect("all are written");
 }
 
@@ -103,7 +103,7 @@ fn read(bootstrap: &str, topic: &str, follow: Duration) {
     println!(
         "{rows} rows, {bytes} bytes, {} ms after {} ms, {rate} rows/s",
         elapsed.as_millis(),
-        (start.elapsed() - elapsed).as_millis()
+        start.elapsed().checked_sub(elapsed).unwrap().as_millis()
     );
     println!("position {:?}", source.position());
 }

@@ -140,7 +140,7 @@ impl Topic {
             match message.err {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => spans.push(copy(message, &mut block)),
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                    taken.end(message.partition, message.offset)
+                    taken.end(message.partition, message.offset);
                 }
                 other => taken.failures.push((message.partition, other.into())),
             }

@@ -294,7 +294,7 @@ fn report(queue: &Queue, topic: &str, failure: Option<SourceError>) {
     match line {
         None => tracing::info!(topic, "the topic is read"),
         Some(failure) => {
-            tracing::warn!(topic, code = failure.code, error = %failure, "the topic cannot be read")
+            tracing::warn!(topic, code = failure.code, error = %failure, "the topic cannot be read");
         }
     }
 }

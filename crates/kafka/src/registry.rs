@@ -190,7 +190,7 @@ impl Asker {
                     urls = value
                         .split(',')
                         .map(|url| url.trim().trim_end_matches('/').to_owned())
-                        .collect()
+                        .collect();
                 }
                 "basic.auth.user.info" => basic = Some(value),
                 "bearer.auth.token" => bearer = Some(value),

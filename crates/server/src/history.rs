@@ -184,7 +184,7 @@ impl Line {
         match self.points.last_mut() {
             Some(last) if last.last == value => {}
             Some(last) if bucket(last.at_us, self.width_us) == bucket(at_us, self.width_us) => {
-                last.merge(point)
+                last.merge(point);
             }
             _ => self.points.push(point),
         }
@@ -217,7 +217,7 @@ impl Line {
         for point in self.points.drain(..) {
             match merged.last_mut() {
                 Some(last) if bucket(last.at_us, width) == bucket(point.at_us, width) => {
-                    last.merge(point)
+                    last.merge(point);
                 }
                 _ => merged.push(point),
             }

@@ -51,7 +51,7 @@ pub(super) fn push_default(
             );
         }
         (Kind::Long, Values::Int64(values), Value::Number(_)) => {
-            values.push(default.as_i64().ok_or(WRONG)?)
+            values.push(default.as_i64().ok_or(WRONG)?);
         }
         (Kind::Instant(unit), Values::Instant(values), Value::Number(_)) => {
             values.push(
@@ -70,7 +70,7 @@ pub(super) fn push_default(
             spans.close();
         }
         (Kind::Decimal { .. }, values, Value::String(text)) => {
-            push_decimal(values, text).ok_or(WRONG)?
+            push_decimal(values, text).ok_or(WRONG)?;
         }
         (Kind::Record(fields), Values::Struct { table, .. }, Value::Object(map)) => {
             for (field, column) in fields.iter().zip(&mut table.columns) {
@@ -155,14 +155,14 @@ fn write(node: &Node, value: &Value, out: &mut Vec<u8>) -> Option<()> {
     match (&node.kind, value) {
         (Kind::Bool, Value::Bool(value)) => out.push(u8::from(*value)),
         (Kind::Int, Value::Number(_)) => {
-            write_long(i64::from(i32::try_from(value.as_i64()?).ok()?), out)
+            write_long(i64::from(i32::try_from(value.as_i64()?).ok()?), out);
         }
         (Kind::Long, Value::Number(_)) => write_long(value.as_i64()?, out),
         (Kind::Date, Value::String(text)) => {
-            write_long(i64::from(civil::date(text.as_bytes())?), out)
+            write_long(i64::from(civil::date(text.as_bytes())?), out);
         }
         (Kind::Instant(unit), Value::String(text)) => {
-            write_long(civil::instant(text.as_bytes())?.checked_div(*unit)?, out)
+            write_long(civil::instant(text.as_bytes())?.checked_div(*unit)?, out);
         }
         (Kind::Text, Value::String(text)) => write_bytes(text.as_bytes(), out),
         (Kind::Enum { symbols, .. }, Value::String(text)) => {

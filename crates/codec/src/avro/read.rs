@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
             }
             (Op::Bool, Values::Bool(values)) => values.append(self.boolean()?),
             (Op::Int, Values::Int32(values)) | (Op::Date, Values::Date(values)) => {
-                values.push(self.int()?)
+                values.push(self.int()?);
             }
             (Op::Int, Values::Int64(values)) => values.push(i64::from(self.int()?)),
             (Op::Long, Values::Int64(values)) => values.push(self.long()?),
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
             }
             (Op::Float, Values::Float32(values)) => values.push(f32::from_le_bytes(self.chunk()?)),
             (Op::FloatToDouble, Values::Float64(values)) => {
-                values.push(f64::from(f32::from_le_bytes(self.chunk()?)))
+                values.push(f64::from(f32::from_le_bytes(self.chunk()?)));
             }
             (Op::Double, Values::Float64(values)) => values.push(f64::from_le_bytes(self.chunk()?)),
             (Op::Text, Values::Text(spans)) => {

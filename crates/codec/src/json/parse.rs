@@ -293,7 +293,7 @@ impl<'a> Parser<'a> {
                 values.push(self.decimal(*precision, *scale)?);
             }
             (Kind::Date, Values::Date(values)) => {
-                values.push(self.parsed(civil::date, "no date like 2026-03-17")?)
+                values.push(self.parsed(civil::date, "no date like 2026-03-17")?);
             }
             (Kind::Instant, Values::Instant(values)) => {
                 values.push(self.parsed(civil::instant, "no instant like 2026-03-17T09:00:00Z")?);
