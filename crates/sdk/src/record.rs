@@ -1,4 +1,4 @@
-//! Rows as structs: [`record!`] declares the columns of an input or an output once.
+//! Rows as structs: `record!` declares the columns of an input or an output once.
 
 use crate::columns::Columns;
 use crate::describe::Field;
