@@ -44,7 +44,7 @@ pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
             other => return Err(other.unexpected().into()),
         }
     }
-    build::packages(&["weir-cli", "weir-bench"])?;
+    build::binaries()?;
     plugins::all(yes)?;
     check()?;
     border()?;

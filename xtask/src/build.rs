@@ -5,14 +5,10 @@ use std::path::PathBuf;
 use crate::failure::Outcome;
 use crate::shell::{binary, cargo, run};
 
-/// Builds the named packages' binaries in the one profile.
-pub(crate) fn packages(names: &[&str]) -> Outcome {
-    let mut command = cargo();
-    command.arg("build");
-    for name in names {
-        command.args(["--package", name]);
-    }
-    run(&mut command)
+/// Builds every binary of the workspace in the one profile. All, because cargo chooses features for what is built
+/// together: a choice of packages would compile half of the dependencies once more.
+pub(crate) fn binaries() -> Outcome {
+    run(cargo().args(["build", "--workspace", "--bins", "--locked"]))
 }
 
 /// The product.

@@ -59,7 +59,7 @@ fn demo(asked: &Asked) -> Outcome {
     say(
         "building the engine (the first time this takes a while: a quarter of an hour on two cores)",
     );
-    build::packages(&["weir-cli", "weir-feed"])?;
+    build::binaries()?;
     plugins::product(asked.yes)?;
     let day = root().join("target/demo/day");
     let mut feed = Command::new(build::feed());

@@ -144,7 +144,7 @@ fn build_with(toolchain: Toolchain, sets: &[&Set]) -> Outcome {
         }
     }
     if !stale.is_empty() {
-        build::packages(&["weir-cli"])?;
+        build::binaries()?;
         stale.iter().try_for_each(Job::pack)?;
     }
     for set in sets {

@@ -32,7 +32,7 @@ pub(crate) fn main(mut arguments: lexopt::Parser) -> Outcome {
     let services = services::found();
     let services =
         services.ok_or_else(|| Failure::new("no services are up. Run: cargo xtask services up"))?;
-    build::packages(&["weir-feed"])?;
+    build::binaries()?;
     let mut feed = Command::new(build::feed());
     feed.args([
         "live",

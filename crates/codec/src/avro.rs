@@ -78,7 +78,7 @@ impl AvroReader {
     /// How to read what was written with this schema; `references` are the texts of the schemas that it
     /// names, those without references of their own first.
     pub fn plan(&self, writer_text: &str, references: &[String]) -> Result<WriterPlan, CodecError> {
-        WriterPlan::new(parse(writer_text, references)?, &self.fields)
+        WriterPlan::new(&parse(writer_text, references)?, &self.fields)
     }
 
     /// Writes a record that is given as JSON with decimals as text or numbers, dates and instants as ISO text

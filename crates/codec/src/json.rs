@@ -85,7 +85,7 @@ fn read(
     let mut parser = Parser::new(value, scratch);
     parser
         .document(record, table)
-        .map_err(|_| Stop::Refused(parser.refusal()))
+        .map_err(|parse::Bad| Stop::Refused(parser.refusal()))
 }
 
 impl fmt::Debug for JsonDecoder {

@@ -59,14 +59,14 @@ mod tests {
     use bytes::Bytes;
 
     fn records(values: &[Option<&[u8]>]) -> Vec<RawRecord> {
-        let record = |(offset, value): (i64, &Option<&[u8]>)| RawRecord {
+        let record = |(offset, value): (i64, Option<&[u8]>)| RawRecord {
             partition: 0,
             offset,
             timestamp_us: 0,
             key: None,
             value: value.map(Bytes::copy_from_slice),
         };
-        (0..).zip(values).map(record).collect()
+        (0..).zip(values.iter().copied()).map(record).collect()
     }
 
     /// Good text goes through byte by byte, the rest is refused with its place.

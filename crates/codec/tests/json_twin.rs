@@ -82,7 +82,7 @@ fn property(choices: &mut Choices<'_>, depth: usize) -> Value {
     };
     if property.get("x-decimal").is_some() {
         let precision = property["x-decimal"][0].as_u64().unwrap();
-        property["x-decimal"][1] = json!(choices.below(precision as usize + 1));
+        property["x-decimal"][1] = json!(choices.below(usize::try_from(precision).unwrap() + 1));
     }
     if property["type"].is_string() && property.get("enum").is_none() && choices.one_in(5) {
         property["type"] = json!([property["type"], "null"]);
@@ -296,8 +296,8 @@ type Codes = BTreeSet<&'static str>;
 
 /// The row as text, or every reason why there is none.
 fn twin(schema: &Value, bytes: &[u8]) -> Result<String, Codes> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Codes::from(["invalid_utf8"]))?;
-    let value: Value = serde_json::from_str(text).map_err(|_| Codes::from(["invalid_json"]))?;
+    let text = std::str::from_utf8(bytes).or(Err(Codes::from(["invalid_utf8"])))?;
+    let value: Value = serde_json::from_str(text).or(Err(Codes::from(["invalid_json"])))?;
     let mut codes = Codes::new();
     let validator = jsonschema::validator_for(schema).unwrap();
     for error in validator.iter_errors(&prepared(schema, &value)) {

@@ -25,7 +25,7 @@ const BATCH_ROWS_MAX: usize = 4_096;
 pub(crate) struct Topic {
     consumer: BaseConsumer<Events>,
     queue: *mut sys::rd_kafka_queue_t,
-    topic: *mut sys::rd_kafka_topic_t,
+    handle: *mut sys::rd_kafka_topic_t,
     name: CString,
     started: Vec<i32>,
     messages: Vec<*mut sys::rd_kafka_message_t>,
@@ -50,7 +50,7 @@ impl Topic {
         let name = CString::new(name).ok()?;
         let client = consumer.client().native_ptr();
         // SAFETY: the client lives as long as `consumer`, which outlives both handles (see `drop`).
-        let (queue, topic) = unsafe {
+        let (queue, handle) = unsafe {
             (
                 sys::rd_kafka_queue_new(client),
                 sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()),
@@ -60,12 +60,12 @@ impl Topic {
         let this = Self {
             consumer,
             queue,
-            topic,
+            handle,
             name,
             started: Vec::new(),
             messages,
         };
-        (!this.queue.is_null() && !this.topic.is_null()).then_some(this)
+        (!this.queue.is_null() && !this.handle.is_null()).then_some(this)
     }
 
     pub(crate) fn consumer(&self) -> &BaseConsumer<Events> {
@@ -75,8 +75,9 @@ impl Topic {
     /// Begins to read a partition at an offset.
     pub(crate) fn start(&mut self, partition: i32, offset: i64) -> Result<(), RDKafkaErrorCode> {
         // SAFETY: both handles are alive.
-        let result =
-            unsafe { sys::rd_kafka_consume_start_queue(self.topic, partition, offset, self.queue) };
+        let result = unsafe {
+            sys::rd_kafka_consume_start_queue(self.handle, partition, offset, self.queue)
+        };
         if result != 0 {
             // SAFETY: no arguments; it reads this thread's last error.
             return Err(unsafe { sys::rd_kafka_last_error() }.into());
@@ -167,15 +168,15 @@ impl Drop for Topic {
     fn drop(&mut self) {
         for partition in &self.started {
             // SAFETY: the topic is alive and the partition was started.
-            unsafe { sys::rd_kafka_consume_stop(self.topic, *partition) };
+            unsafe { sys::rd_kafka_consume_stop(self.handle, *partition) };
         }
         // SAFETY: both handles are alive, used nowhere else and go before the client, whose field drops later.
         unsafe {
             if !self.queue.is_null() {
                 sys::rd_kafka_queue_destroy(self.queue);
             }
-            if !self.topic.is_null() {
-                sys::rd_kafka_topic_destroy(self.topic);
+            if !self.handle.is_null() {
+                sys::rd_kafka_topic_destroy(self.handle);
             }
         }
     }

@@ -117,8 +117,12 @@ fn push_decimal(values: &mut Values, text: &str) -> Option<()> {
 
 /// Appends a record given as JSON.
 pub(super) fn record(fields: &[NodeField], json: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let value: Map<String, Value> =
-        serde_json::from_str(json).map_err(|_| refused("invalid_json", "no JSON object"))?;
+    let value: Map<String, Value> = serde_json::from_str(json).map_err(|error| {
+        refused(
+            "invalid_json",
+            format!("no JSON object: line {}", error.line()),
+        )
+    })?;
     let result = write_fields(fields, &value, out);
     result.map_err(|name| Refused {
         field: Some(name.to_owned()),

@@ -86,14 +86,14 @@ pub(super) enum Skip {
 }
 
 impl WriterPlan {
-    pub(super) fn new(writer: Schema, reader: &[NodeField]) -> Result<Self, CodecError> {
-        let resolved = ResolvedSchema::new(&writer)
+    pub(super) fn new(writer: &Schema, reader: &[NodeField]) -> Result<Self, CodecError> {
+        let resolved = ResolvedSchema::new(writer)
             .map_err(|error| CodecError::Unreadable(error.to_string()))?;
         let mut planner = Planner {
             names: resolved.get_names(),
             skips: BTreeMap::new(),
         };
-        let Schema::Record(record) = &writer else {
+        let Schema::Record(record) = writer else {
             return Err(incompatible("", "the writer's schema is no record"));
         };
         let namespace = record.name.namespace();
