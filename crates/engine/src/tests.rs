@@ -84,7 +84,10 @@ impl Decoder for Texts {
 
 /// Sources whose records a test lets go.
 #[derive(Clone, Default)]
-struct Held(Arc<Mutex<Vec<(VecDeque<RawRecord>, Standing)>>>);
+struct Held(Arc<Mutex<Vec<Queued>>>);
+
+/// What a source still has, and where it stands.
+type Queued = (VecDeque<RawRecord>, Standing);
 
 impl Intake for Held {
     fn poll(&mut self, rows_max: usize, _: usize) -> Polled {
@@ -161,7 +164,7 @@ fn plan() -> Plan {
             value: EncodingPlan::Text,
             tombstones: false,
         },
-        schema: schema.clone(),
+        schema: Arc::clone(&schema),
     };
     let counts = OpSpec::Aggregate(AggregateSpec {
         by: vec!["text".to_owned()],
@@ -172,7 +175,7 @@ fn plan() -> Plan {
         stage: "counts".to_owned(),
         inputs: inputs.iter().map(|edge| (String::new(), *edge)).collect(),
         work: WorkPlan::Op(work),
-        outputs: vec![(String::new(), schema.clone())],
+        outputs: vec![(String::new(), Arc::clone(schema))],
     };
     let from = Edge::Step { step: 1, port: 0 };
     Plan {

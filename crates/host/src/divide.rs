@@ -27,7 +27,8 @@ pub(crate) fn divide<T>(
         answered: Vec::new(),
         refused: Vec::new(),
     };
-    let mut open = vec![0..units];
+    let mut open = Vec::new();
+    open.push(0..units);
     let (mut failures, mut overdue) = (0, 0);
     while let Some(part) = open.pop() {
         let verdict = match call(part.clone()) {
@@ -70,10 +71,10 @@ mod tests {
         let mut calls = 0;
         let divided = divide(units, |part| {
             calls += 1;
-            match bad.iter().any(|bad| part.contains(bad)) {
-                true => Err(Verdict::stopped("plugin_trap", "x")),
-                false => Ok(()),
+            if bad.iter().any(|bad| part.contains(bad)) {
+                return Err(Verdict::stopped("plugin_trap", "x"));
             }
+            Ok(())
         });
         (divided, calls)
     }

@@ -179,7 +179,7 @@ impl Grouper {
                 ),
             )
         })?;
-        let answered = answer.map_err(failed)?;
+        let answered = answer.map_err(|failure| failed(&failure))?;
         let rows_max = u64::from(self.sandbox.limits().output_rows_max);
         let rows: u64 = answered
             .iter()

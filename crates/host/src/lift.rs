@@ -85,7 +85,7 @@ fn list(
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, String> {
     let offsets = self::offsets(offsets, rows, None)?;
-    let items = usize::try_from(offsets[rows]).map_err(|_| "offsets pass 2^31")?;
+    let items = usize::try_from(offsets[rows]).or(Err("offsets pass 2^31"))?;
     let values = array(columns, items)?;
     let list = ListArray::try_new(Arc::clone(item), offsets, values, nulls);
     Ok(Arc::new(list.map_err(|error| error.to_string())?))

@@ -361,7 +361,7 @@ mod tests {
                 config: "{}".to_owned(),
                 ..Default::default()
             },
-            &Default::default(),
+            &weir_stage::Limits::default(),
         );
         opened
             .err()

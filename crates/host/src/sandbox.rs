@@ -152,7 +152,7 @@ impl Sandbox {
         };
         let instance = match open.call(&mut *store, (opening,))?.0 {
             Ok(instance) => instance,
-            Err(failure) => return Ok(Err(failed(failure))),
+            Err(failure) => return Ok(Err(failed(&failure))),
         };
         let outputs = function(store, &whole, &exports.outputs)?;
         let outputs = outputs.typed::<(ResourceAny,), (Vec<abi::Port>,)>(&*store)?;
@@ -185,7 +185,7 @@ pub(crate) fn describe(
 }
 
 /// What the plugin itself says went wrong.
-pub(crate) fn failed(failure: abi::Failure) -> Verdict {
+pub(crate) fn failed(failure: &abi::Failure) -> Verdict {
     let message = format!("{}: {}", failure.code, failure.message);
     Verdict {
         code: "plugin_failed",

@@ -93,7 +93,7 @@ impl Transformer {
                 (live.instance, lowered.batch(&columns), &[]),
             )
         })?;
-        let produced = answer.map_err(failed)?;
+        let produced = answer.map_err(|failure| failed(&failure))?;
         let rows_max = self.sandbox.limits().output_rows_max;
         if produced.output.rows > rows_max {
             let message = format!(

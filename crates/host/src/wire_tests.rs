@@ -1,4 +1,10 @@
 //! The border's columns there and back, and what a plugin could answer instead.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "any value of the type will do"
+)]
 
 use crate::abi::{self, BuffersRef, ColumnRef, VarlenRef};
 use crate::kind::{self, Flat};
@@ -45,7 +51,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
         Arc::clone(&item),
         OffsetBuffer::from_lengths(counts),
         Arc::new(items),
-        nulls(rows, 10),
+        Some(nulls(rows, 10)),
     );
     let inner = Fields::from(vec![
         Field::new("code", DataType::Utf8, true),
@@ -54,7 +60,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
     let records = StructArray::new(
         inner,
         vec![Arc::new(texts.clone()), Arc::new(numbers.clone())],
-        nulls(rows, 11),
+        Some(nulls(rows, 11)),
     );
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
         ("text", Arc::new(texts), true),
@@ -136,12 +142,9 @@ fn batch(rows: &[Row]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-fn nulls(rows: &[Row], column: u32) -> Option<NullBuffer> {
-    Some(NullBuffer::from(
-        rows.iter()
-            .map(|row| some(row, column, ()).is_some())
-            .collect::<Vec<bool>>(),
-    ))
+fn nulls(rows: &[Row], column: u32) -> NullBuffer {
+    let is_there = rows.iter().map(|row| some(row, column, ()).is_some());
+    is_there.collect::<Vec<bool>>().into()
 }
 
 fn decimals(rows: &[Row]) -> Decimal128Array {
@@ -209,7 +212,7 @@ fn spoil(batch: &mut abi::Batch, column: usize, place: usize, byte: u8) {
     match &mut column.data {
         abi::Buffers::None => {}
         abi::Buffers::Bits(bytes) | abi::Buffers::Fixed(bytes) | abi::Buffers::Nested(bytes) => {
-            buffers.push(bytes)
+            buffers.push(bytes);
         }
         abi::Buffers::Varlen(values) => buffers.extend([&mut values.offsets, &mut values.bytes]),
         abi::Buffers::Dictionary(coded) => {

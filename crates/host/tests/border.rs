@@ -1,5 +1,6 @@
 //! The plugin border with plugins that misbehave: each is contained and named, and the rest of the rows go through.
 //! The guests are built by `cargo xtask plugins`; `WEIR_GUESTS` names another folder of packed ones.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use arrow::array::{
     Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -61,7 +62,9 @@ fn asked(say: &[&str]) -> RecordBatch {
 /// `rows` rows of which some say something.
 fn with_marks(rows: usize, marks: &[(usize, &str)]) -> RecordBatch {
     let mut say = vec!["ok"; rows];
-    marks.iter().for_each(|(row, word)| say[*row] = word);
+    for (row, word) in marks {
+        say[*row] = word;
+    }
     asked(&say)
 }
 

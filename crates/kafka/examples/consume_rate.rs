@@ -103,7 +103,7 @@ fn read(bootstrap: &str, topic: &str, follow: Duration) {
     println!(
         "{rows} rows, {bytes} bytes, {} ms after {} ms, {rate} rows/s",
         elapsed.as_millis(),
-        start.elapsed().checked_sub(elapsed).unwrap().as_millis()
+        start.elapsed().saturating_sub(elapsed).as_millis()
     );
     println!("position {:?}", source.position());
 }

@@ -1,6 +1,6 @@
 //! The paths under `/api/v1`, health and metrics: parameters in, one cut out.
 
-use crate::error::Error;
+use crate::error::ServeError;
 use crate::query::{Cells, Found, Parameters, Query};
 use crate::{App, live, metrics, wire};
 use arrow::array::RecordBatch;
@@ -53,8 +53,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .fallback(async || Error::NotFound)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .fallback(async || ServeError::NotFound)
+        .method_not_allowed_fallback(async || ServeError::MethodNotAllowed)
 }
 
 async fn status(Shared(app): Shared<Arc<App>>) -> Json<Value> {
@@ -79,7 +79,7 @@ async fn rows(
     Path(name): Path<String>,
     parameters: Result<UrlQuery<Parameters>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, Error> {
+) -> Result<Response, ServeError> {
     let plan = plan(&app, &name)?;
     let parameters = readable(parameters)?;
     let query = Query::new(&parameters, plan)?;
@@ -103,26 +103,26 @@ async fn rows(
     Ok(([(header::CONTENT_TYPE, kind)], body.await?).into_response())
 }
 
-fn plan<'a>(app: &'a App, name: &str) -> Result<&'a TablePlan, Error> {
+fn plan<'a>(app: &'a App, name: &str) -> Result<&'a TablePlan, ServeError> {
     let tables = app.handle.tables();
     tables
         .iter()
         .find(|plan| plan.name == name)
         .map(AsRef::as_ref)
-        .ok_or_else(|| Error::UnknownTable {
+        .ok_or_else(|| ServeError::UnknownTable {
             name: name.to_owned(),
             known: tables.iter().map(|plan| plan.name.clone()).collect(),
         })
 }
 
-fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), Error> {
+fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), ServeError> {
     let Some(cut) = app.handle.published() else {
         let status = app.handle.status();
         return Err(match status.state {
             State::Failed => {
-                Error::Stopped(status.error.unwrap_or_else(|| "no reason was given".into()))
+                ServeError::Stopped(status.error.unwrap_or_else(|| "no reason was given".into()))
             }
-            _ => Error::CatchingUp,
+            _ => ServeError::CatchingUp,
         });
     };
     let version = cut.table(name).map(|(_, version)| version.clone());
@@ -130,12 +130,12 @@ fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), Error> 
     Ok((cut, version))
 }
 
-fn readable<T>(parameters: Result<UrlQuery<T>, QueryRejection>) -> Result<T, Error> {
+fn readable<T>(parameters: Result<UrlQuery<T>, QueryRejection>) -> Result<T, ServeError> {
     match parameters {
         Ok(UrlQuery(parameters)) => Ok(parameters),
         Err(rejection) => {
             let text = rejection.body_text();
-            Err(Error::BadParameter(
+            Err(ServeError::BadParameter(
                 text.trim_start_matches("Failed to deserialize query string: ")
                     .to_owned(),
             ))
@@ -151,18 +151,18 @@ fn accepts_arrow(headers: &HeaderMap) -> bool {
 }
 
 /// Runs a query on a thread that may block, when its turn comes, until the deadline.
-async fn bounded<F>(app: &App, work: F) -> Result<Vec<u8>, Error>
+async fn bounded<F>(app: &App, work: F) -> Result<Vec<u8>, ServeError>
 where
-    F: FnOnce(Instant) -> Result<Vec<u8>, Error> + Send + 'static,
+    F: FnOnce(Instant) -> Result<Vec<u8>, ServeError> + Send + 'static,
 {
     let start = Instant::now();
     let limit = app.query_limit;
     let turn = tokio::time::timeout(limit, app.queries.acquire())
         .await
-        .map_err(|_elapsed| Error::Busy)?;
+        .map_err(|_elapsed| ServeError::Busy)?;
     let body = tokio::task::spawn_blocking(move || work(start + limit))
         .await
-        .map_err(|_died| Error::Thread)?;
+        .map_err(|_died| ServeError::Thread)?;
     drop(turn);
     app.counters.queries.add(1);
     app.counters
@@ -172,7 +172,7 @@ where
 }
 
 /// The rows as an Arrow stream; the cut stands in the schema's metadata.
-fn arrow_stream(cut: &Published, found: &Found) -> Result<Vec<u8>, Error> {
+fn arrow_stream(cut: &Published, found: &Found) -> Result<Vec<u8>, ServeError> {
     let metadata = [
         ("weir.run", cut.run.clone()),
         ("weir.epoch", cut.epoch.to_string()),
@@ -201,11 +201,11 @@ struct Window {
 async fn dead_letters(
     Shared(app): Shared<Arc<App>>,
     window: Result<UrlQuery<Window>, QueryRejection>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Value>, ServeError> {
     let window = readable(window)?;
     let limit = window.limit.unwrap_or(LETTERS_DEFAULT);
     if limit > LETTERS_MAX {
-        return Err(Error::AboveLimit {
+        return Err(ServeError::AboveLimit {
             parameter: "limit",
             value: limit,
             max: LETTERS_MAX,
@@ -233,10 +233,10 @@ struct WhichView {
 async fn history(
     Shared(app): Shared<Arc<App>>,
     which: Result<UrlQuery<WhichView>, QueryRejection>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Value>, ServeError> {
     let WhichView { view } = readable(which)?;
     let lines = app.history.lock().expect("no writer panics").lines(view);
-    let mut body = lines.ok_or(Error::UnknownView { view })?;
+    let mut body = lines.ok_or(ServeError::UnknownView { view })?;
     let status = app.handle.status();
     body["run"] = json!(status.run);
     body["as_of"] = json!(status.as_of_us.map(instant));
@@ -253,7 +253,7 @@ async fn live(
     Shared(app): Shared<Arc<App>>,
     which: Result<UrlQuery<Which>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Error> {
+) -> Result<Response, ServeError> {
     let tables: Vec<String> = match readable(which)?.tables {
         Some(names) => names
             .split(',')
@@ -266,7 +266,7 @@ async fn live(
             .map(|plan| plan.name.clone())
             .collect(),
     };
-    let upgrade = upgrade.map_err(|rejection| Error::NotWebSocket(rejection.body_text()))?;
+    let upgrade = upgrade.map_err(|rejection| ServeError::NotWebSocket(rejection.body_text()))?;
     let permit = live::admit(&app)?;
     let upgrade = upgrade
         .max_message_size(live::HEARD_BYTES_MAX)

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Why a request was not answered, or the server could not run.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ServeError {
     /// Nothing is published yet.
     #[error("the pipeline is still catching up; nothing is published yet")]
     CatchingUp,
@@ -108,7 +108,7 @@ pub enum Error {
     Listen(#[source] std::io::Error),
 }
 
-impl Error {
+impl ServeError {
     /// The stable code that clients may rely on.
     pub fn code(&self) -> &'static str {
         self.kind().1
@@ -178,7 +178,7 @@ impl Error {
     }
 }
 
-impl IntoResponse for Error {
+impl IntoResponse for ServeError {
     fn into_response(self) -> Response {
         let (status, code) = self.kind();
         if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -3,7 +3,7 @@
 //! tables. Every answer carries headers that keep the page from loading anything of another origin.
 
 use crate::App;
-use crate::error::Error;
+use crate::error::ServeError;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -38,14 +38,14 @@ impl Guard {
         Self { listen, names }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
+    fn check(&self, headers: &HeaderMap) -> Result<(), ServeError> {
         let host = text(headers, header::HOST).unwrap_or_default();
         if !self.is_ours(host) {
-            return Err(Error::HostNotAllowed(host.to_owned()));
+            return Err(ServeError::HostNotAllowed(host.to_owned()));
         }
         match text(headers, header::ORIGIN) {
             Some(origin) if !self.is_own_origin(origin) => {
-                Err(Error::OriginNotAllowed(origin.to_owned()))
+                Err(ServeError::OriginNotAllowed(origin.to_owned()))
             }
             _ => Ok(()),
         }

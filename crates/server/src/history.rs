@@ -40,7 +40,7 @@ struct Lines {
     columns: Vec<String>,
     by: Vec<String>,
     /// Per key, a line per column.
-    lines: BTreeMap<Vec<Option<String>>, Vec<Line>>,
+    by_key: BTreeMap<Vec<Option<String>>, Vec<Line>>,
 }
 
 /// What one column was under one key.
@@ -121,7 +121,7 @@ impl Lines {
             table: table.clone(),
             columns,
             by: by.clone(),
-            lines: BTreeMap::new(),
+            by_key: BTreeMap::new(),
         })
     }
 
@@ -142,7 +142,7 @@ impl Lines {
         for row in 0..rows.num_rows() {
             let key: Vec<_> = keys.iter().map(|column| wire::plain(column, row)).collect();
             let lines = self
-                .lines
+                .by_key
                 .entry(key)
                 .or_insert_with(|| values.iter().map(|v| Line::new(v)).collect());
             for (line, column) in lines.iter_mut().zip(&values) {
@@ -152,7 +152,7 @@ impl Lines {
     }
 
     fn json(&self) -> Value {
-        let lines = self.lines.iter().map(|(key, lines)| {
+        let lines = self.by_key.iter().map(|(key, lines)| {
             let columns: Vec<Value> = lines.iter().map(Line::json).collect();
             json!({ "key": key, "columns": columns })
         });

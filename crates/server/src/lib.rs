@@ -17,7 +17,7 @@ mod page;
 pub mod query;
 mod wire;
 
-use crate::error::Error;
+use crate::error::ServeError;
 use crate::guard::Guard;
 use crate::history::History;
 use crate::metrics::Counters;
@@ -79,11 +79,11 @@ pub async fn serve<F>(
     handle: Handle,
     options: Options,
     stop: F,
-) -> Result<(), Error>
+) -> Result<(), ServeError>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let listen = listener.local_addr().map_err(Error::Listen)?;
+    let listen = listener.local_addr().map_err(ServeError::Listen)?;
     let app = Arc::new(App::new(handle, listen, options));
     let stopping = {
         let app = Arc::clone(&app);
@@ -100,7 +100,7 @@ where
     });
     let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(stopping);
     tokio::select! {
-        served = async { serving.await } => served.map_err(Error::Listen),
+        served = async { serving.await } => served.map_err(ServeError::Listen),
         never = history::record(&app.handle, &app.history) => match never {},
     }
 }

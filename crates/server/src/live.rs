@@ -19,7 +19,7 @@
 //! reconnect everything begins with a snapshot.
 
 use crate::App;
-use crate::error::Error;
+use crate::error::ServeError;
 use crate::wire;
 use arrow::array::RecordBatch;
 use axum::extract::ws::{Message, WebSocket};
@@ -451,10 +451,10 @@ fn every(ms: u64) -> Interval {
 }
 
 /// A place among the live readers.
-pub(crate) fn admit(app: &App) -> Result<OwnedSemaphorePermit, Error> {
+pub(crate) fn admit(app: &App) -> Result<OwnedSemaphorePermit, ServeError> {
     Arc::clone(&app.live).try_acquire_owned().map_err(|_full| {
         app.counters.live_refused.add(1);
-        Error::TooManyConnections {
+        ServeError::TooManyConnections {
             max: crate::LIVE_CONNECTIONS_MAX,
         }
     })
@@ -545,7 +545,7 @@ mod tests {
     /// Rows beyond one frame come in parts, and the cut comes last.
     #[test]
     fn a_snapshot_comes_in_parts() {
-        let names: Vec<String> = (0..FRAME_ROWS_MAX + 1).map(|n| format!("{n:06}")).collect();
+        let names: Vec<String> = (0..=FRAME_ROWS_MAX).map(|n| format!("{n:06}")).collect();
         let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
         let all: Vec<Row> = names
             .iter()
@@ -617,7 +617,7 @@ mod tests {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let handle = fixture.app.handle.clone();
         let served = crate::serve(listener, handle, crate::Options::default(), async move {
-            drop(stopped.await)
+            drop(stopped.await);
         });
         let read = async move {
             let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();

@@ -3,7 +3,7 @@
 //! Runs over one immutable version on a thread that may block, looks at its deadline between chunks, and
 //! keeps no more rows than a page needs (and as many again before it sorts them down).
 
-use crate::error::Error;
+use crate::error::ServeError;
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::{
     SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices,
@@ -74,7 +74,7 @@ pub struct Found {
 
 impl Query {
     /// Checks the parameters against the table.
-    pub fn new(parameters: &Parameters, table: &TablePlan) -> Result<Self, Error> {
+    pub fn new(parameters: &Parameters, table: &TablePlan) -> Result<Self, ServeError> {
         let limit = parameters.limit.unwrap_or(ROWS_DEFAULT);
         let offset = parameters.offset.unwrap_or(0);
         below("limit", limit, ROWS_MAX)?;
@@ -103,7 +103,7 @@ impl Query {
         version: &Version,
         key: &[String],
         deadline: Instant,
-    ) -> Result<Found, Error> {
+    ) -> Result<Found, ServeError> {
         if self.filter.is_none() && self.sort.is_empty() {
             return Ok(Found {
                 total: version.len(),
@@ -114,7 +114,7 @@ impl Query {
         let mut total = 0;
         for chunk in version.scan(CHUNK_ROWS) {
             if Instant::now() >= deadline {
-                return Err(Error::QueryTooSlow {
+                return Err(ServeError::QueryTooSlow {
                     max_ms: QUERY_MS_MAX,
                 });
             }
@@ -128,13 +128,13 @@ impl Query {
         })
     }
 
-    fn matching(&self, chunk: &RecordBatch) -> Result<RecordBatch, Error> {
+    fn matching(&self, chunk: &RecordBatch) -> Result<RecordBatch, ServeError> {
         let Some(filter) = &self.filter else {
             return Ok(chunk.clone());
         };
         let (verdicts, failed) = filter.eval(chunk);
         if let Some(first) = failed.first() {
-            return Err(Error::RowFailed {
+            return Err(ServeError::RowFailed {
                 message: first.message.clone(),
             });
         }
@@ -155,7 +155,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(query: &Query, schema: SchemaRef, key: &[String]) -> Result<Self, Error> {
+    fn new(query: &Query, schema: SchemaRef, key: &[String]) -> Result<Self, ServeError> {
         let mut order = query.sort.clone();
         if !order.is_empty() {
             for column in key {
@@ -171,7 +171,7 @@ impl Kept {
         })
     }
 
-    fn take(&mut self, batch: RecordBatch) -> Result<(), Error> {
+    fn take(&mut self, batch: RecordBatch) -> Result<(), ServeError> {
         if self.order.is_empty() && self.rows >= self.wanted {
             return Ok(());
         }
@@ -185,7 +185,7 @@ impl Kept {
         Ok(())
     }
 
-    fn sorted(&self) -> Result<RecordBatch, Error> {
+    fn sorted(&self) -> Result<RecordBatch, ServeError> {
         let all = concat_batches(&self.schema, &self.batches)?;
         if self.order.is_empty() {
             return Ok(all);
@@ -194,7 +194,7 @@ impl Kept {
             .order
             .iter()
             .map(|&(column, descending)| SortColumn {
-                values: all.column(column).clone(),
+                values: Arc::clone(all.column(column)),
                 options: Some(SortOptions {
                     descending,
                     nulls_first: false,
@@ -205,16 +205,16 @@ impl Kept {
         Ok(take_record_batch(&all, &order)?)
     }
 
-    fn page(self, query: &Query) -> Result<RecordBatch, Error> {
+    fn page(self, query: &Query) -> Result<RecordBatch, ServeError> {
         let all = self.sorted()?;
         let from = query.offset.min(all.num_rows());
         Ok(all.slice(from, query.limit.min(all.num_rows() - from)))
     }
 }
 
-fn below(parameter: &'static str, value: usize, max: usize) -> Result<(), Error> {
+fn below(parameter: &'static str, value: usize, max: usize) -> Result<(), ServeError> {
     if value > max {
-        Err(Error::AboveLimit {
+        Err(ServeError::AboveLimit {
             parameter,
             value,
             max,
@@ -224,28 +224,28 @@ fn below(parameter: &'static str, value: usize, max: usize) -> Result<(), Error>
     }
 }
 
-fn sort_columns(text: &str, table: &TablePlan) -> Result<Vec<(usize, bool)>, Error> {
+fn sort_columns(text: &str, table: &TablePlan) -> Result<Vec<(usize, bool)>, ServeError> {
     text.split(',')
         .map(|word| sort_column(word.trim(), table))
         .collect()
 }
 
-fn sort_column(word: &str, table: &TablePlan) -> Result<(usize, bool), Error> {
+fn sort_column(word: &str, table: &TablePlan) -> Result<(usize, bool), ServeError> {
     let name = word.strip_prefix('-').unwrap_or(word);
     let index = table
         .schema
         .index_of(name)
         .map_err(|_unknown| unknown_column(name, table))?;
     if table.schema.field(index).data_type().is_nested() {
-        return Err(Error::BadParameter(format!(
+        return Err(ServeError::BadParameter(format!(
             "`sort`: column `{name}` holds lists or records, which have no order"
         )));
     }
     Ok((index, word.starts_with('-')))
 }
 
-fn unknown_column(name: &str, table: &TablePlan) -> Error {
-    Error::UnknownColumn {
+fn unknown_column(name: &str, table: &TablePlan) -> ServeError {
+    ServeError::UnknownColumn {
         table: table.name.clone(),
         column: name.to_owned(),
         known: table
@@ -257,8 +257,8 @@ fn unknown_column(name: &str, table: &TablePlan) -> Error {
     }
 }
 
-fn predicate(sql: &str, schema: &SchemaRef) -> Result<Expr, Error> {
-    let expr = Expr::compile(sql, schema).map_err(|error| Error::BadExpression {
+fn predicate(sql: &str, schema: &SchemaRef) -> Result<Expr, ServeError> {
+    let expr = Expr::compile(sql, schema).map_err(|error| ServeError::BadExpression {
         message: error.message,
         hint: error.hint,
     })?;
@@ -267,7 +267,7 @@ fn predicate(sql: &str, schema: &SchemaRef) -> Result<Expr, Error> {
             "the expression is {}, not a condition",
             crate::wire::kind(expr.data_type())
         );
-        return Err(Error::BadExpression {
+        return Err(ServeError::BadExpression {
             message,
             hint: Some("compare it with something".into()),
         });
@@ -317,7 +317,7 @@ mod tests {
             let cut = fixture.publish(1, &all, &[]);
             let mut asked = query(if falls { "-amount" } else { "amount" }, &fixture);
             (asked.offset, asked.limit) = (offset, limit);
-            let later = Instant::now() + std::time::Duration::from_secs(60);
+            let later = Instant::now() + std::time::Duration::from_mins(1);
             let found = asked.run(&cut.tables[0].1, &["item".into()], later).unwrap();
             let mut sorted = all.clone();
             sorted.sort_by_key(|row| (row.1.is_none(), row.1.map(|amount| if falls { -amount } else { amount })));

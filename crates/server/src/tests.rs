@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 use weir_engine::read::SourceStatus;
@@ -385,7 +386,7 @@ async fn small_answers_have_their_shape() {
         "/readyz",
     ] {
         let (_, body) = fixture.get(path).await;
-        answers += &format!("{path} {body}\n");
+        writeln!(answers, "{path} {body}").expect("a string takes it");
     }
     expect![[r#"
         /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"error":null}],"dead_letters":1,"error":null}
@@ -528,7 +529,7 @@ async fn metrics_are_those_documented() {
         .split_inclusive('\n')
         .filter(|line| !line.starts_with("weir_query_us_total"))
         .collect();
-    expect![[r##"
+    expect![[r#"
         # HELP weir_epoch Last published epoch.
         # TYPE weir_epoch gauge
         weir_epoch 1
@@ -561,7 +562,7 @@ async fn metrics_are_those_documented() {
         # HELP weir_live_epochs_skipped_total Epochs that a live reader was not sent because a newer one was there.
         # TYPE weir_live_epochs_skipped_total counter
         weir_live_epochs_skipped_total 0
-    "##]].assert_eq(&text);
+    "#]].assert_eq(&text);
 }
 
 /// The limit of live readers is reached and told.

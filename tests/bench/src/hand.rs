@@ -16,7 +16,8 @@ const SCALE: u32 = 8;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Deal<'a> {
-    deal_id: &'a str,
+    #[serde(rename = "dealId")]
+    id: &'a str,
     version: i64,
     action: &'a str,
     ccy_pair: &'a str,
@@ -41,7 +42,7 @@ struct Booked {
 struct Sums {
     deals: HashMap<Box<str>, Booked>,
     cells: HashMap<[u16; 3], u32>,
-    sums: Vec<i128>,
+    totals: Vec<i128>,
     names: Vec<Box<str>>,
 }
 
@@ -62,20 +63,20 @@ pub(crate) fn run(job: &Job) -> Result<()> {
 impl Sums {
     fn take(&mut self, value: &[u8]) -> Result<()> {
         let deal: Deal<'_> = serde_json::from_slice(value)?;
-        let before = self.deals.get(deal.deal_id).copied();
+        let before = self.deals.get(deal.id).copied();
         if before.is_some_and(|before| before.version >= deal.version) {
             return Ok(());
         }
         let booked = self.booked(&deal)?;
         for (cell, amount) in before.iter().flat_map(|before| before.cells) {
-            self.sums[cell as usize] -= amount;
+            self.totals[cell as usize] -= amount;
         }
         for (cell, amount) in booked.cells {
-            self.sums[cell as usize] += amount;
+            self.totals[cell as usize] += amount;
         }
-        match self.deals.get_mut(deal.deal_id) {
+        match self.deals.get_mut(deal.id) {
             Some(place) => *place = booked,
-            None => drop(self.deals.insert(deal.deal_id.into(), booked)),
+            None => drop(self.deals.insert(deal.id.into(), booked)),
         }
         Ok(())
     }
@@ -107,10 +108,10 @@ impl Sums {
 
     fn cell(&mut self, entity: &str, book: &str, currency: &str) -> u32 {
         let key = [self.name(entity), self.name(book), self.name(currency)];
-        let next = u32::try_from(self.sums.len()).expect("few sums");
+        let next = u32::try_from(self.totals.len()).expect("few sums");
         let cell = *self.cells.entry(key).or_insert(next);
         if cell == next {
-            self.sums.push(0);
+            self.totals.push(0);
         }
         cell
     }
@@ -133,7 +134,7 @@ impl Sums {
         let row = |([entity, book, currency], cell): ([u16; 3], u32)| {
             (
                 (name(entity), name(book), name(currency)),
-                self.sums[cell as usize],
+                self.totals[cell as usize],
             )
         };
         cells.into_iter().map(row).collect()
@@ -179,13 +180,10 @@ mod tests {
         let mut forward = Sums::default();
         let mut backward = Sums::default();
         let values: Vec<String> = messages(400).map(|message| message.value).collect();
-        values
-            .iter()
-            .for_each(|value| forward.take(value.as_bytes()).unwrap());
-        values
-            .iter()
-            .rev()
-            .for_each(|value| backward.take(value.as_bytes()).unwrap());
+        for (value, from_the_end) in values.iter().zip(values.iter().rev()) {
+            forward.take(value.as_bytes()).unwrap();
+            backward.take(from_the_end.as_bytes()).unwrap();
+        }
         assert_eq!(forward.table(), backward.table());
         assert_eq!(forward.deals.len(), 100);
     }

@@ -60,7 +60,7 @@ fn message(deal: u64, round: u64) -> Message {
     let side = if fixed >> 32 & 1 == 0 { "BUY" } else { "SELL" };
     let action = match version {
         1 => "NEW",
-        4 if fixed >> 40 & 31 == 0 => "CANCEL",
+        4 if (fixed >> 40).trailing_zeros() >= 5 => "CANCEL",
         _ => "AMEND",
     };
     let cents = 1_000_000 + changing % 5_000_000_000;

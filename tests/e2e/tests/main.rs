@@ -1,4 +1,9 @@
 //! End-to-end tests: the binary as users run it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a binary said is shown with a failing test"
+)]
 
 #[path = "main/browser.rs"]
 mod browser;

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn decimals() {
         let check = |literal: &str, expected: Option<i128>| {
-            assert_eq!(decimal(literal.as_bytes(), 38, 6), expected, "{literal}")
+            assert_eq!(decimal(literal.as_bytes(), 38, 6), expected, "{literal}");
         };
         check("0", Some(0));
         check("-0.0", Some(0));
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn integers() {
         let check = |literal: &str, expected: Option<i64>| {
-            assert_eq!(integer(literal.as_bytes()), expected, "{literal}")
+            assert_eq!(integer(literal.as_bytes()), expected, "{literal}");
         };
         check("9223372036854775807", Some(i64::MAX));
         check("-9223372036854775808", Some(i64::MIN));

@@ -65,9 +65,7 @@ fn watched(day: &Path, seconds: i64, tables: [&str; 2]) -> [Vec<Value>; 2] {
 fn ratio(row: &Value, column: &str) -> i64 {
     let text = row[column].as_str().expect("a ratio");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    format!("{whole}{:0<4.4}", fraction)
-        .parse()
-        .expect("digits")
+    format!("{whole}{fraction:0<4.4}").parse().expect("digits")
 }
 
 /// Goal: the demo shows what it says. Method: the tables after as many seconds as a person has watched: ratios a bank

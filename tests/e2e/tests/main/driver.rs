@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over the WebDriver protocol.
+//! A headless Chromium, driven over the `WebDriver` protocol.
 
 use crate::served::PATIENCE;
 use serde_json::{Value, json};

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 const PIPELINE: &str = "pipelines/treasury-liquidity.yaml";
 const TABLES: &[&str] = &["positions", "cash", "cells", "hqla", "lcr", "adjustments"];
 /// Longest wait for a state.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const GLANCE: Duration = Duration::from_millis(100);
 /// Rows of one answer.
 const PAGE: usize = 500;

@@ -13,7 +13,7 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The binary: WEIR_BIN, else the debug build's.
+/// The binary: `WEIR_BIN`, else the debug build's.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("WEIR_BIN").map_or_else(|| root().join("target/debug/weir"), PathBuf::from)
 }
