@@ -10,6 +10,7 @@ mod letters;
 pub mod read;
 pub mod replay;
 mod run;
+pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;
