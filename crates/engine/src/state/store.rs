@@ -22,7 +22,7 @@ pub struct Store {
     folder: PathBuf,
     _lock: Lock,
     /// The newest checkpoints, oldest first.
-    kept: Vec<Manifest>,
+    pub(super) kept: Vec<Manifest>,
     /// The number of the next file.
     next: u64,
 }

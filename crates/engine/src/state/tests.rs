@@ -97,7 +97,7 @@ proptest! {
             written.push(model.clone());
         }
         drop(store);
-        let names: Vec<_> = super::store_files(folder.path());
+        let names: Vec<_> = store_files(folder.path());
         let path = folder.path().join(file.get(&names));
         let mut bytes = fs::read(&path).expect("a file");
         let at = at.index(bytes.len());
