@@ -89,8 +89,49 @@ pub struct Engine {
     applied: Vec<Position>,
     failures: Vec<Option<SourceError>>,
     taken: Vec<(u64, u64)>,
+    phases: Phases,
     /// When the last epoch ended.
     epoch_at: Instant,
+}
+
+/// What the loop does with its time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// There is nothing to do.
+    Wait,
+    /// Records are taken from the sources.
+    Fetch,
+    /// Records become rows.
+    Decode,
+    /// Rows go through the stages.
+    Stages,
+    /// Tables take the answers, and readers are told.
+    Publish,
+}
+
+/// Time spent in each phase so far.
+#[derive(Default)]
+struct Phases(BTreeMap<Phase, Duration>);
+
+impl Phases {
+    /// Adds the time since `began`; answers now.
+    fn add(&mut self, phase: Phase, began: Instant) -> Instant {
+        let now = Instant::now();
+        *self.0.entry(phase).or_default() += now.duration_since(began);
+        now
+    }
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Stages => "stages",
+            Self::Publish => "publish",
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -105,20 +146,20 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Builds everything a plan names. Nothing is read yet.
     pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
-        let steps = step::build(plan, parts.plugins.as_ref())?;
+        let (steps, edges) = step::build(plan, parts.plugins.as_ref())?;
         let tables: Vec<_> = plan
             .tables
             .iter()
             .map(|table| {
                 (
                     Arc::new(table.clone()),
-                    Table::new(&step::schema_of(plan, table.from), &table.key),
+                    Table::new(&edges[&table.from], &table.key),
                 )
             })
             .collect();
-        let ingest = |(source, decoder): (&weir_spec::plan::SourcePlan, Arc<dyn Decoder>)| Ingest {
-            topic: source.topic.clone(),
-            schema: Arc::clone(&source.schema),
+        let ingest = |(index, decoder): (usize, Arc<dyn Decoder>)| Ingest {
+            topic: plan.sources[index].topic.clone(),
+            schema: Arc::clone(&edges[&Edge::Source(index)]),
             decoder,
         };
         let count = plan.sources.len();
@@ -141,12 +182,7 @@ impl Engine {
                 .iter()
                 .map(|source| (source.name.clone(), source.topic.clone()))
                 .collect(),
-            ingests: plan
-                .sources
-                .iter()
-                .zip(parts.decoders)
-                .map(ingest)
-                .collect(),
+            ingests: parts.decoders.into_iter().enumerate().map(ingest).collect(),
             intake: parts.intake,
             clock: parts.clock,
             guard_clock: parts.guard_clock,
@@ -164,6 +200,7 @@ impl Engine {
             applied: vec![Position::new(); count],
             failures: vec![None; count],
             taken: vec![(0, 0); count],
+            phases: Phases::default(),
             epoch_at: Instant::now(),
         };
         Ok((engine, handle))
@@ -193,7 +230,9 @@ impl Engine {
             let idle = if took { 0 } else { IDLE_MS };
             let spent = began.elapsed();
             if let Some(rest) = Duration::from_millis(floor.max(idle)).checked_sub(spent) {
+                let began = Instant::now();
                 std::thread::park_timeout(rest);
+                self.phases.add(Phase::Wait, began);
             }
         }
         self.show();
@@ -208,9 +247,11 @@ impl Engine {
 
     /// One turn of the loop; answers whether there was anything to do.
     pub(crate) fn cycle(&mut self) -> Result<bool, Fault> {
+        let began = Instant::now();
         let polled = self
             .intake
             .poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
+        self.phases.add(Phase::Fetch, began);
         self.recovered(&polled.failed);
         for (source, error) in polled.failed {
             self.failed(source, error)?;
@@ -274,6 +315,7 @@ impl Engine {
         caught_up: bool,
         ended: bool,
     ) -> Result<(), Fault> {
+        let began = Instant::now();
         let mut records: BTreeMap<usize, Vec<RawRecord>> = BTreeMap::new();
         for (source, pending) in self.pending.iter_mut().enumerate() {
             if !pending.is_empty() {
@@ -299,15 +341,19 @@ impl Engine {
             decoded.push((source, ingested.delta, ingested.refusals));
         }
         self.move_clock(ended);
+        let began = self.phases.add(Phase::Decode, began);
         let stalled = self.pending.iter().any(|pending| !pending.is_empty());
         let evaluate =
             (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
-        self.pass(decoded, &raws, evaluate)?;
+        let edges = self.pass(decoded, &raws, evaluate)?;
+        let began = self.phases.add(Phase::Stages, began);
+        self.fill_tables(&edges);
         self.epochs += 1;
         self.epoch_at = Instant::now();
         if evaluate {
             self.publish(ended);
         }
+        self.phases.add(Phase::Publish, began);
         Ok(())
     }
 
@@ -322,16 +368,13 @@ impl Engine {
             }
             _ => i64::MAX,
         };
-        for record in records {
-            self.applied[source].insert(record.partition, record.offset + 1);
-            if matches!(self.settings.clock, ClockPlan::Event { .. })
-                && record.timestamp_us <= limit_us
-            {
-                self.as_of_us = Some(
-                    self.as_of_us
-                        .map_or(record.timestamp_us, |now| now.max(record.timestamp_us)),
-                );
-            }
+        for run in records.chunk_by(|one, two| one.partition == two.partition) {
+            let last = run.last().expect("a run is not empty");
+            self.applied[source].insert(last.partition, last.offset + 1);
+        }
+        if matches!(self.settings.clock, ClockPlan::Event { .. }) {
+            let times = records.iter().map(|record| record.timestamp_us);
+            self.as_of_us = self.as_of_us.max(times.filter(|time| *time <= limit_us).max());
         }
     }
 
@@ -345,13 +388,13 @@ impl Engine {
         }
     }
 
-    /// Runs the steps in topological order and brings their answers to the tables.
+    /// Runs the steps in topological order; answers what came on each edge.
     fn pass(
         &mut self,
         decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)>,
         raws: &[(String, RawBatch)],
         evaluate: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<BTreeMap<Edge, Delta>, Fault> {
         let as_of_us = self.as_of_us.unwrap_or(i64::MIN);
         let mut raws = Raws::new(raws);
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
@@ -360,12 +403,7 @@ impl Engine {
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
-            let inputs = step
-                .inputs
-                .iter()
-                .map(|edge| edges.get(edge).cloned())
-                .collect();
-            let out = step.step(inputs, as_of_us, evaluate)?;
+            let out = step.step(&edges, as_of_us, evaluate)?;
             // What a group refuses may have come in any earlier epoch: it is always told by reference.
             self.letters.add(
                 &step.stage,
@@ -379,6 +417,10 @@ impl Engine {
                 .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
+        Ok(edges)
+    }
+
+    fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
                 let odd = table.apply(delta);
@@ -392,7 +434,6 @@ impl Engine {
                 }
             }
         }
-        Ok(())
     }
 
     fn publish(&mut self, ended: bool) {
@@ -487,6 +528,11 @@ impl Engine {
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        for (phase, time) in &self.phases.0 {
+            let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            let label = vec![("phase", phase.name().to_owned())];
+            samples.push(one("weir_phase_us_total", label, us));
         }
         for (stage, refused) in self.letters.by_stage() {
             samples.push(one(

@@ -15,6 +15,8 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::utils::collect_columns;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A compiled expression. Pure; one instance may be used by several threads.
@@ -55,6 +57,12 @@ impl Expr {
     /// Whether a value may be null.
     pub fn nullable(&self) -> bool {
         self.nullable
+    }
+
+    /// The names of the columns that it reads.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let columns = collect_columns(&self.physical).into_iter();
+        columns.map(|column| column.name().to_owned()).collect()
     }
 
     /// The value for each row; null, and an error, for a row that has none.

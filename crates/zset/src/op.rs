@@ -6,6 +6,7 @@
 mod aggregate;
 mod bag;
 mod columns;
+mod compact;
 mod dedupe;
 mod explode;
 mod filter;
@@ -13,10 +14,13 @@ mod join;
 mod keyed;
 mod latest;
 mod log;
+mod narrow;
 mod overrides;
 mod project;
 mod union;
 mod valid;
+
+pub use narrow::Names;
 
 use crate::nearest::nearest;
 use crate::{Delta, meta};
@@ -254,7 +258,7 @@ impl OpSpec {
     /// The incremental operator over inputs of these schemas.
     pub fn build(&self, inputs: &[SchemaRef]) -> Result<Box<dyn Operator>, OpError> {
         Ok(match self {
-            Self::Latest(spec) => Box::new(latest::Latest::new(spec, inputs)?),
+            Self::Latest(spec) => Box::new(latest::Latest::new(spec, inputs, None)?),
             Self::Valid(spec) => Box::new(valid::Valid::new(spec, inputs)?),
             Self::Join(spec) => Box::new(join::Join::new(spec, inputs)?),
             Self::Aggregate(spec) => Box::new(aggregate::Aggregate::new(spec, inputs)?),

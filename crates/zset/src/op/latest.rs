@@ -7,52 +7,59 @@
 //! Other refusals: `version_conflict` (until a tombstone forgets the key), `null_version`,
 //! `retraction_in_log`. All of it is a function of each partition's rows in offset order.
 
-use super::columns::{Encoder, Records, batch, chained, find_all, inputs, log, some, typed};
+use super::columns::{Records, find_all, inputs, log, some, typed};
+use super::compact::{Compact, Packed, View, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::{LatestSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal, meta};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use arrow::row::Rows;
-use entry::{Entry, RowSet, Seen, Taken};
+use entry::{Entry, Seen, Taken};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 mod entry;
 
 pub(super) struct Latest {
-    schema: SchemaRef,
-    key: Encoder,
+    key: Compact,
     version: usize,
     tombstone: Option<usize>,
-    content: Encoder,
-    meta: Encoder,
-    /// For each output column whether it is metadata, and its index there.
-    layout: Vec<(bool, usize)>,
+    /// Every column but the metadata.
+    content: Compact,
+    /// What it answers with.
+    kept: Compact,
     records: Records,
     partitions: Partitions,
     keys: Keyed<Entry>,
+    scratch: Scratch,
 }
 
 /// One step's rows in every form.
 struct Rowed<'a> {
     batch: &'a RecordBatch,
     weights: &'a [i64],
-    keys: Rows,
-    content: Rows,
-    meta: Rows,
+    keys: Packed,
+    content: View<'a>,
+    kept: View<'a>,
     versions: &'a Int64Array,
     tombstones: Option<&'a BooleanArray>,
 }
 
+/// Room that is used again for every record.
+#[derive(Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    row: Vec<u8>,
+    digests: Vec<u128>,
+}
+
 /// A record's rows of one key and version.
-struct Unit {
+struct Unit<'a> {
     partition: u32,
-    seen: Seen,
-    rows: Vec<u32>,
-    is_tombstone: bool,
+    offset: i64,
+    rows: &'a [u32],
 }
 
 /// A key that this step has changed.
@@ -63,7 +70,12 @@ struct Touched {
 }
 
 impl Latest {
-    pub(super) fn new(spec: &LatestSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
+    /// With `wanted`, only these columns are kept and answered.
+    pub(super) fn new(
+        spec: &LatestSpec,
+        schemas: &[SchemaRef],
+        wanted: Option<&BTreeSet<String>>,
+    ) -> Result<Self, OpError> {
         let [schema] = inputs("latest", schemas)?;
         log("latest", schema)?;
         some(&spec.key, "key")?;
@@ -73,24 +85,23 @@ impl Latest {
         let is_flag = |found: &DataType| *found == DataType::Boolean;
         let find = |name: &String| typed(schema, name, "tombstone", "Boolean", is_flag);
         let tombstone = spec.tombstone.as_ref().map(find).transpose()?;
-        let (mut content, mut metadata, mut layout) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, field) in schema.fields().iter().enumerate() {
-            let is_meta = meta::is_meta(field.name());
-            let side = if is_meta { &mut metadata } else { &mut content };
-            layout.push((is_meta, side.len()));
-            side.push(index);
-        }
+        let columns = |is_chosen: &dyn Fn(&String) -> bool| -> Vec<usize> {
+            (0..schema.fields().len())
+                .filter(|&index| is_chosen(schema.field(index).name()))
+                .collect()
+        };
+        let content = columns(&|name| !meta::is_meta(name));
+        let kept = columns(&|name| wanted.is_none_or(|wanted| wanted.contains(name)));
         Ok(Self {
-            schema: Arc::clone(schema),
-            key: Encoder::new(schema, key).map_err(|error| error.at(&["key"]))?,
+            key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
             version,
             tombstone,
-            content: Encoder::new(schema, content)?,
-            meta: Encoder::new(schema, metadata)?,
-            layout,
+            content: Compact::new(schema, content)?,
+            kept: Compact::new(schema, kept)?,
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
+            scratch: Scratch::default(),
         })
     }
 
@@ -100,8 +111,8 @@ impl Latest {
             batch,
             weights: &delta.weights,
             keys: self.key.encode(batch),
-            content: self.content.encode(batch),
-            meta: self.meta.encode(batch),
+            content: self.content.view(batch),
+            kept: self.kept.view(batch),
             versions: batch.column(self.version).as_primitive::<Int64Type>(),
             tombstones: self.tombstone.map(|index| batch.column(index).as_boolean()),
         }
@@ -111,13 +122,13 @@ impl Latest {
     fn take(
         &mut self,
         rowed: &Rowed<'_>,
-        unit: Unit,
+        unit: &Unit<'_>,
         touched: &mut Vec<Touched>,
         refusals: &mut Vec<Refusal>,
     ) {
-        let first = unit.rows[0] as usize;
-        let key = rowed.keys.row(first).data();
-        if unit.is_tombstone {
+        let first = unit.rows[0];
+        let key = rowed.keys.row(first as usize);
+        if is_tombstone(rowed, first) {
             let Some(slot) = self.keys.find(key) else {
                 return;
             };
@@ -131,13 +142,19 @@ impl Latest {
             );
             return;
         }
+        let seen = Seen {
+            version: rowed.versions.value(first as usize),
+            digest: self.scratch.digest(&rowed.content, unit.rows),
+            offset: unit.offset,
+        };
         let (slot, is_new) = self.keys.slot(key, Entry::default);
-        if !is_new && self.keys.at(slot).knows(unit.partition, &unit.seen) {
+        if !is_new && self.keys.at(slot).knows(unit.partition, &seen) {
             return;
         }
         self.touch(slot, touched);
-        let seen = unit.seen;
-        if self.keys.at_mut(slot).take(unit.partition, seen, unit.rows) == Taken::Conflict {
+        let scratch = &mut self.scratch;
+        let rows = || scratch.blob(&rowed.kept, unit.rows);
+        if self.keys.at_mut(slot).take(unit.partition, seen, rows) == Taken::Conflict {
             let (topic, partition) = self.partitions.name(unit.partition);
             refusals.push(conflict(topic, partition, seen.offset, seen.version, 1));
         }
@@ -149,10 +166,7 @@ impl Latest {
             return;
         }
         let entry = self.keys.at(slot);
-        let before = entry
-            .shown(&self.partitions)
-            .and_then(RowSet::stored)
-            .cloned();
+        let before = entry.shown(&self.partitions).cloned();
         let refused = entry.foreign(&self.partitions);
         touched.push(Touched {
             slot,
@@ -162,15 +176,9 @@ impl Latest {
         self.keys.at_mut(slot).set_touched(true);
     }
 
-    /// Encodes what the step brought and compares each touched key with what it showed before.
-    fn answer(
-        &mut self,
-        rowed: &Rowed<'_>,
-        touched: Vec<Touched>,
-        refusals: &mut Vec<Refusal>,
-    ) -> Delta {
-        let (mut old, mut new): (Vec<Bytes>, Vec<u32>) = (Vec::new(), Vec::new());
-        let mut again: Vec<Bytes> = Vec::new();
+    /// Compares each touched key with what it showed before.
+    fn answer(&mut self, touched: Vec<Touched>, refusals: &mut Vec<Refusal>) -> Delta {
+        let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
         for Touched {
             slot,
             before,
@@ -179,14 +187,9 @@ impl Latest {
         {
             let entry = self.keys.at_mut(slot);
             entry.set_touched(false);
-            let fresh = entry.store(&self.partitions, |rows| blob(rowed, rows));
-            let shown = entry.shown(&self.partitions).and_then(RowSet::stored);
+            let shown = entry.shown(&self.partitions);
             if shown != before.as_ref() {
-                match (fresh, shown) {
-                    (Some(rows), _) => new.extend(rows),
-                    (None, Some(blob)) => again.push(Bytes::clone(blob)),
-                    (None, None) => {}
-                }
+                new.extend(shown.cloned());
                 old.extend(before);
             }
             if !refused.is_empty() || entry.has_several() {
@@ -197,36 +200,12 @@ impl Latest {
                 self.keys.remove(slot);
             }
         }
-        let fresh =
-            take_record_batch(rowed.batch, &UInt32Array::from(new)).expect("rows of the batch");
-        let parts = [
-            self.decode(&old, -1),
-            self.decode(&again, 1),
-            Delta::inserts(fresh),
-        ];
-        let parts: Vec<Delta> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        chained(&self.schema, &parts)
-    }
-
-    fn decode(&self, blobs: &[Bytes], weight: i64) -> Delta {
-        let rows: Vec<(&[u8], &[u8])> = blobs.iter().flat_map(|blob| entry::rows(blob)).collect();
-        let content = self
-            .content
-            .codec
-            .decode(rows.iter().map(|(content, _)| *content));
-        let meta = self.meta.codec.decode(rows.iter().map(|(_, meta)| *meta));
-        let column = |&(is_meta, index): &(bool, usize)| -> ArrayRef {
-            Arc::clone(if is_meta {
-                meta.column(index)
-            } else {
-                content.column(index)
-            })
-        };
-        let columns = self.layout.iter().map(column).collect();
-        Delta::new(
-            batch(&self.schema, columns, rows.len()),
-            vec![weight; rows.len()],
-        )
+        let mut rows: Vec<&[u8]> = old.iter().flat_map(|blob| entry::rows(blob)).collect();
+        let gone = rows.len();
+        rows.extend(new.iter().flat_map(|blob| entry::rows(blob)));
+        let weights = (0..rows.len()).map(|row| if row < gone { -1 } else { 1 });
+        let weights = weights.collect();
+        Delta::new(self.kept.decode(rows.into_iter()), weights)
     }
 
     fn is_taken(&self, rowed: &Rowed<'_>, row: u32, refusals: &mut Vec<Refusal>) -> bool {
@@ -243,44 +222,31 @@ impl Latest {
     }
 }
 
-/// A record's rows as units, in the order of their first rows.
-fn units(rowed: &Rowed<'_>, partition: u32, offset: i64, record: Vec<u32>) -> Vec<Unit> {
-    let mut groups: Vec<Vec<u32>> = Vec::new();
-    if record.len() == 1 {
-        groups.push(record);
-    } else {
-        let name = |row: u32| {
-            let version = rowed.versions.value(row as usize);
-            (
-                is_tombstone(rowed, row),
-                version,
-                rowed.keys.row(row as usize),
-            )
-        };
-        let mut sorted = record;
-        sorted.sort_by(|&one, &two| name(one).cmp(&name(two)));
-        groups.extend(
-            sorted
-                .chunk_by(|&one, &two| name(one) == name(two))
-                .map(<[u32]>::to_vec),
-        );
-        groups.sort_by_key(|rows| rows[0]);
-    }
-    let unit = |rows: Vec<u32>| {
-        let version = rowed.versions.value(rows[0] as usize);
-        let seen = Seen {
+/// The lengths of a record's units: its rows are of one key and version mostly, else they are sorted so that each
+/// unit's stand together, the units in the order of their first rows.
+fn units(rowed: &Rowed<'_>, record: &mut [u32], lengths: &mut Vec<usize>) {
+    lengths.clear();
+    let name = |row: u32| {
+        let version = rowed.versions.value(row as usize);
+        (
+            is_tombstone(rowed, row),
             version,
-            digest: digest(rowed, &rows),
-            offset,
-        };
-        Unit {
-            partition,
-            seen,
-            is_tombstone: is_tombstone(rowed, rows[0]),
-            rows,
-        }
+            rowed.keys.row(row as usize),
+        )
     };
-    groups.into_iter().map(unit).collect()
+    let first = name(record[0]);
+    if record[1..].iter().all(|&row| name(row) == first) {
+        lengths.push(record.len());
+        return;
+    }
+    record.sort_by(|&one, &two| name(one).cmp(&name(two)));
+    let mut groups: Vec<Vec<u32>> = record
+        .chunk_by(|&one, &two| name(one) == name(two))
+        .map(<[u32]>::to_vec)
+        .collect();
+    groups.sort_by_key(|rows| rows[0]);
+    record.copy_from_slice(&groups.concat());
+    lengths.extend(groups.iter().map(Vec::len));
 }
 
 fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
@@ -290,38 +256,53 @@ fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
         .is_some_and(|flags| flags.is_valid(row) && flags.value(row))
 }
 
-/// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
-fn digest(rowed: &Rowed<'_>, rows: &[u32]) -> u128 {
-    let digest = |row: u32| xxh3_128(rowed.content.row(row as usize).data());
-    match rows {
-        [only] => digest(*only),
-        rows => {
-            let mut digests: Vec<u128> = rows.iter().map(|&row| digest(row)).collect();
-            digests.sort_unstable();
-            xxh3_128(
-                &digests
-                    .into_iter()
-                    .flat_map(u128::to_le_bytes)
-                    .collect::<Vec<u8>>(),
-            )
+impl Scratch {
+    /// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
+    fn digest(&mut self, content: &View<'_>, rows: &[u32]) -> u128 {
+        self.digests.clear();
+        for &row in rows {
+            self.row.clear();
+            content.append(row as usize, &mut self.row);
+            self.digests.push(xxh3_128(&self.row));
         }
+        if let [only] = self.digests[..] {
+            return only;
+        }
+        self.digests.sort_unstable();
+        self.row.clear();
+        for digest in &self.digests {
+            self.row.extend_from_slice(&digest.to_le_bytes());
+        }
+        xxh3_128(&self.row)
     }
-}
 
-fn blob(rowed: &Rowed<'_>, rows: &[u32]) -> Bytes {
-    let row = |row: u32| {
-        (
-            rowed.content.row(row as usize).data(),
-            rowed.meta.row(row as usize).data(),
-        )
-    };
-    match rows {
-        [only] => entry::blob(&[row(*only)]),
-        rows => {
-            let mut all: Vec<_> = rows.iter().map(|&index| row(index)).collect();
-            all.sort_unstable();
-            entry::blob(&all)
+    /// A unit's rows as one block of bytes, the same whatever their order.
+    fn blob(&mut self, kept: &View<'_>, rows: &[u32]) -> Bytes {
+        self.bytes.clear();
+        if let [only] = rows {
+            self.part(kept, *only);
+            return self.bytes[..].into();
         }
+        let mut ends = vec![0];
+        for &row in rows {
+            self.part(kept, row);
+            ends.push(self.bytes.len());
+        }
+        let mut parts: Vec<&[u8]> = ends
+            .windows(2)
+            .map(|ends| &self.bytes[ends[0]..ends[1]])
+            .collect();
+        if parts.is_sorted() {
+            return self.bytes[..].into();
+        }
+        parts.sort_unstable();
+        parts.concat().into()
+    }
+
+    fn part(&mut self, kept: &View<'_>, row: u32) {
+        self.row.clear();
+        kept.append(row as usize, &mut self.row);
+        push_part(&self.row, &mut self.bytes);
     }
 }
 
@@ -351,30 +332,33 @@ fn change(before: &[Refusal], now: Vec<Refusal>, out: &mut Vec<Refusal>) {
 
 impl Operator for Latest {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.kept.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
         let (rowed, mut refusals) = (self.rowed(&inputs[0]), Vec::new());
         let places = self.partitions.places(rowed.batch);
         let order = places.order(&self.partitions);
-        let mut touched = Vec::new();
+        let (mut touched, mut taken, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         for record in places.records(&order) {
             let first = record[0] as usize;
             let (partition, offset) = (places.partitions[first], places.offsets[first]);
-            let taken: Vec<u32> = record
-                .iter()
-                .copied()
-                .filter(|&row| self.is_taken(&rowed, row, &mut refusals))
-                .collect();
+            taken.clear();
+            let is_taken = |row: &u32| self.is_taken(&rowed, *row, &mut refusals);
+            taken.extend(record.iter().copied().filter(is_taken));
             if taken.is_empty() {
                 continue;
             }
-            for unit in units(&rowed, partition, offset, taken) {
-                self.take(&rowed, unit, &mut touched, &mut refusals);
+            units(&rowed, &mut taken, &mut lengths);
+            let mut rest = &taken[..];
+            for &length in &lengths {
+                let (rows, others) = rest.split_at(length);
+                let unit = Unit { partition, offset, rows };
+                self.take(&rowed, &unit, &mut touched, &mut refusals);
+                rest = others;
             }
         }
-        let delta = self.answer(&rowed, touched, &mut refusals);
+        let delta = self.answer(touched, &mut refusals);
         Step { delta, refusals }
     }
 
