@@ -353,6 +353,7 @@ impl Engine {
         if evaluate {
             self.publish(ended);
         }
+        drop((edges, raws));
         self.phases.add(Phase::Publish, began);
         Ok(())
     }

@@ -14,6 +14,8 @@ use crate::{Job, say};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_mins(5);
+/// Between looks at its state: each takes time from it, on one core.
+const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?
@@ -48,7 +50,7 @@ fn measure(job: &Job, address: &str, child: &mut Child) -> Result<()> {
             if answer.is_some_and(|status| state.iter().any(|state| status["state"] == *state)) {
                 return Ok(Instant::now());
             }
-            sleep(Duration::from_millis(5));
+            sleep(POLL);
         }
         bail!("weir was not {state:?} after {} s", LIMIT.as_secs())
     };

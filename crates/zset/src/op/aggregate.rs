@@ -95,13 +95,11 @@ impl Aggregate {
     /// The group of every row, and the first row of every group that is touched.
     fn assign(&mut self, rows: &RecordBatch) -> (Vec<u32>, Vec<u32>) {
         self.step += 1;
-        let (keys, mut key) = (self.key.view(rows), Vec::new());
+        let keys = self.key.encode(rows);
         let (mut slots, mut firsts) = (Vec::with_capacity(rows.num_rows()), Vec::new());
         for row in 0..rows.num_rows() {
             let new = || Group { rows: 0, step: 0 };
-            key.clear();
-            keys.append(row, &mut key);
-            let (slot, _) = self.groups.slot(&key, new);
+            let (slot, _) = self.groups.slot(keys.row(row), new);
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;

@@ -8,7 +8,7 @@
 //! `retraction_in_log`. All of it is a function of each partition's rows in offset order.
 
 use super::columns::{Records, find_all, inputs, log, some, typed};
-use super::compact::{Compact, Packed, View, push_part};
+use super::compact::{Compact, Packed, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::{LatestSpec, Operator, Step};
@@ -41,8 +41,8 @@ struct Rowed<'a> {
     batch: &'a RecordBatch,
     weights: &'a [i64],
     keys: Packed,
-    content: View<'a>,
-    kept: View<'a>,
+    content: Packed,
+    kept: Packed,
     versions: &'a Int64Array,
     tombstones: Option<&'a BooleanArray>,
 }
@@ -51,7 +51,6 @@ struct Rowed<'a> {
 #[derive(Default)]
 struct Scratch {
     bytes: Vec<u8>,
-    row: Vec<u8>,
     digests: Vec<u128>,
 }
 
@@ -111,8 +110,8 @@ impl Latest {
             batch,
             weights: &delta.weights,
             keys: self.key.encode(batch),
-            content: self.content.view(batch),
-            kept: self.kept.view(batch),
+            content: self.content.encode(batch),
+            kept: self.kept.encode(batch),
             versions: batch.column(self.version).as_primitive::<Int64Type>(),
             tombstones: self.tombstone.map(|index| batch.column(index).as_boolean()),
         }
@@ -205,7 +204,7 @@ impl Latest {
         rows.extend(new.iter().flat_map(|blob| entry::rows(blob)));
         let weights = (0..rows.len()).map(|row| if row < gone { -1 } else { 1 });
         let weights = weights.collect();
-        Delta::new(self.kept.decode(rows.into_iter()), weights)
+        Delta::new(self.kept.decode(&rows), weights)
     }
 
     fn is_taken(&self, rowed: &Rowed<'_>, row: u32, refusals: &mut Vec<Refusal>) -> bool {
@@ -258,51 +257,33 @@ fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
 
 impl Scratch {
     /// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
-    fn digest(&mut self, content: &View<'_>, rows: &[u32]) -> u128 {
+    fn digest(&mut self, content: &Packed, rows: &[u32]) -> u128 {
+        let digest = |&row: &u32| xxh3_128(content.row(row as usize));
+        if let [only] = rows {
+            return digest(only);
+        }
         self.digests.clear();
-        for &row in rows {
-            self.row.clear();
-            content.append(row as usize, &mut self.row);
-            self.digests.push(xxh3_128(&self.row));
-        }
-        if let [only] = self.digests[..] {
-            return only;
-        }
+        self.digests.extend(rows.iter().map(digest));
         self.digests.sort_unstable();
-        self.row.clear();
+        self.bytes.clear();
         for digest in &self.digests {
-            self.row.extend_from_slice(&digest.to_le_bytes());
+            self.bytes.extend_from_slice(&digest.to_le_bytes());
         }
-        xxh3_128(&self.row)
+        xxh3_128(&self.bytes)
     }
 
     /// A unit's rows as one block of bytes, the same whatever their order.
-    fn blob(&mut self, kept: &View<'_>, rows: &[u32]) -> Bytes {
+    fn blob(&mut self, kept: &Packed, rows: &[u32]) -> Bytes {
         self.bytes.clear();
-        if let [only] = rows {
-            self.part(kept, *only);
-            return self.bytes[..].into();
+        let row = |row: &u32| kept.row(*row as usize);
+        if rows.is_sorted_by_key(row) {
+            rows.iter().for_each(|only| push_part(row(only), &mut self.bytes));
+        } else {
+            let mut sorted: Vec<&[u8]> = rows.iter().map(row).collect();
+            sorted.sort_unstable();
+            sorted.iter().for_each(|row| push_part(row, &mut self.bytes));
         }
-        let mut ends = vec![0];
-        for &row in rows {
-            self.part(kept, row);
-            ends.push(self.bytes.len());
-        }
-        let mut parts: Vec<&[u8]> = ends
-            .windows(2)
-            .map(|ends| &self.bytes[ends[0]..ends[1]])
-            .collect();
-        if parts.is_sorted() {
-            return self.bytes[..].into();
-        }
-        parts.sort_unstable();
-        parts.concat().into()
-    }
-
-    fn part(&mut self, kept: &View<'_>, row: u32) {
-        self.row.clear();
-        kept.append(row as usize, &mut self.row);
-        push_part(&self.row, &mut self.bytes);
+        self.bytes[..].into()
     }
 }
 

@@ -23,12 +23,11 @@ impl OpSpec {
         match self {
             // What tells two contents of a version apart is every column.
             Self::Latest(_) => needs[0].extend(own(&inputs[0])),
-            Self::Filter(sql) => needs[0].extend(Expr::compile(sql, &inputs[0])?.columns()),
+            Self::Filter(sql) => needs[0].extend(read(sql, &inputs[0])?),
             Self::Project(columns) => {
                 // A column that nobody wants may still refuse a row.
                 for (name, sql) in columns.iter().filter(|(name, _)| !meta::is_meta(name)) {
-                    let expr = Expr::compile(sql, &inputs[0]).map_err(|e| e.at(&[name]))?;
-                    needs[0].extend(expr.columns());
+                    needs[0].extend(read(sql, &inputs[0]).map_err(|e| e.at(&[name]))?);
                 }
             }
             Self::Aggregate(spec) => {
@@ -70,6 +69,13 @@ impl OpSpec {
             _ => self.build(inputs),
         }
     }
+}
+
+/// The columns that an expression reads.
+fn read(sql: &str, schema: &SchemaRef) -> Result<Vec<String>, OpError> {
+    let expr = Expr::compile(sql, schema)?;
+    let columns = expr.columns().iter();
+    Ok(columns.map(|&index| schema.field(index).name().clone()).collect())
 }
 
 fn names(schema: &Schema) -> impl Iterator<Item = &String> {
