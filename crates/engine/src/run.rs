@@ -8,7 +8,7 @@ use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
-use crate::step::{self, Fault, Step};
+use crate::step::{self, Fault, Pass, Step};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +17,20 @@ use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
-use weir_zset::Delta;
+use weir_zset::{Delta, Refusal};
 use weir_zset::table::Table;
 
 /// What the loop asks for when it finds nothing to do, before it looks again.
 const IDLE_MS: u64 = 2;
+/// Most records of a source that go through the steps at once, for each worker.
+const PORTION_RECORDS: usize = 8_192;
 /// How often metrics and lag are shown when nothing is published.
 const STATUS_MS: u64 = 250;
+
+/// Records by their topics.
+type Raw = Vec<(String, RawBatch)>;
+/// Decoded rows by their sources, and what was refused.
+type Rows = Vec<(usize, Delta, Vec<Refusal>)>;
 
 /// What a pipeline is made of, beside its plan.
 pub struct Parts {
@@ -308,18 +315,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs one epoch over these records.
+    /// Runs one epoch over these records, some of them at a time: what does not leave the processor's cache is
+    /// quick, and what is published does not depend on where the records are cut.
     fn epoch(
         &mut self,
         batches: Vec<(usize, RawBatch)>,
         caught_up: bool,
         ended: bool,
     ) -> Result<(), Fault> {
-        let began = Instant::now();
-        let mut records: BTreeMap<usize, Vec<RawRecord>> = BTreeMap::new();
+        let mut records: BTreeMap<usize, VecDeque<RawRecord>> = BTreeMap::new();
         for (source, pending) in self.pending.iter_mut().enumerate() {
             if !pending.is_empty() {
-                records.insert(source, pending.drain(..).collect());
+                records.insert(source, std::mem::take(pending));
             }
         }
         for (source, batch) in batches {
@@ -328,34 +335,72 @@ impl Engine {
             self.taken[source].1 += bytes;
             records.entry(source).or_default().extend(batch.records);
         }
-        let mut raws: Vec<(String, RawBatch)> = Vec::new();
-        let mut decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)> = Vec::new();
-        for (source, mut records) in records {
+        loop {
+            let (raws, decoded) = self.decode(&mut records)?;
+            let is_last = records.is_empty();
+            self.move_clock(ended && is_last);
+            let stalled = self.pending.iter().any(|pending| !pending.is_empty());
+            let is_live = self.state == State::Live;
+            let evaluate = is_last
+                && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
+            self.portion(decoded, raws, evaluate)?;
+            if is_last {
+                self.epochs += 1;
+                self.epoch_at = Instant::now();
+                if evaluate {
+                    self.publish(ended);
+                    self.phases.add(Phase::Publish, self.epoch_at);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the first records of each source and decodes them. Those that a decoder stalls at are pending, with all
+    /// that come after.
+    fn decode(&mut self, records: &mut BTreeMap<usize, VecDeque<RawRecord>>) -> Result<(Raw, Rows), Fault> {
+        let began = Instant::now();
+        let (mut raws, mut decoded) = (Raw::new(), Rows::new());
+        for (&source, rest) in records.iter_mut() {
+            let count = rest.len().min(PORTION_RECORDS * self.settings.workers.max(1));
+            let mut records: Vec<RawRecord> = rest.drain(..count).collect();
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
             if let Some((at, error)) = ingested.stalled {
                 self.pending[source].extend(records.drain(at..));
+                self.pending[source].append(rest);
                 self.failed(source, error)?;
             }
             self.advance(source, &records);
             raws.push((self.ingests[source].topic.clone(), RawBatch { records }));
             decoded.push((source, ingested.delta, ingested.refusals));
         }
-        self.move_clock(ended);
-        let began = self.phases.add(Phase::Decode, began);
-        let stalled = self.pending.iter().any(|pending| !pending.is_empty());
-        let evaluate =
-            (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
-        let edges = self.pass(decoded, &raws, evaluate)?;
-        let began = self.phases.add(Phase::Stages, began);
-        self.fill_tables(&edges);
-        self.epochs += 1;
-        self.epoch_at = Instant::now();
-        if evaluate {
-            self.publish(ended);
+        records.retain(|_, rest| !rest.is_empty());
+        self.phases.add(Phase::Decode, began);
+        Ok((raws, decoded))
+    }
+
+    /// Brings rows through the steps to the tables.
+    fn portion(&mut self, decoded: Rows, raws: Raw, evaluate: bool) -> Result<(), Fault> {
+        let mut passes = (decoded, Raws::new(&raws));
+        let mut pass = match (evaluate, self.state) {
+            (false, _) => Pass::Absorb,
+            // A whole book may have been held back while catching up.
+            (true, State::CatchingUp) => Pass::Release,
+            (true, _) => Pass::Evaluate,
+        };
+        loop {
+            let began = Instant::now();
+            let (edges, more) = self.pass(std::mem::take(&mut passes.0), &mut passes.1, pass)?;
+            let began = self.phases.add(Phase::Stages, began);
+            self.fill_tables(&edges);
+            drop(edges);
+            self.phases.add(Phase::Publish, began);
+            pass = match pass {
+                Pass::Release if more => Pass::Release,
+                Pass::Release => Pass::Evaluate,
+                Pass::Absorb | Pass::Evaluate => return Ok(()),
+            };
         }
-        drop((edges, raws));
-        self.phases.add(Phase::Publish, began);
-        Ok(())
     }
 
     /// Notes how far the tables will have seen a source, and moves an event clock.
@@ -389,27 +434,28 @@ impl Engine {
         }
     }
 
-    /// Runs the steps in topological order; answers what came on each edge.
+    /// Runs the steps in topological order; answers what came on each edge, and whether more is held back.
     fn pass(
         &mut self,
-        decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)>,
-        raws: &[(String, RawBatch)],
-        evaluate: bool,
-    ) -> Result<BTreeMap<Edge, Delta>, Fault> {
+        decoded: Rows,
+        raws: &mut Raws<'_>,
+        pass: Pass,
+    ) -> Result<(BTreeMap<Edge, Delta>, bool), Fault> {
         let as_of_us = self.as_of_us.unwrap_or(i64::MIN);
-        let mut raws = Raws::new(raws);
+        let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, Some(&mut raws));
+            self.letters.add("decode", refusals, Some(&mut *raws));
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
-            let out = step.step(&edges, as_of_us, evaluate)?;
+            let out = step.step(&edges, as_of_us, pass)?;
+            more |= out.more;
             // What a group refuses may have come in any earlier epoch: it is always told by reference.
             self.letters.add(
                 &step.stage,
                 out.refusals,
-                (!step.is_group()).then_some(&mut raws),
+                (!step.is_group()).then_some(&mut *raws),
             );
             let deltas = out
                 .deltas
@@ -418,7 +464,7 @@ impl Engine {
                 .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
-        Ok(edges)
+        Ok((edges, more))
     }
 
     fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {

@@ -57,6 +57,19 @@ pub(crate) struct StepOut {
     pub(crate) refusals: Vec<Refusal>,
     /// Rows that broke a rule of the stage and were kept.
     pub(crate) errors: u64,
+    /// Whether something is still held back.
+    pub(crate) more: bool,
+}
+
+/// What becomes of a pass's answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Nobody sees them yet: operators may hold theirs back, groups rest.
+    Absorb,
+    /// What was held back comes, a part at a time; groups rest.
+    Release,
+    /// All of them come and are published.
+    Evaluate,
 }
 
 enum Work {
@@ -116,26 +129,31 @@ impl Step {
         matches!(self.work, Work::Group(_))
     }
 
-    /// Takes one step over what came on its edges; `evaluate` is false while catching up.
+    /// Takes one step over what came on its edges.
     pub(crate) fn step(
         &mut self,
         edges: &BTreeMap<Edge, Delta>,
         as_of_us: i64,
-        evaluate: bool,
+        pass: Pass,
     ) -> Result<StepOut, Fault> {
         let began = tokio::time::Instant::now();
         let inputs: Vec<Delta> = self.inputs.iter().map(|input| input.delta(edges)).collect();
         let out = match &mut self.work {
             Work::Op(operator) => {
-                let step = operator.step(&inputs, as_of_us);
+                let (step, more) = match pass {
+                    Pass::Absorb => (operator.absorb(&inputs, as_of_us), true),
+                    Pass::Release => operator.release(&inputs, as_of_us),
+                    Pass::Evaluate => (operator.step(&inputs, as_of_us), false),
+                };
                 StepOut {
                     deltas: vec![step.delta],
                     refusals: step.refusals,
                     errors: 0,
+                    more,
                 }
             }
             Work::Transform(step) => step.step(&inputs[0])?,
-            Work::Group(step) => step.step(&inputs, as_of_us, evaluate)?,
+            Work::Group(step) => step.step(&inputs, as_of_us, pass == Pass::Evaluate)?,
         };
         self.rows += out
             .deltas

@@ -112,6 +112,14 @@ pub trait Operator: Send {
     fn schema(&self) -> SchemaRef;
     /// Takes one step. `as_of_us` never falls.
     fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step;
+    /// A step whose answer nobody waits for: it may be held back, to be answered by the next `step`.
+    fn absorb(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+        self.step(inputs, as_of_us)
+    }
+    /// A step that may answer a part only of what was held back; `true` while there is more.
+    fn release(&mut self, inputs: &[Delta], as_of_us: i64) -> (Step, bool) {
+        (self.step(inputs, as_of_us), false)
+    }
     /// Rows it keeps, for the metrics.
     fn state_rows(&self) -> usize;
 }

@@ -33,6 +33,8 @@ pub(super) struct Latest {
     records: Records,
     partitions: Partitions,
     keys: Keyed<Entry>,
+    /// Keys whose change was not answered yet, each with what it showed before.
+    open: Vec<(u32, Option<Bytes>)>,
     scratch: Scratch,
 }
 
@@ -61,12 +63,11 @@ struct Unit<'a> {
     rows: &'a [u32],
 }
 
-/// A key that this step has changed.
-struct Touched {
-    slot: u32,
-    before: Option<Bytes>,
-    refused: Vec<Refusal>,
-}
+/// What was refused of a key that lives in several partitions, before this step.
+type Foreign = Vec<(u32, Vec<Refusal>)>;
+
+/// Most keys that one release answers.
+const RELEASE_KEYS: usize = 8_192;
 
 impl Latest {
     /// With `wanted`, only these columns are kept and answered.
@@ -100,6 +101,7 @@ impl Latest {
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
+            open: Vec::new(),
             scratch: Scratch::default(),
         })
     }
@@ -122,7 +124,7 @@ impl Latest {
         &mut self,
         rowed: &Rowed<'_>,
         unit: &Unit<'_>,
-        touched: &mut Vec<Touched>,
+        foreign: &mut Foreign,
         refusals: &mut Vec<Refusal>,
     ) {
         let first = unit.rows[0];
@@ -131,7 +133,7 @@ impl Latest {
             let Some(slot) = self.keys.find(key) else {
                 return;
             };
-            self.touch(slot, touched);
+            self.touch(slot, foreign);
             let conflicts = self.keys.at_mut(slot).forget(unit.partition);
             let (topic, partition) = self.partitions.name(unit.partition);
             refusals.extend(
@@ -150,50 +152,83 @@ impl Latest {
         if !is_new && self.keys.at(slot).knows(unit.partition, &seen) {
             return;
         }
-        self.touch(slot, touched);
+        self.touch(slot, foreign);
         let scratch = &mut self.scratch;
         let rows = || scratch.blob(&rowed.kept, unit.rows);
         if self.keys.at_mut(slot).take(unit.partition, seen, rows) == Taken::Conflict {
             let (topic, partition) = self.partitions.name(unit.partition);
             refusals.push(conflict(topic, partition, seen.offset, seen.version, 1));
         }
+        let entry = self.keys.at_mut(slot);
+        if entry.has_several() && !entry.is_foreign {
+            // It came to a second partition just now.
+            entry.is_foreign = true;
+            foreign.push((slot, Vec::new()));
+        }
     }
 
-    /// Remembers what a key showed before this step.
-    fn touch(&mut self, slot: u32, touched: &mut Vec<Touched>) {
-        if self.keys.at(slot).is_touched() {
-            return;
+    /// Remembers what a key that is about to change showed when it was last answered.
+    fn touch(&mut self, slot: u32, foreign: &mut Foreign) {
+        let entry = self.keys.at(slot);
+        if !entry.is_open {
+            let before = entry.shown(&self.partitions).cloned();
+            self.open.push((slot, before));
+            self.keys.at_mut(slot).is_open = true;
         }
         let entry = self.keys.at(slot);
-        let before = entry.shown(&self.partitions).cloned();
-        let refused = entry.foreign(&self.partitions);
-        touched.push(Touched {
-            slot,
-            before,
-            refused,
-        });
-        self.keys.at_mut(slot).set_touched(true);
+        if entry.has_several() && !entry.is_foreign {
+            foreign.push((slot, entry.foreign(&self.partitions)));
+            self.keys.at_mut(slot).is_foreign = true;
+        }
     }
 
-    /// Compares each touched key with what it showed before.
-    fn answer(&mut self, touched: Vec<Touched>, refusals: &mut Vec<Refusal>) -> Delta {
-        let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
-        for Touched {
-            slot,
-            before,
-            refused,
-        } in touched
-        {
+    /// Takes a step's rows in; answers what that refuses.
+    fn take_in(&mut self, delta: &Delta) -> Vec<Refusal> {
+        let (rowed, mut refusals) = (self.rowed(delta), Vec::new());
+        let places = self.partitions.places(rowed.batch);
+        let order = places.order(&self.partitions);
+        let (mut foreign, mut taken, mut lengths) = (Foreign::new(), Vec::new(), Vec::new());
+        for record in places.records(&order) {
+            let first = record[0] as usize;
+            let (partition, offset) = (places.partitions[first], places.offsets[first]);
+            taken.clear();
+            let is_taken = |row: &u32| self.is_taken(&rowed, *row, &mut refusals);
+            taken.extend(record.iter().copied().filter(is_taken));
+            if taken.is_empty() {
+                continue;
+            }
+            units(&rowed, &mut taken, &mut lengths);
+            let mut rest = &taken[..];
+            for &length in &lengths {
+                let (rows, others) = rest.split_at(length);
+                let unit = Unit {
+                    partition,
+                    offset,
+                    rows,
+                };
+                self.take(&rowed, &unit, &mut foreign, &mut refusals);
+                rest = others;
+            }
+        }
+        for (slot, before) in foreign {
             let entry = self.keys.at_mut(slot);
-            entry.set_touched(false);
+            entry.is_foreign = false;
+            change(&before, entry.foreign(&self.partitions), &mut refusals);
+        }
+        refusals
+    }
+
+    /// Compares keys with what they showed when last answered: at most so many of those that have changed.
+    fn answer(&mut self, keys_max: usize) -> Delta {
+        let open = self.open.split_off(self.open.len().saturating_sub(keys_max));
+        let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
+        for (slot, before) in open {
+            let entry = self.keys.at_mut(slot);
+            entry.is_open = false;
             let shown = entry.shown(&self.partitions);
             if shown != before.as_ref() {
                 new.extend(shown.cloned());
                 old.extend(before);
-            }
-            if !refused.is_empty() || entry.has_several() {
-                let now = entry.foreign(&self.partitions);
-                change(&refused, now, refusals);
             }
             if self.keys.at(slot).is_empty() {
                 self.keys.remove(slot);
@@ -317,30 +352,21 @@ impl Operator for Latest {
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let (rowed, mut refusals) = (self.rowed(&inputs[0]), Vec::new());
-        let places = self.partitions.places(rowed.batch);
-        let order = places.order(&self.partitions);
-        let (mut touched, mut taken, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-        for record in places.records(&order) {
-            let first = record[0] as usize;
-            let (partition, offset) = (places.partitions[first], places.offsets[first]);
-            taken.clear();
-            let is_taken = |row: &u32| self.is_taken(&rowed, *row, &mut refusals);
-            taken.extend(record.iter().copied().filter(is_taken));
-            if taken.is_empty() {
-                continue;
-            }
-            units(&rowed, &mut taken, &mut lengths);
-            let mut rest = &taken[..];
-            for &length in &lengths {
-                let (rows, others) = rest.split_at(length);
-                let unit = Unit { partition, offset, rows };
-                self.take(&rowed, &unit, &mut touched, &mut refusals);
-                rest = others;
-            }
-        }
-        let delta = self.answer(touched, &mut refusals);
+        let refusals = self.take_in(&inputs[0]);
+        let delta = self.answer(usize::MAX);
         Step { delta, refusals }
+    }
+
+    fn absorb(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
+        let refusals = self.take_in(&inputs[0]);
+        let delta = Delta::empty(self.schema());
+        Step { delta, refusals }
+    }
+
+    fn release(&mut self, inputs: &[Delta], _as_of_us: i64) -> (Step, bool) {
+        let refusals = self.take_in(&inputs[0]);
+        let delta = self.answer(RELEASE_KEYS);
+        (Step { delta, refusals }, !self.open.is_empty())
     }
 
     fn state_rows(&self) -> usize {

@@ -11,7 +11,10 @@ pub(super) struct Entry {
     first: Option<Log>,
     /// More of them: the key lives in several partitions.
     others: Vec<Log>,
-    is_touched: bool,
+    /// Its change was not answered yet.
+    pub(super) is_open: bool,
+    /// What was refused of it before this step is remembered.
+    pub(super) is_foreign: bool,
 }
 
 /// One partition's log of one key.
@@ -45,14 +48,6 @@ pub(super) enum Taken {
 }
 
 impl Entry {
-    pub(super) fn is_touched(&self) -> bool {
-        self.is_touched
-    }
-
-    pub(super) fn set_touched(&mut self, is_touched: bool) {
-        self.is_touched = is_touched;
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
