@@ -2,7 +2,7 @@
 //!
 //! Every table in one [`Published`] is from one cut: the same epoch, clock and offsets.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
@@ -88,7 +88,7 @@ impl Published {
 }
 
 /// A record, or a row of one, that was refused and still is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The topic.
     pub topic: String,

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
-use weir_zset::{Delta, Refusal};
 use weir_zset::table::Table;
+use weir_zset::{Delta, Refusal};
 
 /// What the loop asks for when it finds nothing to do, before it looks again.
 const IDLE_MS: u64 = 2;
@@ -341,8 +341,8 @@ impl Engine {
             self.move_clock(ended && is_last);
             let stalled = self.pending.iter().any(|pending| !pending.is_empty());
             let is_live = self.state == State::Live;
-            let evaluate = is_last
-                && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
+            let evaluate =
+                is_last && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
             self.portion(decoded, raws, evaluate)?;
             if is_last {
                 self.epochs += 1;
@@ -358,11 +358,16 @@ impl Engine {
 
     /// Takes the first records of each source and decodes them. Those that a decoder stalls at are pending, with all
     /// that come after.
-    fn decode(&mut self, records: &mut BTreeMap<usize, VecDeque<RawRecord>>) -> Result<(Raw, Rows), Fault> {
+    fn decode(
+        &mut self,
+        records: &mut BTreeMap<usize, VecDeque<RawRecord>>,
+    ) -> Result<(Raw, Rows), Fault> {
         let began = Instant::now();
         let (mut raws, mut decoded) = (Raw::new(), Rows::new());
         for (&source, rest) in records.iter_mut() {
-            let count = rest.len().min(PORTION_RECORDS * self.settings.workers.max(1));
+            let count = rest
+                .len()
+                .min(PORTION_RECORDS * self.settings.workers.max(1));
             let mut records: Vec<RawRecord> = rest.drain(..count).collect();
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
             if let Some((at, error)) = ingested.stalled {
@@ -420,7 +425,9 @@ impl Engine {
         }
         if matches!(self.settings.clock, ClockPlan::Event { .. }) {
             let times = records.iter().map(|record| record.timestamp_us);
-            self.as_of_us = self.as_of_us.max(times.filter(|time| *time <= limit_us).max());
+            self.as_of_us = self
+                .as_of_us
+                .max(times.filter(|time| *time <= limit_us).max());
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use weir_spec::Plan;
 use weir_spec::plan::{Edge, StepPlan, WasmPlan, WorkPlan};
 use weir_stage::{Limits, Opening, PluginError, Plugins, RowRefusal, Shape, SourceError};
-use weir_zset::op::{Names, Operator};
+use weir_zset::op::{Names, Operator, Put, Unreadable};
 use weir_zset::{Delta, OpError, Refusal, meta};
 
 /// What stops a pipeline from being built or going on.
@@ -124,6 +124,24 @@ impl Step {
         }
     }
 
+    /// Tells what of its state changed since it was told last; the first time, all.
+    pub(crate) fn save(&mut self, put: &mut Put<'_>) {
+        match &mut self.work {
+            Work::Op(operator) => operator.save(put),
+            Work::Transform(step) => step.save(put),
+            Work::Group(step) => step.save(put),
+        }
+    }
+
+    /// Takes an entry of its state back.
+    pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        match &mut self.work {
+            Work::Op(operator) => operator.load(key, value),
+            Work::Transform(step) => step.load(key, value),
+            Work::Group(step) => step.load(key, value),
+        }
+    }
+
     /// Whether its refusals may be of rows that came in an earlier epoch.
     pub(crate) fn is_group(&self) -> bool {
         matches!(self.work, Work::Group(_))
@@ -213,7 +231,10 @@ fn build_step(
     wanted: &Names,
     plugins: &dyn Plugins,
 ) -> Result<(Step, Vec<SchemaRef>), Fault> {
-    let schemas: Vec<SchemaRef> = inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
+    let schemas: Vec<SchemaRef> = inputs
+        .iter()
+        .map(|input| Arc::clone(&input.schema))
+        .collect();
     let mut outputs: Vec<SchemaRef> = step
         .outputs
         .iter()
@@ -230,11 +251,17 @@ fn build_step(
             Work::Op(built)
         }
         WorkPlan::Transform(wasm) => {
-            let is_there = |name: &String| !meta::is_meta(name) || schemas[0].index_of(name).is_ok();
+            let is_there =
+                |name: &String| !meta::is_meta(name) || schemas[0].index_of(name).is_ok();
             let names = outputs[0].fields().iter().map(|field| field.name().clone());
             outputs[0] = kept(&outputs[0], &names.filter(is_there).collect());
             Work::Transform(build_transform(
-                plan, step, wasm, &schemas[0], &outputs[0], plugins,
+                plan,
+                step,
+                wasm,
+                &schemas[0],
+                &outputs[0],
+                plugins,
             )?)
         }
         WorkPlan::Group { wasm, by, clock } => {

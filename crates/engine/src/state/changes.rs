@@ -37,7 +37,7 @@ impl Changes {
         });
     }
 
-    /// Adds what changed after these.
+    /// Adds what changed after these; each key is kept once, so that this is bounded by what the state is.
     pub fn append(&mut self, later: &Self) {
         let shift = self.bytes.len();
         self.bytes.extend_from_slice(&later.bytes);
@@ -45,6 +45,11 @@ impl Changes {
             at: place.at + shift,
             ..*place
         }));
+        let mut once = Self::default();
+        for (part, key, value) in self.sorted() {
+            once.push(part, key, value);
+        }
+        *self = once;
     }
 
     /// How many bytes it holds.

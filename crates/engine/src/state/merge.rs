@@ -59,6 +59,8 @@ impl Merge {
     }
 
     fn key(&self, index: usize) -> Option<(u16, &[u8])> {
-        self.readers[index].entry().map(|(part, key, _)| (part, key))
+        self.readers[index]
+            .entry()
+            .map(|(part, key, _)| (part, key))
     }
 }

@@ -164,7 +164,8 @@ impl Reader {
         let Some((head, body)) = rest.split_first_chunk::<10>() else {
             return Err(self.damaged("an entry is cut off"));
         };
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let number =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (part, key, value) = (u16::from_le_bytes([head[0], head[1]]), number(2), number(6));
         let value = (value != GONE).then_some(value as usize);
         let size = (key as usize).checked_add(value.unwrap_or(0));
@@ -232,10 +233,14 @@ impl Reader {
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<(), StateError> {
-        self.file.read_exact(into).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => StateError::damaged(&self.path, "it is cut off"),
-            _ => StateError::io(&self.path)(error),
-        })
+        self.file
+            .read_exact(into)
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    StateError::damaged(&self.path, "it is cut off")
+                }
+                _ => StateError::io(&self.path)(error),
+            })
     }
 
     fn damaged(&self, what: &str) -> StateError {

@@ -56,7 +56,14 @@ fn apply(store: &mut Store, model: &mut Model, epoch: u64, told: &[Told]) {
 }
 
 fn told() -> impl Strategy<Value = Vec<Told>> {
-    proptest::collection::vec((0_u16..3, 0_u8..20, proptest::option::weighted(0.7, any::<u8>())), 0..12)
+    proptest::collection::vec(
+        (
+            0_u16..3,
+            0_u8..20,
+            proptest::option::weighted(0.7, any::<u8>()),
+        ),
+        0..12,
+    )
 }
 
 proptest! {
@@ -138,7 +145,10 @@ fn a_second_process_is_refused_by_the_name_of_the_first() {
     let first = open(folder.path());
     let error = Store::open(folder.path(), &plan(), false).expect_err("the folder is held");
     let told = error.to_string();
-    assert!(told.contains(&format!("process {} on ", std::process::id())), "{told}");
+    assert!(
+        told.contains(&format!("process {} on ", std::process::id())),
+        "{told}"
+    );
     drop(first);
     open(folder.path());
 }
@@ -152,7 +162,9 @@ fn another_plan_is_refused_with_what_differs() {
     let other = BTreeMap::from([("stage b".to_owned(), "1".to_owned())]);
     let error = Store::open(folder.path(), &other, false).expect_err("another plan");
     assert!(
-        error.to_string().contains("stage b is new, stage a is gone"),
+        error
+            .to_string()
+            .contains("stage b is new, stage a is gone"),
         "{error}"
     );
     let opened = Store::open(folder.path(), &other, true).expect("fresh forgets");
@@ -168,12 +180,16 @@ fn a_failed_write_is_made_up_for() {
     changes.push(0, b"a", Some(b"1"));
     let away = folder.path().with_extension("away");
     fs::rename(folder.path(), &away).expect("same disk");
-    store.write(&mut changes, manifest(1)).expect_err("there is no folder");
+    store
+        .write(&mut changes, manifest(1))
+        .expect_err("there is no folder");
     fs::rename(&away, folder.path()).expect("same disk");
     let mut later = Changes::default();
     later.push(0, b"b", Some(b"2"));
     changes.append(&later);
-    store.write(&mut changes, manifest(2)).expect("the folder is back");
+    store
+        .write(&mut changes, manifest(2))
+        .expect("the folder is back");
     assert_eq!(read(&open_again(store, folder.path())).len(), 2);
 }
 

@@ -1,7 +1,7 @@
 //! Goal: `latest` and `dedupe` depend on each partition's log alone: not on how partitions interleave
 //! nor on how epochs are cut. Method: random logs in random interleavings against a plain replay.
 
-use super::{Cell, Collection, Refused, Row, Rows, add, config, run, text};
+use super::{Cell, Collection, Refused, Row, Rows, add, config, reborn, run, text};
 use crate::meta;
 use crate::op::{DedupeSpec, LatestSpec, OpSpec};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -234,7 +234,7 @@ proptest! {
         let schemas = [schema()];
         let (want, refused) = latest(&logs);
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[]), steps(&logs, &[], &[1; 40])] {
-            let answers = run(spec().build(&schemas).unwrap().as_mut(), &schemas, &steps);
+            let answers = run(&mut reborn(&spec(), &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
                 prop_assert_eq!(&answer.0, &want);
                 prop_assert_eq!(&answer.1, &refused);
@@ -247,7 +247,7 @@ proptest! {
         let schemas = [schema()];
         let spec = OpSpec::Dedupe(DedupeSpec { key: vec!["key".to_owned()] });
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[])] {
-            let answers = run(spec.build(&schemas).unwrap().as_mut(), &schemas, &steps);
+            let answers = run(&mut reborn(&spec, &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
                 prop_assert_eq!(answer, &(first(&logs), Refused::new()));
             }
