@@ -72,15 +72,19 @@ fn needs(
         .iter()
         .map(|(_, edge)| schema_of(plan, *edge))
         .collect();
-    let all = || schemas.iter().map(|schema| names(schema).collect()).collect();
+    let all = || {
+        schemas
+            .iter()
+            .map(|schema| names(schema).collect())
+            .collect()
+    };
     let needs: Vec<Names> = match &step.work {
-        WorkPlan::Op(spec) => {
-            spec.needs(&schemas, wanted)
-                .map_err(|source| Fault::Operator {
-                    stage: step.stage.clone(),
-                    source,
-                })?
-        }
+        WorkPlan::Op(spec) => spec
+            .needs(&schemas, wanted)
+            .map_err(|source| Fault::Operator {
+                stage: step.stage.clone(),
+                source,
+            })?,
         WorkPlan::Transform(wasm) if is_log(plan, step.inputs[0].1) => {
             let shape = plugins.shape(&wasm.file, &wasm.config)?;
             let asked = |name: &String| {

@@ -213,7 +213,10 @@ fn build_step(
     wanted: &Names,
     plugins: &dyn Plugins,
 ) -> Result<(Step, Vec<SchemaRef>), Fault> {
-    let schemas: Vec<SchemaRef> = inputs.iter().map(|input| Arc::clone(&input.schema)).collect();
+    let schemas: Vec<SchemaRef> = inputs
+        .iter()
+        .map(|input| Arc::clone(&input.schema))
+        .collect();
     let mut outputs: Vec<SchemaRef> = step
         .outputs
         .iter()
@@ -230,11 +233,17 @@ fn build_step(
             Work::Op(built)
         }
         WorkPlan::Transform(wasm) => {
-            let is_there = |name: &String| !meta::is_meta(name) || schemas[0].index_of(name).is_ok();
+            let is_there =
+                |name: &String| !meta::is_meta(name) || schemas[0].index_of(name).is_ok();
             let names = outputs[0].fields().iter().map(|field| field.name().clone());
             outputs[0] = kept(&outputs[0], &names.filter(is_there).collect());
             Work::Transform(build_transform(
-                plan, step, wasm, &schemas[0], &outputs[0], plugins,
+                plan,
+                step,
+                wasm,
+                &schemas[0],
+                &outputs[0],
+                plugins,
             )?)
         }
         WorkPlan::Group { wasm, by, clock } => {

@@ -133,7 +133,11 @@ fn where_it_went(metrics: &str, threads: Threads) {
     let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
     let phases = labelled(metrics, "weir_phase_us_total{phase=\"");
     let stages = labelled(metrics, "weir_stage_busy_us_total{stage=\"");
-    let busy: u64 = phases.iter().filter(|(name, _)| name != "wait").map(|(_, us)| us).sum();
+    let busy: u64 = phases
+        .iter()
+        .filter(|(name, _)| name != "wait")
+        .map(|(_, us)| us)
+        .sum();
     let scale = match threads.engine.as_secs_f64() {
         0.0 => 1.0,
         engine => engine / seconds(busy).max(f64::MIN_POSITIVE),
@@ -143,10 +147,17 @@ fn where_it_went(metrics: &str, threads: Threads) {
         seconds(found.map_or(0, |(_, us)| *us)) * scale
     };
     let mut parts = vec![
-        ("fetch".to_owned(), phase("fetch") + threads.fetch.as_secs_f64()),
+        (
+            "fetch".to_owned(),
+            phase("fetch") + threads.fetch.as_secs_f64(),
+        ),
         ("decode".to_owned(), phase("decode")),
     ];
-    parts.extend(stages.iter().map(|(stage, us)| (stage.clone(), seconds(*us) * scale)));
+    parts.extend(
+        stages
+            .iter()
+            .map(|(stage, us)| (stage.clone(), seconds(*us) * scale)),
+    );
     let in_stages: f64 = stages.iter().map(|(_, us)| seconds(*us) * scale).sum();
     parts.push(("publish".to_owned(), phase("publish")));
     let rest = (phase("stages") - in_stages).max(0.0) + threads.others.as_secs_f64();

@@ -220,7 +220,8 @@ impl Cells<'_> {
     fn add_lengths(&self, lengths: &mut [usize]) {
         match (&self.values, self.nulls) {
             (Values::Text(offsets, _), nulls) => {
-                for (row, (length, ends)) in lengths.iter_mut().zip(offsets.windows(2)).enumerate() {
+                for (row, (length, ends)) in lengths.iter_mut().zip(offsets.windows(2)).enumerate()
+                {
                     if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
                         *length += part_length(place(ends[1]) - place(ends[0]));
                     }
@@ -243,7 +244,9 @@ impl Cells<'_> {
 
     fn write(&self, starts: &[usize], next: &mut [usize], bytes: &mut [u8]) {
         match &self.values {
-            Values::Bits(bits) => self.write_fixed(starts, next, bytes, |row| [u8::from(bits.value(row))]),
+            Values::Bits(bits) => {
+                self.write_fixed(starts, next, bytes, |row| [u8::from(bits.value(row))])
+            }
             Values::Four(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
             Values::Eight(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
             Values::Sixteen(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
@@ -254,7 +257,9 @@ impl Cells<'_> {
                 });
             }
             Values::Comparable(rows) => {
-                self.each(starts, next, bytes, |row, room| write_part(rows.row(row).data(), room));
+                self.each(starts, next, bytes, |row, room| {
+                    write_part(rows.row(row).data(), room)
+                });
             }
         }
     }
@@ -509,7 +514,12 @@ mod tests {
     use arrow::datatypes::{Int32Type, UInt32Type, i256};
     use proptest::prelude::*;
 
-    type Row = (Option<String>, Option<i64>, Option<bool>, Option<Vec<Option<i32>>>);
+    type Row = (
+        Option<String>,
+        Option<i64>,
+        Option<bool>,
+        Option<Vec<Option<i32>>>,
+    );
 
     fn batch(rows: &[Row]) -> RecordBatch {
         let texts: StringArray = rows.iter().map(|row| row.0.as_deref()).collect();
@@ -519,9 +529,8 @@ mod tests {
         let short: Int16Array = rows.iter().map(|row| row.1.map(|n| n as i16)).collect();
         let wide: Decimal256Array = rows.iter().map(|row| row.1.map(i256::from)).collect();
         let flags: BooleanArray = rows.iter().map(|row| row.2).collect();
-        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
-            rows.iter().map(|row| row.3.clone()),
-        );
+        let lists =
+            ListArray::from_iter_primitive::<Int32Type, _, _>(rows.iter().map(|row| row.3.clone()));
         let columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("text", Arc::new(texts), true),
             ("word", Arc::new(words), true),

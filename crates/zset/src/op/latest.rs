@@ -220,7 +220,9 @@ impl Latest {
 
     /// Compares keys with what they showed when last answered: at most so many of those that have changed.
     fn answer(&mut self, keys_max: usize) -> Delta {
-        let open = self.open.split_off(self.open.len().saturating_sub(keys_max));
+        let open = self
+            .open
+            .split_off(self.open.len().saturating_sub(keys_max));
         let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
         for (slot, before) in open {
             let entry = self.keys.at_mut(slot);
@@ -312,11 +314,14 @@ impl Scratch {
         self.bytes.clear();
         let row = |row: &u32| kept.row(*row as usize);
         if rows.is_sorted_by_key(row) {
-            rows.iter().for_each(|only| push_part(row(only), &mut self.bytes));
+            rows.iter()
+                .for_each(|only| push_part(row(only), &mut self.bytes));
         } else {
             let mut sorted: Vec<&[u8]> = rows.iter().map(row).collect();
             sorted.sort_unstable();
-            sorted.iter().for_each(|row| push_part(row, &mut self.bytes));
+            sorted
+                .iter()
+                .for_each(|row| push_part(row, &mut self.bytes));
         }
         self.bytes[..].into()
     }

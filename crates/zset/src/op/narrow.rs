@@ -14,9 +14,8 @@ impl OpSpec {
     /// refusal would be another.
     pub fn needs(&self, inputs: &[SchemaRef], wanted: &Names) -> Result<Vec<Names>, OpError> {
         let passed = |input: &SchemaRef| -> Names {
-            let names = names(input).filter(|name| {
-                wanted.contains(*name) || meta::PLACE.contains(&name.as_str())
-            });
+            let names = names(input)
+                .filter(|name| wanted.contains(*name) || meta::PLACE.contains(&name.as_str()));
             names.cloned().collect()
         };
         let mut needs: Vec<Names> = inputs.iter().map(passed).collect();
@@ -31,7 +30,10 @@ impl OpSpec {
                 }
             }
             Self::Aggregate(spec) => {
-                let arguments = spec.values.iter().filter_map(|(.., column)| column.as_ref());
+                let arguments = spec
+                    .values
+                    .iter()
+                    .filter_map(|(.., column)| column.as_ref());
                 needs[0] = spec.by.iter().chain(arguments).cloned().collect();
             }
             Self::Explode(spec) => needs[0].extend([spec.list.clone()]),
@@ -40,7 +42,9 @@ impl OpSpec {
                 // The taken columns and the record say which of several rows counts.
                 let taken = spec.columns.iter().map(|(_, right)| right.clone());
                 let keys = spec.on.iter().map(|(_, right)| right.clone());
-                let record = names(&inputs[1]).filter(|name| meta::is_meta(name)).cloned();
+                let record = names(&inputs[1])
+                    .filter(|name| meta::is_meta(name))
+                    .cloned();
                 needs[1] = taken.chain(keys).chain(record).collect();
             }
             // Every input has the same columns of its own, and one at least.
@@ -51,7 +55,10 @@ impl OpSpec {
             }
             Self::Union => {}
             Self::Valid(_) | Self::Dedupe(_) | Self::Override(_) => {
-                needs = inputs.iter().map(|input| names(input).cloned().collect()).collect();
+                needs = inputs
+                    .iter()
+                    .map(|input| names(input).cloned().collect())
+                    .collect();
             }
         }
         Ok(needs)
@@ -75,7 +82,9 @@ impl OpSpec {
 fn read(sql: &str, schema: &SchemaRef) -> Result<Vec<String>, OpError> {
     let expr = Expr::compile(sql, schema)?;
     let columns = expr.columns().iter();
-    Ok(columns.map(|&index| schema.field(index).name().clone()).collect())
+    Ok(columns
+        .map(|&index| schema.field(index).name().clone())
+        .collect())
 }
 
 fn names(schema: &Schema) -> impl Iterator<Item = &String> {
