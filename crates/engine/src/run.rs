@@ -9,6 +9,7 @@ use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
 use crate::step::{self, Fault, Pass, Step};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -255,9 +256,15 @@ impl Engine {
     /// One turn of the loop; answers whether there was anything to do.
     pub(crate) fn cycle(&mut self) -> Result<bool, Fault> {
         let began = Instant::now();
-        let polled = self
-            .intake
-            .poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
+        // Nothing is published while catching up, so that an epoch need not be large to be whole.
+        let rows_max = match self.state {
+            State::CatchingUp => {
+                let portions = self.portion_records() * self.names.len();
+                self.settings.epoch_rows_max.min(portions)
+            }
+            _ => self.settings.epoch_rows_max,
+        };
+        let polled = self.intake.poll(rows_max, self.settings.epoch_bytes_max);
         self.phases.add(Phase::Fetch, began);
         self.recovered(&polled.failed);
         for (source, error) in polled.failed {
@@ -333,7 +340,11 @@ impl Engine {
             let bytes = bytes_of(&batch) as u64;
             self.taken[source].0 += batch.records.len() as u64;
             self.taken[source].1 += bytes;
-            records.entry(source).or_default().extend(batch.records);
+            let batch = VecDeque::from(batch.records);
+            match records.entry(source) {
+                Entry::Vacant(place) => drop(place.insert(batch)),
+                Entry::Occupied(mut pending) => pending.get_mut().extend(batch),
+            }
         }
         loop {
             let (raws, decoded) = self.decode(&mut records)?;
@@ -356,6 +367,10 @@ impl Engine {
         }
     }
 
+    fn portion_records(&self) -> usize {
+        PORTION_RECORDS * self.settings.workers.max(1)
+    }
+
     /// Takes the first records of each source and decodes them. Those that a decoder stalls at are pending, with all
     /// that come after.
     fn decode(
@@ -364,11 +379,13 @@ impl Engine {
     ) -> Result<(Raw, Rows), Fault> {
         let began = Instant::now();
         let (mut raws, mut decoded) = (Raw::new(), Rows::new());
+        let portion = self.portion_records();
         for (&source, rest) in records.iter_mut() {
-            let count = rest
-                .len()
-                .min(PORTION_RECORDS * self.settings.workers.max(1));
-            let mut records: Vec<RawRecord> = rest.drain(..count).collect();
+            let mut records = if rest.len() <= portion {
+                Vec::from(std::mem::take(rest))
+            } else {
+                rest.drain(..portion).collect()
+            };
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
             if let Some((at, error)) = ingested.stalled {
                 self.pending[source].extend(records.drain(at..));
