@@ -356,7 +356,7 @@ impl Engine {
         let mut raws = Raws::new(raws);
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, Some(&mut raws));
+            self.letters.add("decode", refusals, &mut raws);
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
@@ -366,12 +366,13 @@ impl Engine {
                 .map(|edge| edges.get(edge).cloned())
                 .collect();
             let out = step.step(inputs, as_of_us, evaluate)?;
-            // What a group refuses may have come in any earlier epoch: it is always told by reference.
-            self.letters.add(
-                &step.stage,
-                out.refusals,
-                (!step.is_group()).then_some(&mut raws),
-            );
+            // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
+            if step.is_group() {
+                let mut known = Raws::new(&out.records);
+                self.letters.add(&step.stage, out.refusals, &mut known);
+            } else {
+                self.letters.add(&step.stage, out.refusals, &mut raws);
+            }
             let deltas = out
                 .deltas
                 .into_iter()
