@@ -451,7 +451,10 @@ impl Engine {
             end: standing.end.clone(),
             lag: lag(&standing.position, &standing.end),
             caught_up: standing.caught_up,
-            error: self.failures[index].as_ref().map(ToString::to_string),
+            error: self.failures[index]
+                .as_ref()
+                .or(standing.trouble.as_ref())
+                .map(ToString::to_string),
         };
         Status {
             pipeline: self.feed.pipeline(),
