@@ -37,6 +37,7 @@ pub(crate) struct Running {
     pub(crate) bootstrap: String,
     pub(crate) registry_url: String,
     dir: PathBuf,
+    /// The broker's, then the registry's; each leads a process group of its own.
     pids: Vec<u32>,
 }
 
@@ -156,10 +157,12 @@ fn down() -> Outcome {
 
 impl Running {
     /// What a pipeline and the tests read from their environment.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 2] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
+        let broker = self.pids.first().map(ToString::to_string);
         [
-            ("KAFKA_BOOTSTRAP", &self.bootstrap),
-            ("SCHEMA_REGISTRY_URL", &self.registry_url),
+            ("KAFKA_BOOTSTRAP", self.bootstrap.clone()),
+            ("SCHEMA_REGISTRY_URL", self.registry_url.clone()),
+            ("KAFKA_PROCESS_GROUP", broker.unwrap_or_default()),
         ]
     }
 

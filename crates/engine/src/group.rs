@@ -3,13 +3,13 @@
 //! State is the integral of the inputs; what a plugin answered before is kept and retracted by its own bytes,
 //! so that a plugin that answers otherwise today leaves nothing behind.
 
-use crate::step::{Fault, StepOut};
+use crate::step::{Fault, StepOut, record_at, refusal_at};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_spec::plan::{GroupClock, OnFailure};
-use weir_stage::{Group, GroupInput, PluginError, Port};
+use weir_stage::{Group, GroupInput, PluginError, Port, RawBatch, RawRecord};
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
@@ -25,8 +25,32 @@ const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Rows with how often each stands.
 type Bag = BTreeMap<RowBytes, i64>;
-/// For each group of a call: its rows, output by output, and the input rows it refuses.
-type Answered = (Vec<Vec<Bag>>, Vec<BTreeSet<Refusal>>);
+
+/// What a call answered, group by group.
+struct Answered {
+    /// Its rows, output by output.
+    answers: Vec<Vec<Bag>>,
+    /// The input rows it refuses.
+    refusals: Vec<BTreeSet<Refusal>>,
+    /// What these rows still know of their records, by topic.
+    records: BTreeMap<String, RawBatch>,
+}
+
+impl Answered {
+    fn new(groups: usize, outputs: usize) -> Self {
+        Self {
+            answers: vec![vec![Bag::new(); outputs]; groups],
+            refusals: vec![BTreeSet::new(); groups],
+            records: BTreeMap::new(),
+        }
+    }
+
+    fn refuse(&mut self, group: usize, refusal: Refusal, record: RawRecord) {
+        let records = self.records.entry(refusal.topic.clone()).or_default();
+        records.records.push(record);
+        self.refusals[group].insert(refusal);
+    }
+}
 
 #[derive(Default)]
 struct GroupState {
@@ -324,11 +348,17 @@ impl GroupStep {
         if present.is_empty() {
             return Ok(());
         }
-        let (answers, refusals) = match self.call(&present, as_of_us) {
+        let answered = match self.call(&present, as_of_us) {
             Ok(answered) => answered,
             Err(error) if self.on_failure == OnFailure::Stop => return Err(Fault::Plugin(error)),
             Err(error) => self.all_refused(&present, &error),
         };
+        let Answered {
+            answers,
+            refusals,
+            records,
+        } = answered;
+        out.records.extend(records);
         for ((key, answers), refusals) in present.into_iter().zip(answers).zip(refusals) {
             let state = self.groups.get_mut(key).expect("present groups exist");
             replace(&state.answers, &answers, changes);
@@ -360,20 +390,20 @@ impl GroupStep {
             })
             .collect();
         let grouped = self.plugin.evaluate(as_of_us, &key_batch, &inputs)?;
-        let mut answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
+        let mut answered = Answered::new(keys.len(), self.outputs.len());
         for (port, (codec, answer)) in self.outputs.iter().zip(&grouped.outputs).enumerate() {
             let rows = codec.encode(&answer.batch);
             for (row, &group) in answer.group.iter().enumerate() {
-                add(&mut answers[group as usize][port], rows.row(row).data(), 1);
+                let answer = &mut answered.answers[group as usize][port];
+                add(answer, rows.row(row).data(), 1);
             }
         }
-        let mut refusals = vec![BTreeSet::new(); keys.len()];
         for refusal in grouped.refusals {
-            if let Some((group, refusal)) = self.locate(&gathered, refusal) {
-                refusals[group].insert(refusal);
+            if let Some((group, refusal, record)) = self.locate(&gathered, refusal) {
+                answered.refuse(group, refusal, record);
             }
         }
-        Ok((answers, refusals))
+        Ok(answered)
     }
 
     /// The rows of one input for these keys, group by group, each as often as its weight says.
@@ -397,7 +427,7 @@ impl GroupStep {
         &self,
         gathered: &[(RecordBatch, Vec<u32>)],
         refusal: weir_stage::RowRefusal,
-    ) -> Option<(usize, Refusal)> {
+    ) -> Option<(usize, Refusal, RawRecord)> {
         let mut row = refusal.row as usize;
         for ((rows, offsets), input) in gathered.iter().zip(&self.inputs) {
             if row >= rows.num_rows() {
@@ -405,33 +435,32 @@ impl GroupStep {
                 continue;
             }
             let group = offsets.partition_point(|&offset| offset as usize <= row) - 1;
-            let refusal = input
+            return input
                 .tracked
-                .then(|| crate::step::refusal_at(rows, row, refusal))?;
-            return Some((group, refusal));
+                .then(|| (group, refusal_at(rows, row, refusal), record_at(rows, row)));
         }
         None
     }
 
     /// The policy `dead_letter`: no answers, every tracked row of the first input refused.
     fn all_refused(&self, keys: &[&RowBytes], error: &PluginError) -> Answered {
-        let answers = vec![vec![Bag::new(); self.outputs.len()]; keys.len()];
+        let mut answered = Answered::new(keys.len(), self.outputs.len());
         let (rows, offsets) = self.gather(0, keys);
-        let mut refusals = vec![BTreeSet::new(); keys.len()];
         if self.inputs[0].tracked {
-            for (group, refusals) in refusals.iter_mut().enumerate() {
-                for row in offsets[group]..offsets[group + 1] {
+            for (group, span) in offsets.windows(2).enumerate() {
+                for row in span[0]..span[1] {
                     let why = weir_stage::RowRefusal {
                         row,
                         code: error.code.to_owned(),
                         message: error.message.clone(),
                         field: None,
                     };
-                    refusals.insert(crate::step::refusal_at(&rows, row as usize, why));
+                    let row = row as usize;
+                    answered.refuse(group, refusal_at(&rows, row, why), record_at(&rows, row));
                 }
             }
         }
-        (answers, refusals)
+        answered
     }
 }
 

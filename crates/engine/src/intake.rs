@@ -24,6 +24,8 @@ pub struct Standing {
     pub end: Position,
     /// Whether everything that was there at start has been given.
     pub caught_up: bool,
+    /// What keeps some of its records away just now.
+    pub trouble: Option<SourceError>,
 }
 
 /// All sources of a pipeline. The engine's loop calls every method; none blocks.
@@ -109,6 +111,7 @@ fn standing_of(source: &dyn Source) -> Standing {
         end: source.end(),
         position,
         caught_up,
+        trouble: source.trouble(),
     }
 }
 

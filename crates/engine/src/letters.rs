@@ -11,7 +11,7 @@ use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 /// Larger values are kept by reference (topic, partition, offset) only.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// The raw records of one epoch, found by where they stood.
+/// The records of one epoch, or what a step still knows of older ones, found by where they stood.
 pub(crate) struct Raws<'a> {
     batches: &'a [(String, RawBatch)],
     index: HashMap<(&'a str, i32, i64), &'a RawRecord>,
@@ -103,13 +103,8 @@ pub(crate) fn load_refusals<T: FromIterator<Refusal>>(
 }
 
 impl Letters {
-    /// Adds one stage's refusals; without `raws` they are told by reference only.
-    pub(crate) fn add(
-        &mut self,
-        stage: &str,
-        refusals: Vec<Refusal>,
-        mut raws: Option<&mut Raws<'_>>,
-    ) {
+    /// Adds one stage's refusals; those whose record is not among `raws` are told by reference only.
+    pub(crate) fn add(&mut self, stage: &str, refusals: Vec<Refusal>, raws: &mut Raws<'_>) {
         for refusal in refusals {
             let place = (refusal.topic.clone(), refusal.partition, refusal.offset);
             let key = (
@@ -128,7 +123,7 @@ impl Letters {
                     self.letters.remove(&key);
                 }
                 now if now > 0 && !self.letters.contains_key(&key) => {
-                    let record = raws.as_deref_mut().and_then(|raws| raws.record(&refusal));
+                    let record = raws.record(&refusal);
                     self.letters
                         .insert(key, Arc::new(letter(stage, refusal, record.as_ref())));
                 }

@@ -104,7 +104,7 @@ pub struct DeadLetter {
     pub message: String,
     /// The field at fault.
     pub field: Option<String>,
-    /// The record's timestamp, microseconds since 1970, UTC; unknown for rows refused later than on arrival.
+    /// The record's timestamp, microseconds since 1970, UTC; unknown where the row no longer knows its record.
     pub timestamp_us: Option<i64>,
     /// The record's key: text, or base64 when it is not UTF-8.
     pub key: Option<String>,

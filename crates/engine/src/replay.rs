@@ -222,6 +222,7 @@ impl Intake for Replay {
             position: position.clone(),
             end: end.clone(),
             caught_up,
+            trouble: None,
         };
         self.positions
             .iter()

@@ -469,18 +469,19 @@ impl Engine {
         let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, Some(&mut *raws));
+            self.letters.add("decode", refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
             let out = step.step(&edges, as_of_us, pass)?;
             more |= out.more;
-            // What a group refuses may have come in any earlier epoch: it is always told by reference.
-            self.letters.add(
-                &step.stage,
-                out.refusals,
-                (!step.is_group()).then_some(&mut *raws),
-            );
+            // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
+            if step.is_group() {
+                let mut known = Raws::new(&out.records);
+                self.letters.add(&step.stage, out.refusals, &mut known);
+            } else {
+                self.letters.add(&step.stage, out.refusals, raws);
+            }
             let deltas = out
                 .deltas
                 .into_iter()
@@ -562,7 +563,10 @@ impl Engine {
             end: standing.end.clone(),
             lag: lag(&standing.position, &standing.end),
             caught_up: standing.caught_up,
-            error: self.failures[index].as_ref().map(ToString::to_string),
+            error: self.failures[index]
+                .as_ref()
+                .or(standing.trouble.as_ref())
+                .map(ToString::to_string),
         };
         Status {
             pipeline: self.feed.pipeline(),

@@ -3,14 +3,16 @@
 use crate::group::GroupStep;
 use crate::narrow::Narrow;
 use crate::transform::TransformStep;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_spec::Plan;
 use weir_spec::plan::{Edge, StepPlan, WasmPlan, WorkPlan};
-use weir_stage::{Limits, Opening, PluginError, Plugins, RowRefusal, Shape, SourceError};
+use weir_stage::{
+    Limits, Opening, PluginError, Plugins, RawBatch, RawRecord, RowRefusal, Shape, SourceError,
+};
 use weir_zset::op::{Names, Operator, Put, Unreadable};
 use weir_zset::{Delta, OpError, Refusal, meta};
 
@@ -55,6 +57,8 @@ pub(crate) struct StepOut {
     pub(crate) deltas: Vec<Delta>,
     /// Rows refused, or taken after all.
     pub(crate) refusals: Vec<Refusal>,
+    /// What rows refused by a group still know of their records, by topic.
+    pub(crate) records: Vec<(String, RawBatch)>,
     /// Rows that broke a rule of the stage and were kept.
     pub(crate) errors: u64,
     /// Whether something is still held back.
@@ -166,8 +170,8 @@ impl Step {
                 StepOut {
                     deltas: vec![step.delta],
                     refusals: step.refusals,
-                    errors: 0,
                     more,
+                    ..StepOut::default()
                 }
             }
             Work::Transform(step) => step.step(&inputs[0])?,
@@ -394,10 +398,7 @@ pub(crate) fn is_log(plan: &Plan, edge: Edge) -> bool {
 
 /// A plugin's refusal of this row, told by the row's record.
 pub(crate) fn refusal_at(rows: &RecordBatch, row: usize, why: RowRefusal) -> Refusal {
-    let column = |name: &str| {
-        rows.column_by_name(name)
-            .expect("tracked rows have metadata")
-    };
+    let column = |name| meta_column(rows, name);
     Refusal {
         topic: column(meta::TOPIC).as_string::<i32>().value(row).to_owned(),
         partition: column(meta::PARTITION)
@@ -409,4 +410,26 @@ pub(crate) fn refusal_at(rows: &RecordBatch, row: usize, why: RowRefusal) -> Ref
         field: why.field,
         weight: 1,
     }
+}
+
+/// What this row still knows of its record: all but the value.
+pub(crate) fn record_at(rows: &RecordBatch, row: usize) -> RawRecord {
+    let column = |name| meta_column(rows, name);
+    let key = column(meta::KEY).as_string::<i32>();
+    RawRecord {
+        partition: column(meta::PARTITION)
+            .as_primitive::<Int32Type>()
+            .value(row),
+        offset: column(meta::OFFSET).as_primitive::<Int64Type>().value(row),
+        timestamp_us: column(meta::TIMESTAMP)
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row),
+        key: key.is_valid(row).then(|| key.value(row).to_owned().into()),
+        value: None,
+    }
+}
+
+fn meta_column<'a>(rows: &'a RecordBatch, name: &str) -> &'a ArrayRef {
+    rows.column_by_name(name)
+        .expect("tracked rows have metadata")
 }

@@ -2,10 +2,14 @@
 
 use crate::group::GroupStep;
 use crate::intake::{Intake, Polled, Standing};
+use crate::letters::{Letters, Raws};
 use crate::read::State;
 use crate::run::{Engine, Parts, Stop};
 use crate::transform::TransformStep;
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -562,6 +566,93 @@ fn groups_follow_the_date() {
     let mut still = sums(GroupClock::None);
     still.step(&[delta(&[("a", 1, 1)])], 0, true).unwrap();
     assert!(still.step(&nothing(), DAY_US, true).unwrap().deltas[0].is_empty());
+}
+
+/// Answers nothing and refuses negative values.
+struct Picky;
+
+impl Group for Picky {
+    fn outputs(&self) -> Vec<Port> {
+        Sums.outputs()
+    }
+    fn evaluate(
+        &mut self,
+        _: i64,
+        _: &RecordBatch,
+        inputs: &[GroupInput],
+    ) -> Result<Grouped, PluginError> {
+        let values = inputs[0].rows.column(1).as_primitive::<Int64Type>();
+        let refusal = |row: usize| RowRefusal {
+            row: u32::try_from(row).unwrap(),
+            code: "negative".to_owned(),
+            message: "no".to_owned(),
+            field: None,
+        };
+        let refused = (0..values.len()).filter(|row| values.value(*row) < 0);
+        Ok(Grouped {
+            outputs: vec![GroupAnswer {
+                batch: pairs_of(&[]),
+                group: vec![],
+            }],
+            refusals: refused.map(refusal).collect(),
+        })
+    }
+}
+
+/// Goal: a letter of a group says whose record it was, though that came long before and its bytes are gone. Method: a
+/// row refused in a later step than it came in, and taken back.
+#[test]
+fn letters_of_groups_know_timestamp_and_key() {
+    let mut fields = meta::fields();
+    fields.extend(pairs().fields().iter().cloned());
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let row = |weight: i64| {
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["t"])),
+            Arc::new(Int32Array::from(vec![3])),
+            Arc::new(Int64Array::from(vec![7])),
+            Arc::new(TimestampMicrosecondArray::from(vec![11]).with_timezone("UTC")),
+            Arc::new(StringArray::from(vec!["its key"])),
+        ];
+        columns.extend(pairs_of(&[("a", -1)]).columns().iter().cloned());
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        Delta::new(batch, vec![weight])
+    };
+    let ports = [Port {
+        name: "in".to_owned(),
+        schema: pairs(),
+    }];
+    let mut step = GroupStep::new(
+        Box::new(Picky),
+        &["key".to_owned()],
+        GroupClock::None,
+        OnFailure::Stop,
+        &[Arc::clone(&schema)],
+        &ports,
+    );
+    let mut letters = Letters::default();
+    let nothing = || Delta::empty(Arc::clone(&schema));
+    for (delta, evaluate, standing) in [
+        (row(1), false, 0),
+        (nothing(), true, 1),
+        (nothing(), true, 1),
+        (row(-1), true, 0),
+    ] {
+        let out = step.step(&[delta], 0, evaluate).unwrap();
+        letters.add("picky", out.refusals, &mut Raws::new(&out.records));
+        assert_eq!(letters.len(), standing);
+        for (_, letter) in letters.shown() {
+            assert_eq!(
+                (letter.topic.as_str(), letter.partition, letter.offset),
+                ("t", 3, 7)
+            );
+            assert_eq!(
+                (letter.timestamp_us, letter.key.as_deref()),
+                (Some(11), Some("its key"))
+            );
+            assert_eq!((&letter.value, &letter.value_base64), (&None, &None));
+        }
+    }
 }
 
 /// Answers another value at every call, and refuses the key `bad`.

@@ -21,6 +21,15 @@ pub(crate) fn unreachable(brokers: &str) -> SourceError {
     error(Fault::External, "brokers_unreachable", message)
 }
 
+/// A broker took a request and says nothing: it hangs, or its machine or the network is gone without a word.
+pub(crate) fn silent(topic: &str, broker: &str) -> SourceError {
+    let message = format!(
+        "topic `{topic}`: broker {broker} is connected but does not answer; its partitions are read on as soon as it does, \
+         or another broker leads them: look after that broker and the network"
+    );
+    error(Fault::External, "broker_silent", message)
+}
+
 /// The cluster has no such topic.
 pub(crate) fn topic_missing(topic: &str) -> SourceError {
     let message = format!(

@@ -17,6 +17,8 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),
+    // Only these tell of a broker that hangs: the client itself waits for a minute, and then says nothing.
+    ("statistics.interval.ms", "1000"),
 ];
 
 /// What the engine decides.

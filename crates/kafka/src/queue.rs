@@ -37,6 +37,7 @@ struct State {
     start_end: Option<Position>,
     end: Position,
     error: Option<SourceError>,
+    trouble: Option<SourceError>,
     is_stopped: bool,
 }
 
@@ -91,6 +92,18 @@ impl Queue {
         let is_news = code(&state.error) != code(&error);
         state.error = error;
         is_news
+    }
+
+    /// Sets or clears what keeps some partitions from being read; answers whether it is news.
+    pub(crate) fn trouble_is(&self, trouble: Option<SourceError>) -> bool {
+        let mut state = self.lock();
+        let is_news = state.trouble.is_some() != trouble.is_some();
+        state.trouble = trouble;
+        is_news
+    }
+
+    pub(crate) fn trouble(&self) -> Option<SourceError> {
+        self.lock().trouble.clone()
     }
 
     pub(crate) fn is_failing(&self) -> bool {
@@ -258,5 +271,22 @@ mod tests {
         assert!(queue.take(10, 10).is_err() && queue.take(10, 10).is_err());
         assert!(queue.report(None));
         assert!(queue.take(10, 10).unwrap().records.is_empty());
+    }
+
+    /// What keeps some partitions away is told beside the records of the others, and is no failure.
+    #[test]
+    fn troubles() {
+        let queue = Queue::default();
+        let error = SourceError {
+            fault: Fault::External,
+            code: "x",
+            message: String::new(),
+        };
+        assert!(queue.trouble_is(Some(error.clone())));
+        assert!(!queue.trouble_is(Some(error.clone())));
+        assert_eq!(queue.trouble(), Some(error));
+        assert!(queue.take(10, 10).is_ok() && !queue.is_failing());
+        assert!(queue.trouble_is(None));
+        assert_eq!(queue.trouble(), None);
     }
 }

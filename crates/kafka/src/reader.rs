@@ -102,6 +102,7 @@ impl Reader {
             queue,
             known: begins,
             is_shaken: false,
+            is_silent: false,
             ends_at: now,
             partitions_at: now,
             probe_at: now,
@@ -307,6 +308,8 @@ struct Reading {
     known: BTreeMap<i32, Begin>,
     /// A broker was lost, and it is not known yet whether that matters.
     is_shaken: bool,
+    /// A broker takes requests and does not answer.
+    is_silent: bool,
     ends_at: Instant,
     partitions_at: Instant,
     probe_at: Instant,
@@ -407,11 +410,32 @@ impl Reading {
             }
         }
         self.is_shaken |= self.topic.consumer().context().take_shaken();
+        self.listen();
         if (self.is_shaken || self.queue.is_failing()) && now >= self.probe_at {
             self.probe();
-        } else if now >= self.partitions_at + PARTITIONS_EVERY {
+        } else if now >= self.partitions_at + PARTITIONS_EVERY && !self.is_silent {
             self.partitions_at = now;
             self.find_partitions();
+        }
+    }
+
+    /// Tells of a broker that is silent, and that it is so no longer: then it answers, or was given up, and a probe
+    /// tells which.
+    fn listen(&mut self) {
+        let silent = self.topic.consumer().context().silent();
+        let was_silent = std::mem::replace(&mut self.is_silent, silent.is_some());
+        if was_silent && !self.is_silent {
+            self.probe();
+        }
+        let topic = &self.options.topic;
+        let trouble = silent.map(|broker| error::silent(topic, &broker));
+        if !self.queue.trouble_is(trouble.clone()) {
+            return;
+        }
+        if let Some(failure) = trouble {
+            tracing::warn!(topic, code = failure.code, error = %failure, "a broker is silent");
+        } else {
+            tracing::info!(topic, "no broker is silent any more");
         }
     }
 
@@ -431,8 +455,9 @@ impl Reading {
     }
 
     fn find_partitions(&mut self) {
-        let Ok(found) = partitions(self.topic.consumer(), &self.options) else {
-            return;
+        let found = match partitions(self.topic.consumer(), &self.options) {
+            Ok(found) => found,
+            Err(failure) => return report(&self.queue, &self.options.topic, Some(failure)),
         };
         for partition in found {
             if self.known.contains_key(&partition) {

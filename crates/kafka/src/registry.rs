@@ -1,8 +1,8 @@
 //! Writers' schemas from a Confluent-compatible registry, by the ids in the records.
 //!
 //! Decoding runs on the engine's workers; only the first record of each id waits for an answer, which a
-//! thread of its own fetches. An id that the registry does not know refuses its records; a registry that
-//! does not answer stops the batch there, to be tried again.
+//! thread of its own fetches. An id that the registry does not know refuses its records, until the registry,
+//! asked again after a while, knows it; a registry that does not answer stops the batch there, to be tried again.
 
 use crate::error;
 use schema_registry_converter::async_impl::schema_registry::{
@@ -12,7 +12,7 @@ use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{
     RawError, RegisteredReference, RegisteredSchema, SchemaType,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -26,8 +26,12 @@ use weir_stage::source::Fault;
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// After a failure the registry is left alone for this long.
 const REST: Duration = Duration::from_secs(1);
-/// Most ids remembered. Ids of good records are few; those of bad ones are forgotten when it fills up.
+/// Most ids remembered of schemas that the registry knows; when it fills up, those that cannot be read go first.
 const IDS_MAX: usize = 4_096;
+/// Most ids remembered that the registry does not know: broken records may carry any, and the oldest gives way.
+const UNKNOWN_MAX: usize = 256;
+/// For so long an id counts as unknown; then the registry is asked again, for somebody may have registered it.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 /// Most schemas that one schema may name, and theirs.
 const REFERENCES_MAX: usize = 64;
 
@@ -53,9 +57,53 @@ fn user(code: &'static str, message: String) -> SourceError {
 }
 
 struct Registry {
-    known: RwLock<BTreeMap<u32, Result<Arc<WriterPlan>, Refused>>>,
+    known: RwLock<Known>,
     asking: Mutex<Asking>,
 }
+
+/// What the registry has answered.
+#[derive(Default)]
+struct Known {
+    schemas: BTreeMap<u32, Result<Arc<WriterPlan>, Refused>>,
+    /// Ids that it did not know, the oldest answer first.
+    unknown: VecDeque<(Instant, u32, Refused)>,
+}
+
+impl Known {
+    fn find(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Refused>> {
+        let unknown = || {
+            self.unknown
+                .iter()
+                .find(|(at, unknown, _)| *unknown == id && now < *at + UNKNOWN_FOR)
+        };
+        let refused = || unknown().map(|(_, _, why)| Err(why.clone()));
+        self.schemas.get(&id).cloned().or_else(refused)
+    }
+
+    fn remember(&mut self, id: u32, plan: Result<Arc<WriterPlan>, Refused>, now: Instant) {
+        self.unknown.retain(|(_, unknown, _)| *unknown != id);
+        match plan {
+            Err(why) if why.code == UNKNOWN => {
+                if self.unknown.len() >= UNKNOWN_MAX {
+                    self.unknown.pop_front();
+                }
+                self.unknown.push_back((now, id, why));
+            }
+            plan => {
+                if self.schemas.len() >= IDS_MAX {
+                    self.schemas.retain(|_, plan| plan.is_ok());
+                }
+                if self.schemas.len() >= IDS_MAX {
+                    self.schemas.clear();
+                }
+                self.schemas.insert(id, plan);
+            }
+        }
+    }
+}
+
+/// The code of records whose schema the registry does not know.
+const UNKNOWN: &str = "unknown_schema_id";
 
 /// One question at a time.
 struct Asking {
@@ -90,42 +138,25 @@ impl Registry {
         })
     }
 
-    fn known(&self, id: u32) -> Option<Result<Arc<WriterPlan>, Refused>> {
+    fn known(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Refused>> {
         self.known
             .read()
             .expect("nobody panics while holding it")
-            .get(&id)
-            .cloned()
+            .find(id, now)
     }
 
-    fn remember(&self, id: u32, plan: Result<Arc<WriterPlan>, Refused>) {
-        let mut known = self.known.write().expect("nobody panics while holding it");
-        if known.len() >= IDS_MAX {
-            known.retain(|_, plan| plan.is_ok());
-        }
-        if known.len() >= IDS_MAX {
-            known.clear();
-        }
-        known.insert(id, plan);
-    }
-}
-
-/// Registries number their schemas with signed integers.
-const ID_MAX: u32 = i32::MAX.unsigned_abs();
-
-impl WriterSchemas for Registry {
-    fn find(&self, id: u32, reader: &AvroReader) -> Result<Arc<WriterPlan>, Stop> {
-        if let Some(plan) = self.known(id) {
+    fn find_at(&self, id: u32, reader: &AvroReader, now: Instant) -> Result<Arc<WriterPlan>, Stop> {
+        if let Some(plan) = self.known(id, now) {
             return plan.map_err(Stop::Refused);
         }
         // No registry is asked: what is no number to it may be answered in any way, and would stall the topic.
         if id > ID_MAX {
             let why = "the ids of registries are positive 32-bit integers";
-            return Err(Stop::Refused(refused("unknown_schema_id", id, why)));
+            return Err(Stop::Refused(refused(UNKNOWN, id, why)));
         }
         let mut asking = self.asking.lock().expect("nobody panics while holding it");
         // Another worker may have asked meanwhile.
-        if let Some(plan) = self.known(id) {
+        if let Some(plan) = self.known(id, now) {
             return plan.map_err(Stop::Refused);
         }
         let answer = asking.ask(id).map_err(Stop::Stalled)?;
@@ -135,8 +166,20 @@ impl WriterSchemas for Registry {
                 .map(Arc::new)
                 .map_err(|failure| refused(failure.code(), id, &failure.to_string()))
         });
-        self.remember(id, plan.clone());
+        self.known
+            .write()
+            .expect("nobody panics while holding it")
+            .remember(id, plan.clone(), now);
         plan.map_err(Stop::Refused)
+    }
+}
+
+/// Registries number their schemas with signed integers.
+const ID_MAX: u32 = i32::MAX.unsigned_abs();
+
+impl WriterSchemas for Registry {
+    fn find(&self, id: u32, reader: &AvroReader) -> Result<Arc<WriterPlan>, Stop> {
+        self.find_at(id, reader, Instant::now())
     }
 }
 
@@ -253,11 +296,7 @@ impl Asker {
         let schema = match get_schema_by_id(id, &self.settings).await {
             Ok(schema) => schema,
             Err(failure) if is_unknown(&failure) => {
-                return Ok(Err(refused(
-                    "unknown_schema_id",
-                    id,
-                    "the registry does not know it",
-                )));
+                return Ok(Err(refused(UNKNOWN, id, "the registry does not know it")));
             }
             Err(failure) => return Err(self.failure(&failure)),
         };
@@ -272,7 +311,7 @@ impl Asker {
             Ok(references) => references,
             Err(failure) if is_unknown(&failure) => {
                 return Ok(Err(refused(
-                    "unknown_schema_id",
+                    UNKNOWN,
                     id,
                     "the registry does not know a schema that it names",
                 )));
@@ -346,7 +385,7 @@ mod tests {
 
     const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"long"}]}"#;
 
-    /// A registry of a few answers, by id; counts the questions.
+    /// A registry of a few answers, by id, the last of an id for good; counts the questions.
     fn registry(
         answers: &'static [(u32, u16, &'static str)],
     ) -> (BTreeMap<String, String>, Arc<Mutex<Vec<String>>>) {
@@ -360,11 +399,13 @@ mod tests {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 let request = lines.next().unwrap().unwrap();
                 lines.find(|line| line.as_ref().unwrap().is_empty());
-                let (_, status, body) = answers
-                    .iter()
-                    .find(|(id, _, _)| request.contains(&format!("/ids/{id}")))
-                    .unwrap();
-                log.lock().unwrap().push(request);
+                let asked_for = |(id, _, _): &&(u32, _, _)| request.contains(&format!("/ids/{id}"));
+                let mut left: Vec<_> = answers.iter().filter(asked_for).collect();
+                let mut log = log.lock().unwrap();
+                let earlier = log.iter().filter(|earlier| **earlier == request).count();
+                let (_, status, body) = left.remove(earlier.min(left.len() - 1));
+                log.push(request);
+                drop(log);
                 let length = body.len();
                 write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
             }
@@ -418,6 +459,59 @@ mod tests {
         );
         assert_eq!(decoded.stalled, None);
         assert_eq!(asked.lock().unwrap().len(), 3);
+    }
+
+    /// An id that the registry did not know is asked for again after a while, and then its records are read; when the
+    /// registry is away then, they wait.
+    #[test]
+    fn unknown_for_a_while() {
+        const NOT_FOUND: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
+        let (properties, asked) = registry(&[
+            (8, 404, NOT_FOUND),
+            (
+                8,
+                200,
+                r#"{"schema":"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}"}"#,
+            ),
+            (9, 404, NOT_FOUND),
+            (9, 500, "{}"),
+        ]);
+        let registry = Registry::new(&properties).unwrap();
+        let reader = AvroReader::new(SCHEMA, false).unwrap();
+        let first = Instant::now();
+        let find = |id, now| registry.find_at(id, &reader, now);
+        for id in [8, 9] {
+            assert!(matches!(find(id, first), Err(Stop::Refused(_))));
+            let soon = first + UNKNOWN_FOR - Duration::from_millis(1);
+            assert!(matches!(find(id, soon), Err(Stop::Refused(_))));
+        }
+        assert_eq!(asked.lock().unwrap().len(), 2);
+        assert!(find(8, first + UNKNOWN_FOR).is_ok());
+        assert!(find(8, first).is_ok());
+        assert!(matches!(
+            find(9, first + UNKNOWN_FOR),
+            Err(Stop::Stalled(_))
+        ));
+        assert_eq!(asked.lock().unwrap().len(), 4);
+    }
+
+    /// Unknown ids are remembered up to a bound: the oldest gives way, known schemas stay.
+    #[test]
+    fn unknown_ids_are_bounded() {
+        let now = Instant::now();
+        let mut known = Known::default();
+        let unknown = |id| Err(refused(UNKNOWN, id, "x"));
+        known.remember(1, Err(refused("schema_incompatible", 1, "x")), now);
+        let most = u32::try_from(UNKNOWN_MAX).unwrap();
+        for id in 2..most + 4 {
+            known.remember(id, unknown(id), now);
+            known.remember(3, unknown(3), now);
+        }
+        assert_eq!(known.unknown.len(), UNKNOWN_MAX);
+        let gone: Vec<u32> = (1..most + 4)
+            .filter(|id| known.find(*id, now).is_none())
+            .collect();
+        assert_eq!(gone, [2, 4]);
     }
 
     /// An id that no schema can have is refused without a question, even of a server that is no registry.

@@ -55,7 +55,7 @@ impl KafkaSource {
     pub fn open(options: SourceOptions) -> Result<Self, SourceError> {
         let config = client_config(&options.properties)?;
         let consumer = config
-            .create_with_context(Events::default())
+            .create_with_context(Events::new(&config))
             .map_err(|failure| error::of_creation(&failure))?;
         let queue = Arc::new(Queue::default());
         let topic = options.topic.clone();
@@ -112,6 +112,10 @@ impl Source for KafkaSource {
 
     fn is_ended(&self) -> bool {
         false
+    }
+
+    fn trouble(&self) -> Option<SourceError> {
+        self.queue.trouble()
     }
 }
 

@@ -288,7 +288,8 @@ async fn health(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     )
 }
 
-/// What is published is the newest truth; until then, which topics lag and by how much.
+/// What is published is the newest truth; until then, which topics lag and by how much. Topics in trouble are named
+/// in either case.
 async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     let status = app.handle.status();
     let code = if wire::is_ready(status.state) {
@@ -296,9 +297,12 @@ async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let waiting = status.sources.iter().filter(|source| !source.caught_up);
-    let topics: Vec<Value> = waiting
-        .map(|source| json!({ "topic": source.topic, "lag": source.lag }))
+    let named = status
+        .sources
+        .iter()
+        .filter(|source| !source.caught_up || source.error.is_some());
+    let topics: Vec<Value> = named
+        .map(|source| json!({ "topic": source.topic, "lag": source.lag, "error": source.error }))
         .collect();
     (
         code,

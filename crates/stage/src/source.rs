@@ -34,6 +34,10 @@ pub trait Source: Send {
     fn position(&self) -> Position;
     /// Whether no record will ever come any more (replay only).
     fn is_ended(&self) -> bool;
+    /// What keeps some of its records away just now, while others may come: a fault that `poll` does not tell.
+    fn trouble(&self) -> Option<SourceError> {
+        None
+    }
 }
 
 /// A refusal of this record.

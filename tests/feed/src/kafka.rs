@@ -9,13 +9,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process;
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
@@ -24,21 +25,24 @@ use schema_registry_converter::async_impl::schema_registry::{SrSettings, post_sc
 use schema_registry_converter::schema_registry_common::{SchemaType, SuppliedSchema};
 use tokio::runtime::Runtime;
 
-use crate::To;
 use crate::avro::Encoder;
 use crate::desk::{Desk, Habits};
 use crate::message::{Body, Message, Record, TOPICS, partition_of, read};
+use crate::{Ending, How, To};
 
 const PARTITIONS: i32 = 4;
 
 /// How often a refused schema is offered again.
 const REGISTER_TRIES: u32 = 3;
 
+/// The longest that brokers let a transaction stand open.
+const TRANSACTION_MS: &str = "900000";
+
 /// How long everything sent may take to arrive.
 const FLUSH: Duration = Duration::from_mins(2);
 
 /// Publishes the files of a folder.
-pub(crate) fn publish(to: &To, day: &Path, only: &[String]) -> Result<()> {
+pub(crate) fn publish(to: &To, day: &Path, only: &[String], how: &How) -> Result<()> {
     let mut topics = read(day)?;
     topics.retain(|topic, _| only.is_empty() || only.iter().any(|wanted| wanted == topic));
     let highest = topics
@@ -47,20 +51,37 @@ pub(crate) fn publish(to: &To, day: &Path, only: &[String]) -> Result<()> {
         .map(|record| record.partition)
         .max()
         .unwrap_or(0);
-    let publisher = Publisher::connect(to, topics.keys().map(|topic| (*topic, highest + 1)))?;
+    let partitions = topics.keys().map(|topic| (*topic, highest + 1));
+    let publisher = Publisher::connect(to, partitions, how)?;
+    if how.transaction.is_some() {
+        publisher.producer.init_transactions(FLUSH)?;
+        publisher.producer.begin_transaction()?;
+    }
     let mut count = 0;
     for record in topics.values().flatten() {
-        publisher.send(record, Some(record.offset))?;
+        let expected = how.transaction.is_none().then_some(record.offset);
+        publisher.send(record, expected)?;
         count += 1;
     }
     publisher.finish()?;
+    match how.transaction {
+        Some(Ending::Commit) => publisher.producer.commit_transaction(FLUSH)?,
+        Some(Ending::Abort) => publisher.producer.abort_transaction(FLUSH)?,
+        Some(Ending::Never) | None => {}
+    }
     eprintln!("weir-feed: {count} messages published");
     Ok(())
 }
 
 /// Makes up a day as it goes.
 pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
-    let publisher = Publisher::connect(to, TOPICS.map(|(topic, _)| (topic, PARTITIONS)))?;
+    let plainly = How {
+        prefix: String::new(),
+        compression: "none".to_owned(),
+        transaction: None,
+    };
+    let partitions = TOPICS.map(|(topic, _)| (topic, PARTITIONS));
+    let publisher = Publisher::connect(to, partitions, &plainly)?;
     let start_ms = now_ms()?;
     let at_once = rate.div_ceil(200);
     let total = i64::from(rate) * 60 * i64::from(minutes.max(1));
@@ -165,13 +186,18 @@ impl ProducerContext for Deliveries {
 struct Publisher {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
+    prefix: String,
     /// Schema id and encoder of the Avro topics.
     encoders: BTreeMap<&'static str, (u32, Encoder)>,
 }
 
 impl Publisher {
-    /// Makes the topics that are not there and registers the schemas.
-    fn connect(to: &To, topics: impl IntoIterator<Item = (&'static str, i32)>) -> Result<Self> {
+    /// Makes the topics that are not there, and the partitions that they lack, and registers the schemas.
+    fn connect(
+        to: &To,
+        topics: impl IntoIterator<Item = (&'static str, i32)>,
+        how: &How,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -180,18 +206,29 @@ impl Publisher {
             .set("bootstrap.servers", to.bootstrap())
             .set("broker.address.family", "v4");
         let topics: Vec<(&str, i32)> = topics.into_iter().collect();
-        runtime.block_on(create(&config, &topics))?;
+        let prefix = how.prefix.clone();
+        let named = topics
+            .iter()
+            .map(|(topic, partitions)| (format!("{prefix}{topic}"), *partitions));
+        runtime.block_on(create(&config, &named.collect::<Vec<_>>()))?;
         let mut encoders = BTreeMap::new();
         for (topic, _) in topics {
             if let Some(encoder) = Encoder::of(topic)? {
-                let id = register(&runtime, &to.registry(), topic, &encoder)?;
+                let named = format!("{prefix}{topic}");
+                let id = register(&runtime, &to.registry(), &named, &encoder)?;
                 encoders.insert(topic, (id, encoder));
             }
         }
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
+            .set("compression.codec", &how.compression)
             .set("message.max.bytes", "33554432");
+        if how.transaction.is_some() {
+            config
+                .set("transactional.id", format!("weir-feed-{}", process::id()))
+                .set("transaction.timeout.ms", TRANSACTION_MS);
+        }
         let deliveries = Deliveries::default();
         let producer = config
             .create_with_context(deliveries.clone())
@@ -199,6 +236,7 @@ impl Publisher {
         Ok(Self {
             producer,
             deliveries,
+            prefix,
             encoders,
         })
     }
@@ -213,7 +251,8 @@ impl Publisher {
         let payload = self
             .payload(topic, body)
             .with_context(|| format!("{topic} {key}"))?;
-        let mut sending = BaseRecord::with_opaque_to(topic, Box::new(expected));
+        let named = format!("{}{topic}", self.prefix);
+        let mut sending = BaseRecord::with_opaque_to(&named, Box::new(expected));
         sending = sending
             .partition(record.partition)
             .key(key.as_bytes())
@@ -262,7 +301,7 @@ impl Publisher {
     }
 }
 
-async fn create(config: &ClientConfig, topics: &[(&str, i32)]) -> Result<()> {
+async fn create(config: &ClientConfig, topics: &[(String, i32)]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config.create().context("the Kafka client")?;
     let new = topics
         .iter()
@@ -273,10 +312,26 @@ async fn create(config: &ClientConfig, topics: &[(&str, i32)]) -> Result<()> {
         .create_topics(&new, &options)
         .await
         .context("cannot make the topics; is Kafka up?")?;
+    let mut old = Vec::new();
     for result in made {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(_) => {}
+            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => old.push(topic),
             Err((topic, error)) => bail!("cannot make {topic}: {error}"),
+        }
+    }
+    let more = topics.iter().filter(|(topic, _)| old.contains(topic));
+    let more =
+        more.map(|(topic, count)| NewPartitions::new(topic, usize::try_from(*count).unwrap_or(0)));
+    let more: Vec<_> = more.collect();
+    if more.is_empty() {
+        return Ok(());
+    }
+    for result in admin.create_partitions(&more, &options).await? {
+        match result {
+            // It has as many, or more.
+            Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
+            Err((topic, error)) => bail!("cannot give {topic} more partitions: {error}"),
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ mod rng;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A bank's trading day, made up from a seed.
 #[derive(Debug, Parser)]
@@ -61,6 +61,8 @@ enum What {
         #[arg(long)]
         topic: Vec<String>,
         #[command(flatten)]
+        how: How,
+        #[command(flatten)]
         to: To,
     },
     /// Publishes a live day to Kafka, at a rate.
@@ -76,6 +78,29 @@ enum What {
         #[command(flatten)]
         to: To,
     },
+}
+
+/// How to publish a recorded day.
+#[derive(Debug, Args)]
+struct How {
+    /// Stands in front of the names of topics.
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// How batches are compressed: gzip, snappy, lz4, zstd.
+    #[arg(long, default_value = "none")]
+    compression: String,
+    /// Everything in one transaction that ends so; the topics may hold something, and offsets are what they will be.
+    #[arg(long)]
+    transaction: Option<Ending>,
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Ending {
+    Commit,
+    Abort,
+    /// Not at all, until the brokers lose their patience.
+    Never,
 }
 
 /// Where to publish.
@@ -119,7 +144,12 @@ fn main() -> Result<()> {
             partitions,
             out,
         } => write(&out, days::random(seed, trades), partitions),
-        What::Publish { day, topic, to } => kafka::publish(&to, &day, &topic),
+        What::Publish {
+            day,
+            topic,
+            how,
+            to,
+        } => kafka::publish(&to, &day, &topic, &how),
         What::Live {
             rate,
             minutes,

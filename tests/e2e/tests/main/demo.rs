@@ -2,30 +2,15 @@
 
 use crate::weir;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 /// The demo replays at this speed: a second there is two minutes of its day.
 const SPEED: i64 = 120;
 const OPENS_S: i64 = 7 * 3_600;
 
 fn generated(folder: &Path) {
-    let feed = std::env::var_os("WEIR_FEED_BIN");
-    let feed = feed.map_or_else(
-        || weir::root().join("target/debug/weir-feed"),
-        PathBuf::from,
-    );
-    let status = Command::new(&feed)
-        .args(["day", "--seed", "7", "--out"])
-        .arg(folder)
-        .status();
-    let status = status.unwrap_or_else(|error| {
-        panic!(
-            "cannot start {}: {error}; or set WEIR_FEED_BIN",
-            feed.display()
-        )
-    });
-    assert!(status.success(), "weir-feed: {status}");
+    let folder = folder.to_str().expect("UTF-8");
+    weir::feed(["day", "--seed", "7", "--out", folder]);
 }
 
 /// A table when a person has watched for so many seconds.

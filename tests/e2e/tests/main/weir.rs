@@ -1,5 +1,6 @@
 //! Starting the binary under test.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -16,6 +17,20 @@ pub(crate) fn root() -> PathBuf {
 /// The binary: `WEIR_BIN`, else the debug build's.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("WEIR_BIN").map_or_else(|| root().join("target/debug/weir"), PathBuf::from)
+}
+
+/// Runs the generator of days: `WEIR_FEED_BIN`, else the debug build's; panics when it does not end well.
+pub(crate) fn feed<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) {
+    let feed = std::env::var_os("WEIR_FEED_BIN");
+    let feed = feed.map_or_else(|| root().join("target/debug/weir-feed"), PathBuf::from);
+    let status = Command::new(&feed).current_dir(root()).args(args).status();
+    let status = status.unwrap_or_else(|error| {
+        panic!(
+            "cannot start {}: {error}; or set WEIR_FEED_BIN",
+            feed.display()
+        )
+    });
+    assert!(status.success(), "weir-feed: {status}");
 }
 
 /// Runs a pipeline that ends by itself; panics with its output when it does not end well.
