@@ -76,7 +76,9 @@ impl Checkpointer {
             while let Ok(mut job) = to_write.recv() {
                 let epoch = job.manifest.epoch;
                 let written = store.write(&mut job.changes, job.manifest);
-                let mut done = written.map(|report| (epoch, report)).map_err(|error| (job.changes, error));
+                let mut done = written
+                    .map(|report| (epoch, report))
+                    .map_err(|error| (job.changes, error));
                 // Told after merging, so that the next job waits for it.
                 while done.is_ok() && !stopped.load(Ordering::Relaxed) {
                     match store.compact(&stopped) {
@@ -90,7 +92,9 @@ impl Checkpointer {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(write);
         Self {
             every: keep.every,
             began: Instant::now(),
@@ -117,7 +121,11 @@ impl Checkpointer {
     }
 
     /// Writes what `gather` tells, under what `about` says. The call before must have found it due.
-    pub(crate) fn write(&mut self, gather: impl FnOnce(&mut Changes), about: impl FnOnce(&mut Manifest)) {
+    pub(crate) fn write(
+        &mut self,
+        gather: impl FnOnce(&mut Changes),
+        about: impl FnOnce(&mut Manifest),
+    ) {
         self.began = Instant::now();
         let mut changes = Changes::default();
         gather(&mut changes);
@@ -213,7 +221,11 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
         let text = stages.entry(&step.stage).or_default();
         *text += &format!("{index} {:?} {work} {:?}\n", step.inputs, step.outputs);
     }
-    pieces.extend(stages.into_iter().map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))));
+    pieces.extend(
+        stages
+            .into_iter()
+            .map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))),
+    );
     for table in &plan.tables {
         let text = format!("{:?} {:?} {:?}", table.from, table.key, table.schema);
         pieces.insert(format!("table {}", table.name), digest(text.as_bytes()));
@@ -230,8 +242,12 @@ fn plugin(wasm: &WasmPlan) -> std::io::Result<String> {
 }
 
 fn file(path: &Path) -> std::io::Result<String> {
-    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    std::fs::read(path).map_err(named).map(|bytes| digest(&bytes))
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    };
+    std::fs::read(path)
+        .map_err(named)
+        .map(|bytes| digest(&bytes))
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -3,6 +3,7 @@
 //! [`Engine::build`] makes every stage of a plan, [`Engine::run`] is the loop, [`Handle`] is what readers see.
 //! Every published epoch is a function of the offsets it has seen and its clock alone.
 
+mod checkpoint;
 mod group;
 mod ingest;
 pub mod intake;
@@ -17,6 +18,7 @@ mod step;
 mod tests;
 mod transform;
 
+pub use checkpoint::{Keep, plan_digest};
 pub use intake::{Intake, Sources};
 pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};
 pub use replay::{Pace, Replay, ReplayError};

@@ -4,6 +4,7 @@
 //! epochs wherever it likes. While catching up nothing is published and `group` plugins rest; the first
 //! epoch after that shows the net of everything.
 
+use crate::checkpoint::{Checkpointer, Keep};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
@@ -45,6 +46,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// This run's id.
     pub run: String,
+    /// Where the pipeline keeps what it knows; none: it begins anew each time.
+    pub keep: Option<Keep>,
     /// Whether records far in front of the wall clock are kept from moving the clock (not in a replay).
     pub guard_clock: bool,
 }
@@ -100,6 +103,7 @@ pub struct Engine {
     phases: Phases,
     /// When the last epoch ended.
     epoch_at: Instant,
+    checkpoints: Option<Checkpointer>,
 }
 
 /// What the loop does with its time.
@@ -183,7 +187,7 @@ impl Engine {
         };
         let shown = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
-        let engine = Self {
+        let mut engine = Self {
             settings: plan.engine.clone(),
             names: plan
                 .sources
@@ -210,8 +214,138 @@ impl Engine {
             taken: vec![(0, 0); count],
             phases: Phases::default(),
             epoch_at: Instant::now(),
+            checkpoints: None,
         };
+        if let Some(keep) = parts.keep {
+            engine.restore(&keep)?;
+            let names = engine.part_names();
+            engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
+        }
         Ok((engine, handle))
+    }
+
+    /// The parts of the state, by their number: steps, tables, dead letters.
+    fn part_names(&self) -> Vec<String> {
+        let steps = self
+            .steps
+            .iter()
+            .map(|step| format!("stage {}", step.stage));
+        let tables = self
+            .tables
+            .iter()
+            .map(|(plan, _)| format!("table {}", plan.name));
+        steps
+            .chain(tables)
+            .chain(["dead letters".to_owned()])
+            .collect()
+    }
+
+    /// Takes back what was kept, and shows it until the sources have caught up.
+    fn restore(&mut self, keep: &Keep) -> Result<(), Fault> {
+        let Some(manifest) = &keep.manifest else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let mut entries = 0_u64;
+        keep.store.each(|part, key, value| -> Result<(), Fault> {
+            entries += 1;
+            let part = usize::from(part);
+            let table = part.wrapping_sub(self.steps.len());
+            let loaded = if let Some(step) = self.steps.get_mut(part) {
+                step.load(key, value)
+            } else if let Some((_, rows)) = self.tables.get_mut(table) {
+                rows.load(key, value)
+            } else {
+                self.letters.load(key, value)
+            };
+            loaded.map_err(|source| {
+                let part = manifest.parts.get(part).cloned().unwrap_or_default();
+                Fault::Restore { part, source }
+            })
+        })?;
+        for (odd, (_, table)) in self.odd_keys.iter_mut().zip(&self.tables) {
+            *odd = table.odd_keys();
+        }
+        for (source, (name, _)) in self.names.iter().enumerate() {
+            self.applied[source] = manifest.offsets.get(name).cloned().unwrap_or_default();
+        }
+        self.as_of_us = manifest.as_of_us;
+        self.epoch = manifest.epoch;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(epoch = self.epoch, entries, took_ms, "state restored");
+        if self.epoch > 0 {
+            self.show_cut();
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint when one is due.
+    fn checkpoint(&mut self) -> Result<(), Fault> {
+        if self.checkpoints.as_mut().is_some_and(Checkpointer::is_due) {
+            self.write_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), Fault> {
+        self.release()?;
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        let (steps, tables, letters) = (&mut self.steps, &mut self.tables, &mut self.letters);
+        let gather = |changes: &mut crate::state::Changes| {
+            let mut part = 0;
+            let mut save = |save: &mut dyn FnMut(&mut weir_zset::op::Put<'_>)| {
+                save(&mut |key, value| changes.push(part, key, value));
+                part += 1;
+            };
+            for step in steps {
+                save(&mut |put| step.save(put));
+            }
+            for (_, table) in tables {
+                save(&mut |put| table.save(put));
+            }
+            save(&mut |put| letters.save(put));
+        };
+        let (epoch, as_of_us) = (self.epoch, self.as_of_us);
+        let sources = self.names.iter().map(|(name, _)| name.clone());
+        let offsets = sources.zip(self.applied.iter().cloned()).collect();
+        checkpoints.write(gather, |manifest| {
+            manifest.epoch = epoch;
+            manifest.as_of_us = as_of_us;
+            manifest.offsets = offsets;
+        });
+        Ok(())
+    }
+
+    /// Lets go of what is held back while catching up, so that the state is whole.
+    fn release(&mut self) -> Result<(), Fault> {
+        if self.state != State::CatchingUp {
+            return Ok(());
+        }
+        loop {
+            let nothing = Raw::new();
+            let (edges, more) = self.pass(Rows::new(), &mut Raws::new(&nothing), Pass::Release)?;
+            self.fill_tables(&edges);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the last checkpoint and waits for it.
+    fn end(&mut self) -> Result<(), Fault> {
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        checkpoints.settle();
+        self.write_checkpoint()?;
+        let checkpoints = self.checkpoints.as_mut().expect("there are some");
+        if checkpoints.end() {
+            return Ok(());
+        }
+        let error = checkpoints.standing().error.clone();
+        Err(Fault::Checkpoint(error.unwrap_or_default()))
     }
 
     /// Runs until told to stop or, when `until_end`, until the input has ended. An error that stops the
@@ -222,6 +356,7 @@ impl Engine {
         while !stop.is_asked() {
             let began = Instant::now();
             let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
+            self.checkpoint()?;
             if self.state == State::Ended && until_end {
                 break;
             }
@@ -243,6 +378,7 @@ impl Engine {
                 self.phases.add(Phase::Wait, began);
             }
         }
+        self.end()?;
         self.show();
         self.show_metrics();
         Ok(())
@@ -510,6 +646,13 @@ impl Engine {
 
     fn publish(&mut self, ended: bool) {
         self.epoch += 1;
+        self.show_cut();
+        let state = if ended { State::Ended } else { State::Live };
+        self.enter(state);
+    }
+
+    /// Shows the tables as they are.
+    fn show_cut(&self) {
         self.feed.publish(Published {
             run: self.run.clone(),
             epoch: self.epoch,
@@ -526,8 +669,6 @@ impl Engine {
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
         });
-        let state = if ended { State::Ended } else { State::Live };
-        self.enter(state);
     }
 
     fn enter(&mut self, state: State) {

@@ -38,6 +38,20 @@ pub enum Fault {
         /// Why.
         source: OpError,
     },
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    /// What was kept cannot be taken back.
+    #[error("{part}: cannot be restored; read everything again with --fresh")]
+    Restore {
+        /// Of which part.
+        part: String,
+        /// Why.
+        source: Unreadable,
+    },
+    /// The last checkpoint was not written.
+    #[error("the last checkpoint was not written: {0}; the next start goes on from the one before")]
+    Checkpoint(String),
     /// A plugin's data file cannot be read.
     #[error("stage {stage}: cannot read data file {path}")]
     Data {

@@ -2,8 +2,8 @@
 //! nor on how epochs are cut. Method: random logs in random interleavings against a plain replay.
 
 use super::{
-    Cell, Collection, Refused, Row, Rows, add, config, delta, integrate, projected, reborn, refuse, run,
-    text,
+    Cell, Collection, Refused, Row, Rows, add, config, delta, integrate, projected, reborn, refuse,
+    run, text,
 };
 use crate::meta;
 use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Step};

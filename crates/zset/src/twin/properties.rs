@@ -2,7 +2,9 @@
 //! Method: random weighted rows (retractions too, also of what never was), cut into random steps.
 
 use super::plain;
-use super::{Cell, Collection, Refused, Row, Rows, add, config, digits, projected, reborn, run, sum, text};
+use super::{
+    Cell, Collection, Refused, Row, Rows, add, config, digits, projected, reborn, run, sum, text,
+};
 use crate::op::{
     AggFn, AggregateSpec, ExplodeSpec, JoinKind, JoinSpec, Names, OpSpec, OverrideSpec, ValidSpec,
 };
