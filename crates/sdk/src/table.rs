@@ -364,31 +364,37 @@ mod tests {
         }
     }
 
-    /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap.
+    /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap and one of nulls no values.
     #[test]
     fn nulls_are_bits() {
         let fields = [
             Field::new("a", Kind::Int32, true),
             Field::new("b", Kind::Bool, true),
+            Field::new("late", Kind::Utf8, true),
+            Field::new("never", Kind::Utf8, true),
         ];
         let mut table = Table::new(&fields, 3);
         for row in 0..100 {
             table.push_with(|at, columns| {
                 columns[0].fixed(at, (row % 3 == 0).then_some(row));
                 columns[1].bool(at, Some(row % 2 == 0));
+                columns[2].bytes(at, (row > 90).then_some(b"text"));
+                columns[3].bytes(at, None);
             });
         }
         let batch = table.into_batch();
-        let (numbers, bools) = (
-            crate::Columns::of(&batch).fixed::<i32>("a"),
-            crate::Columns::of(&batch).bools("b"),
-        );
+        let columns = crate::Columns::of(&batch);
+        let (numbers, bools) = (columns.fixed::<i32>("a"), columns.bools("b"));
+        let (late, never) = (columns.text("late"), columns.text("never"));
         for row in 0..100 {
             let index = usize::try_from(row).unwrap();
             assert_eq!(numbers.get(index), (row % 3 == 0).then_some(row));
             assert_eq!(bools.get(index), Some(row % 2 == 0));
+            assert_eq!(late.get(index), (row > 90).then_some("text"));
+            assert_eq!(never.get(index), None);
         }
         assert_eq!(batch.columns[0].validity.as_ref().map(Vec::len), Some(13));
         assert_eq!(batch.columns[1].validity, None);
+        assert_eq!(batch.columns[3].data, Buffers::None);
     }
 }

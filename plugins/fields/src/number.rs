@@ -219,14 +219,14 @@ fn is_digits(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::{prop_assert, prop_assert_eq, proptest, sample};
 
     proptest! {
         /// The short way reads what the long way reads, and knows every short plain number.
         #[test]
         fn the_usual_is_as_any(
             text in "-?[0-9]{0,19}(\\.[0-9]{0,13})?|[-0-9.,km%]{0,12}",
-            scale in prop::sample::select(vec![0, 6, 9, 12]),
+            scale in sample::select(vec![0, 6, 9, 12]),
         ) {
             let number = Number { scale, percent: false };
             let any = any("f", &text, number);
