@@ -152,10 +152,8 @@ pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
         .value
 }
 
-/// An amount as received, at the scale of those that are worked out.
+/// An amount as received, below 10^18, at the scale of those that are worked out: 36 digits, which 128 bits hold.
 pub fn received_amount(digits: i128) -> I256 {
-    let received = Decimal::from_i128(digits, Number::AMOUNT.scale);
-    received
-        .round(AMOUNT_SCALE)
-        .expect("an amount below 10^18 fits 76 digits")
+    const ZEROS: u32 = (AMOUNT_SCALE - Number::AMOUNT.scale) as u32;
+    weir_exact::from_i128(digits * 10_i128.pow(ZEROS))
 }
