@@ -6,16 +6,38 @@ use crate::Lcr;
 use expect_test::{Expect, expect};
 use weir_sdk::{Data, harness};
 
-/// Cells as `basis side line unweighted weighted`.
+/// The project's rules.
+fn rules() -> Data {
+    let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+    Data::new(vec![
+        file(
+            "basel.csv",
+            include_str!("../../../schemas/rules/basel.csv"),
+        ),
+        file("us.csv", include_str!("../../../schemas/rules/us.csv")),
+        file("eu.csv", include_str!("../../../schemas/rules/eu.csv")),
+    ])
+}
+
 fn check(cells: &str, incomplete: bool, expected: &Expect) {
-    let key = r#""entity": "E", "scope": "total", "regime": "basel""#;
+    check_in("basel", "{}", cells, incomplete, expected);
+}
+
+/// Cells as `basis side line unweighted weighted`, and, with `@day`, in the day net; with `^cap`, of inflows so capped.
+fn check_in(regime: &str, config: &str, cells: &str, incomplete: bool, expected: &Expect) {
+    let key = format!(r#""entity": "E", "scope": "total", "regime": "{regime}""#);
     let cell = |cell: &str| {
         let words: Vec<&str> = cell.split(' ').collect();
-        let [basis, side, line, unweighted, weighted] = words[..] else {
+        let [basis, side, line, unweighted, weighted] = words[..5] else {
             panic!("five words: {cell}")
         };
+        let more = words[5..].iter().map(|word| match word.split_at(1) {
+            ("@", day) => format!(r#", "day": {day}, "day_net": true"#),
+            (_, cap) => format!(r#", "inflow_cap": {cap}"#),
+        });
+        let more: String = more.collect();
         let what = format!(r#""basis": "{basis}", "side": "{side}", "line": "{line}""#);
-        format!(r#"{{{key}, {what}, "unweighted": {unweighted}, "weighted": {weighted}}}"#)
+        format!(r#"{{{key}, {what}, "unweighted": {unweighted}, "weighted": {weighted}{more}}}"#)
     };
     let cells: Vec<String> = cells
         .split(", ")
@@ -25,11 +47,11 @@ fn check(cells: &str, incomplete: bool, expected: &Expect) {
     let state = format!(r#"{{{key}, "incomplete": {incomplete}}}"#);
     let inputs = [("cells", &*cells.join("\n")), ("states", &*state)];
     let by = ["entity", "scope", "regime"];
-    let ran = harness::group::<Lcr>("{}", &Data::default(), "2026-03-02T12:00:00Z", &by, &inputs)
-        .unwrap();
+    let ran =
+        harness::group::<Lcr>(config, &rules(), "2026-03-02T12:00:00Z", &by, &inputs).unwrap();
     let text = ran
         .to_string()
-        .replace(" 0: entity=E scope=total regime=basel", ":")
+        .replace(&format!(" 0: entity=E scope=total regime={regime}"), ":")
         .replace("hqla: level=", "  ");
     expected.assert_eq(&text);
 }
@@ -92,5 +114,59 @@ fn undefined() {
           L2B_RMBS amount=0 post_haircut=0 share=0
           L2B amount=0 post_haircut=0 share=0
     "#]],
+    );
+}
+
+/// The US: the greater excess counts, decimals as printed; the add-on; a bank's percentage of it all.
+#[test]
+fn by_us_rules() {
+    let cells = "adjusted HQLA L1 40 40, adjusted HQLA L2A 70.5 60, adjusted UNWIND L1 38 38, \
+                 adjusted UNWIND L2A 40 -34, adjusted OUT a 60 60 @5, adjusted OUT b 40 40, adjusted IN c 30 30 @10, \
+                 adjusted IN d 15 15 @25";
+    check_in(
+        "us",
+        "{}",
+        cells,
+        false,
+        &expect![[r#"
+            lcr: l1=40 l2a=60 l2b=0 adj_l1=78 adj_l2a=26 adj_l2b=0 hqla=66.668 outflow=100 inflow_uncapped=45 inflow_capped=45 inflow_cap_binding=false addon=45 net_outflow=100 lcr=0.66668 state=ok
+              L1 amount=40 post_haircut=40 share=0.4
+              L2A amount=70.5 post_haircut=60 share=0.6
+              L2B_RMBS amount=0 post_haircut=0 share=0
+              L2B amount=0 post_haircut=0 share=0
+        "#]],
+    );
+    check_in(
+        "us",
+        r#"{"us_percentage": "85%"}"#,
+        cells,
+        false,
+        &expect![[r#"
+            lcr: l1=40 l2a=60 l2b=0 adj_l1=78 adj_l2a=26 adj_l2b=0 hqla=66.668 outflow=100 inflow_uncapped=45 inflow_capped=45 inflow_cap_binding=false addon=45 net_outflow=85 lcr=0.7843294118 state=ok
+              L1 amount=40 post_haircut=40 share=0.4
+              L2A amount=70.5 post_haircut=60 share=0.6
+              L2B_RMBS amount=0 post_haircut=0 share=0
+              L2B amount=0 post_haircut=0 share=0
+        "#]],
+    );
+}
+
+/// The EU: covered bonds are level 1 with a floor on the rest of it; inflows one bucket after the other.
+#[test]
+fn by_eu_rules() {
+    check_in(
+        "eu",
+        "{}",
+        "adjusted HQLA L1 30 30, adjusted HQLA L1CB 100 93, adjusted OUT a 100 100, adjusted IN b 10 10 ^100, \
+         adjusted IN c 27 27 ^90, adjusted IN d 60 60 ^75",
+        false,
+        &expect![[r#"
+            lcr: l1=123 l2a=0 l2b=0 adj_l1=123 adj_l2a=0 adj_l2b=0 hqla=100 outflow=100 inflow_uncapped=97 inflow_capped=82 inflow_cap_binding=true addon=0 net_outflow=18 lcr=5.5555555556 state=ok
+              L1 amount=30 post_haircut=30 share=0.243902439
+              L1CB amount=100 post_haircut=93 share=0.756097561
+              L2A amount=0 post_haircut=0 share=0
+              L2B_RMBS amount=0 post_haircut=0 share=0
+              L2B amount=0 post_haircut=0 share=0
+        "#]],
     );
 }
