@@ -104,8 +104,9 @@ impl Transform for ClassifyHqla {
         for (row, data) in rows.records::<StaticData<'_>>() {
             match instrument(&data) {
                 Some(instrument) => {
-                    let rows = self.classified(&data, &instrument);
-                    rows.iter().for_each(|classified| out.push(row, classified));
+                    for classified in &self.classified(&data, &instrument) {
+                        out.push(row, classified);
+                    }
                 }
                 None => out.refuse_field(
                     row,

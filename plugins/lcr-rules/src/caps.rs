@@ -276,20 +276,15 @@ pub fn eu_split(caps: &Caps, adjusted: &Levels) -> Result<Option<[Fraction; 4]>,
     else {
         return Ok(None);
     };
-    let shares = [
-        level_1_uncovered.digits(),
-        level_1.digits(),
-        level_2b.rest().digits(),
-    ];
-    let [x, y, z] = shares;
+    let shares = [level_1_uncovered, level_1, level_2b.rest()].map(Factor::digits);
     let per = product(&shares)?;
-    let zero = I256::ZERO;
-    let at = |amount: I256| times(amount.max(zero), per);
-    // Beside an amount that is `of` a share, up to `rest` of it: all but what counts, over what counts.
+    let at = |amount: I256| times(amount.max(I256::ZERO), per);
+    // Beside what is a share of the whole: the rest of the whole over that share.
     let beside = |amount: I256, share: i128| -> Result<I256, RuleError> {
         let rest = Factor::ONE.digits().saturating_sub(share);
-        let product = weir_exact::checked_mul(amount, weir_exact::from_i128(rest));
-        Ok(product.ok_or(RuleError::Overflow)? / weir_exact::from_i128(share))
+        let rest = times(amount, rest)?;
+        rest.checked_div(weir_exact::from_i128(share))
+            .ok_or(RuleError::Overflow)
     };
     // In parts of all three shares, so that a division by each in turn is exact.
     let (a, b, c, d) = (
@@ -298,14 +293,14 @@ pub fn eu_split(caps: &Caps, adjusted: &Levels) -> Result<Option<[Fraction; 4]>,
         at(adjusted.two_a)?,
         at(adjusted.two_b)?,
     );
-    let beside_one = beside(a, x)?;
+    let beside_one = beside(a, shares[0])?;
     let b = b.min(beside_one);
-    let beside_level_1 = beside(add(a, b)?, y)?;
-    let left = sub(beside_one, b)?.max(zero);
+    let beside_level_1 = beside(add(a, b)?, shares[1])?;
+    let left = sub(beside_one, b)?.max(I256::ZERO);
     let c = c.min(beside_level_1).min(left);
     let d = d
-        .min(beside(add(add(a, b)?, c)?, z)?)
-        .min(sub(beside_level_1, c)?.max(zero))
-        .min(sub(left, c)?.max(zero));
+        .min(beside(add(add(a, b)?, c)?, shares[2])?)
+        .min(sub(beside_level_1, c)?.max(I256::ZERO))
+        .min(sub(left, c)?.max(I256::ZERO));
     Ok(Some([a, b, c, d].map(|digits| Fraction { digits, per })))
 }

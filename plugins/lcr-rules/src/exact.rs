@@ -76,11 +76,13 @@ impl Factor {
     }
 
     /// What is left of one, or nothing.
+    #[must_use]
     pub const fn rest(self) -> Self {
         Self(Self::ONE.0.saturating_sub(self.0)).or_zero()
     }
 
     /// What this is above another.
+    #[must_use]
     pub const fn above(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0)).or_zero()
     }

@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::exact::Factor;
+use std::cmp::Ordering;
 
 /// A line of flows with one factor of its own, whatever secures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +61,9 @@ pub(crate) fn collateral_swap(
     borrowed: Class,
 ) -> SwapFlow {
     let (lent, borrowed) = (haircut(lent), haircut(borrowed));
-    if lent > borrowed {
-        SwapFlow::Out(lent.above(borrowed))
-    } else if borrowed > lent {
-        SwapFlow::In(borrowed.above(lent))
-    } else {
-        SwapFlow::Nothing
+    match lent.cmp(&borrowed) {
+        Ordering::Greater => SwapFlow::Out(lent.above(borrowed)),
+        Ordering::Less => SwapFlow::In(borrowed.above(lent)),
+        Ordering::Equal => SwapFlow::Nothing,
     }
 }

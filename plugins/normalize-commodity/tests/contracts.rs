@@ -53,14 +53,14 @@ fn contracts() {
             contract(&[("type", "PHYSICAL"), ("delivery", ""), ("buySell", "S")]),
             contract(&[("action", "CANCEL"), ("qty", "x")]),
         ],
-        &expect![[r#"
+        &expect![[r"
             0: trade_id=C1 version=7 action=NEW asset_class=COMMODITY product=FORWARD entity=E book=B counterparty=C maturity_date=2026-03-11 leg=0 kind=PURCHASE direction=PAY instrument_id=WTI quantity=50000 amount=3025000 currency=USD payment_date=2026-03-11 terms=price=60500000000000;delivery=20523;side=B;settle=PHYS;unit=BBL;
             1: trade_id=C1 version=3 action=AMEND asset_class=COMMODITY product=FORWARD entity=E book=B counterparty=C maturity_date=2026-03-11 leg=0 kind=PURCHASE direction=RECEIVE instrument_id=WTI quantity=50000 amount=3025000 currency=USD payment_date=2026-03-11 terms=price=60500000000000;delivery=20523;side=S;settle=PHYS;unit=BBL;
             2: trade_id=C1 version=7 action=NEW asset_class=COMMODITY product=FORWARD entity=E book=B counterparty=C maturity_date=2026-03-11 leg=0 kind=PURCHASE direction=RECEIVE instrument_id=WTI quantity=50000 amount=1881500 currency=USD payment_date=2026-03-11 terms=price=-37630000000000;delivery=20523;side=B;settle=PHYS;unit=BBL;
             3: trade_id=C1 version=7 action=NEW asset_class=COMMODITY product=FORWARD entity=E book=B counterparty=C netting_agreement=N maturity_date=2026-03-11 leg=0 exchange=0 kind=CASH direction=PAY instrument_id=WTI quantity=50000 amount=1500000 currency=USD payment_date=2026-03-11 terms=price=60500000000000;delivery=20523;mark=-1500000000000;side=B;settle=CASH;unit=BBL;
             4: trade_id=C1 version=7 action=NEW asset_class=COMMODITY product=PHYSICAL entity=E book=B counterparty=C leg=0 kind=PHYSICAL direction=PAY instrument_id=WTI quantity=50000 currency=USD terms=price=60500000000000;side=S;settle=PHYS;unit=BBL;
             5: trade_id=C1 version=7 action=CANCEL asset_class=COMMODITY leg=0
-        "#]],
+        "]],
     );
 }
 
@@ -81,7 +81,7 @@ fn refusals() {
             contract(&[("uom", "")]),
             contract(&[("buySell", "BUY")]),
         ],
-        &expect![[r#"
+        &expect![[r"
             refused 0: missing_field (contract): contract is missing
             refused 1: unknown_value (type): type is none of PHYSICAL, FORWARD
             refused 2: missing_field (settle): settle is missing
@@ -93,6 +93,6 @@ fn refusals() {
             refused 8: bad_currency (ccy): ccy is not a currency code
             refused 9: missing_field (uom): uom is missing
             refused 10: unknown_value (buySell): buySell is none of B, S
-        "#]],
+        "]],
     );
 }

@@ -49,13 +49,13 @@ fn contracts() {
             contract("[]", &[]),
             contract("null", &[("action", r#""CANCEL""#), ("product", "null")]),
         ],
-        &expect![[r#"
+        &expect![[r"
             0: trade_id=D1 version=7 action=NEW asset_class=DERIVATIVE product=IRS entity=E book=B counterparty=C maturity_date=2026-03-16 leg=0 exchange=0 kind=CASH direction=RECEIVE amount=1500000 currency=USD payment_date=2026-03-05
             0: trade_id=D1 version=7 action=NEW asset_class=DERIVATIVE product=IRS entity=E book=B counterparty=C maturity_date=2026-03-16 leg=1 exchange=1 kind=CASH direction=PAY amount=2 currency=EUR payment_date=2026-03-16
             1: trade_id=D1 version=4 action=AMEND asset_class=DERIVATIVE product=IRS entity=E book=B counterparty=C netting_agreement=N maturity_date=2026-03-16 leg=0 exchange=0 kind=CASH direction=PAY amount=2 currency=EUR payment_date=2026-03-16 terms=csa=S;
             2: trade_id=D1 version=7 action=NEW asset_class=DERIVATIVE product=IRS entity=E book=B counterparty=C leg=0
             3: trade_id=D1 version=7 action=CANCEL asset_class=DERIVATIVE leg=0
-        "#]],
+        "]],
     );
 }
 
@@ -75,7 +75,7 @@ fn refusals() {
             contract("[]", &[("product", "null")]),
             contract("[]", &[("tradeId", "null")]),
         ],
-        &expect![[r#"
+        &expect![[r"
             refused 0: missing_field (flows): flows is missing
             refused 1: missing_field (flows.date): flows.date is missing
             refused 2: bad_date (flows.date): flows.date is neither a date nor an instant with an offset from UTC
@@ -83,6 +83,6 @@ fn refusals() {
             refused 4: over_precise (flows.amount): flows.amount has more than 6 decimals
             refused 5: missing_field (product): product is missing
             refused 6: missing_field (tradeId): tradeId is missing
-        "#]],
+        "]],
     );
 }

@@ -42,14 +42,14 @@ fn reports() {
             "35=AE|571=E1|34=4|487=1|32=abc".to_owned(),
             changed(&[("20260302-15:04:05", "20260302-15:04:05.250")]),
         ],
-        &expect![[r#"
+        &expect![[r"
             0: trade_id=E1 version=3 action=NEW asset_class=EQUITY product=EQUITY entity=E book=B counterparty=C trade_date=2026-03-02 maturity_date=2026-03-04 leg=0 kind=SECURITY direction=RECEIVE instrument_id=US1 quantity=5000 amount=950600 currency=USD payment_date=2026-03-04 terms=price=190120000000000;time=1772463845000000;
             1: trade_id=E1 version=3 action=NEW asset_class=EQUITY product=EQUITY entity=E book=B counterparty=C trade_date=2026-03-02 maturity_date=2026-03-04 leg=0 kind=SECURITY direction=RECEIVE instrument_id=US1 quantity=5000 amount=950600 currency=USD payment_date=2026-03-04 terms=price=190120000000000;time=1772463845000000;
             2: trade_id=E1 version=7 action=NEW asset_class=EQUITY product=EQUITY entity=E book=B counterparty=C trade_date=2026-03-02 maturity_date=2026-03-04 leg=0 kind=SECURITY direction=RECEIVE instrument_id=US1 quantity=5000 amount=950600 currency=USD payment_date=2026-03-04 terms=price=190120000000000;time=1772463845000000;
             3: trade_id=E1 version=3 action=AMEND asset_class=EQUITY product=EQUITY entity=E book=B counterparty=C trade_date=2026-03-02 maturity_date=2026-03-04 leg=0 kind=SECURITY direction=PAY instrument_id=A quantity=5000 amount=950600 currency=USD payment_date=2026-03-04 terms=price=190120000000000;time=1772463845000000;
             4: trade_id=E1 version=4 action=CANCEL asset_class=EQUITY leg=0
             5: trade_id=E1 version=3 action=NEW asset_class=EQUITY product=EQUITY entity=E book=B counterparty=C trade_date=2026-03-02 maturity_date=2026-03-04 leg=0 kind=SECURITY direction=RECEIVE instrument_id=US1 quantity=5000 amount=950600 currency=USD payment_date=2026-03-04 terms=price=190120000000000;time=1772463845250000;
-        "#]],
+        "]],
     );
 }
 
@@ -74,7 +74,7 @@ fn refusals() {
             changed(&[("487=0", "487=5")]),
             "hello".to_owned(),
         ],
-        &expect![[r#"
+        &expect![[r"
             refused 0: unknown_value (35 (message type)): 35 (message type) is none of AE
             refused 1: missing_field (35 (message type)): 35 (message type) is missing
             refused 2: missing_field (571 (trade report id)): 571 (trade report id) is missing
@@ -90,6 +90,6 @@ fn refusals() {
             refused 12: missing_field (50 (entity)): 50 (entity) is missing
             refused 13: unknown_value (487 (action)): 487 (action) is none of 0, 1, 2
             refused 14: bad_text (text): text has a field that is no tag=value
-        "#]],
+        "]],
     );
 }

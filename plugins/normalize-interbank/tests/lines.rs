@@ -56,7 +56,7 @@ fn refusals() {
             "IB1,LOAN_PLACED,C,1,usd,2026-03-02,2026-03-12,4,ACT/360,1.5,NEW,E,B",
             "IB1,LOAN_PLACED,C,1,usd,2026-03-02,2026-03-12,4,,1,NEW,E,B",
         ],
-        &expect![[r#"
+        &expect![[r"
             refused 0: bad_text (text): text has not 13 fields
             refused 1: bad_text (text): text has not 13 fields
             refused 2: bad_text (text): text has a quote that is not closed
@@ -70,6 +70,6 @@ fn refusals() {
             refused 10: bad_number (rate_pct): rate_pct is not a number
             refused 11: over_precise (version): version has more than 0 decimals
             refused 12: missing_field (daycount): daycount is missing
-        "#]],
+        "]],
     );
 }

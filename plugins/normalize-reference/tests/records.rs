@@ -66,7 +66,7 @@ fn balances() {
             &[("entity", "null")],
             &[("version", r#""1.5""#)],
         ],
-        &expect![[r#"
+        &expect![[r"
             0: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 inflow_cap=75 entity=E
             1: key=A1 deleted=false version=3 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 counterparty=C inflow_cap=75 entity=E book=B
             2: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=0 maturity=2026-03-17 inflow_cap=75 entity=E
@@ -81,7 +81,7 @@ fn balances() {
             refused 11: bad_date (maturity): maturity is neither a date nor an instant with an offset from UTC
             refused 12: missing_field (entity): entity is missing
             refused 13: over_precise (version): version has more than 0 decimals
-        "#]],
+        "]],
     );
     check(
         "balance",
