@@ -48,7 +48,7 @@ record! {
     pub struct Key<'a> {
         /// Whose ratio.
         entity: utf8,
-        /// Of what: `total`.
+        /// Of what: `total`, or a significant currency.
         scope: utf8,
         /// By whose rules.
         regime: utf8,
@@ -217,8 +217,9 @@ impl<'a> Of<'a, '_> {
             };
             totals.add(&cell)?;
         }
-        let outcome = adjusted.outcome(self.terms, self.us_percentage)?;
-        let base = base.outcome(self.terms, self.us_percentage)?;
+        let is_capped = self.key.scope == Some("total");
+        let outcome = adjusted.outcome(self.terms, self.us_percentage, is_capped)?;
+        let base = base.outcome(self.terms, self.us_percentage, is_capped)?;
         let ratio = self.ratio(&adjusted, &outcome, base.ratio)?;
         let levels = self.levels(&adjusted)?;
         out.push("lcr", group, &ratio);
@@ -251,7 +252,7 @@ impl<'a> Of<'a, '_> {
             adj_l1: weighted(unwound.level_1()?)?,
             adj_l2a: weighted(unwound.two_a)?,
             adj_l2b: weighted(unwound.two_b)?,
-            hqla: outcome.stock.total.round(AMOUNT_SCALE)?,
+            hqla: outcome.stock.round(AMOUNT_SCALE)?,
             outflow: weighted(totals.outflow)?,
             inflow_uncapped: weighted(totals.inflows.total()?)?,
             inflow_capped: outcome.net.inflow.round(AMOUNT_SCALE)?,

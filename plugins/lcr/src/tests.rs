@@ -170,3 +170,26 @@ fn by_eu_rules() {
         "#]],
     );
 }
+
+/// The stock of one currency is not capped; what flows in is.
+#[test]
+fn one_currency() {
+    let key = r#""entity": "E", "scope": "EUR", "regime": "basel""#;
+    let cell = |side: &str, line: &str, amount: i32| {
+        format!(
+            r#"{{{key}, "basis": "adjusted", "side": "{side}", "line": "{line}", "unweighted": {amount}, "weighted": {amount}}}"#
+        )
+    };
+    let cells = [
+        cell("HQLA", "L2B", 10),
+        cell("OUT", "x", 30),
+        cell("IN", "y", 90),
+    ]
+    .join("\n");
+    let state = format!(r#"{{{key}, "incomplete": false}}"#);
+    let by = ["entity", "scope", "regime"];
+    let inputs = [("cells", &*cells), ("states", &*state)];
+    let ran = harness::group::<Lcr>("{}", &rules(), "2026-03-02T12:00:00Z", &by, &inputs).unwrap();
+    let row = ran.to_string().lines().next().unwrap().to_owned();
+    expect!["lcr 0: entity=E scope=EUR regime=basel l1=0 l2a=0 l2b=10 adj_l1=0 adj_l2a=0 adj_l2b=10 hqla=10 outflow=30 inflow_uncapped=90 inflow_capped=22.5 inflow_cap_binding=true addon=0 net_outflow=7.5 lcr=1.3333333333 state=ok"].assert_eq(&row);
+}

@@ -2,7 +2,7 @@
 
 use crate::{AMOUNT_SCALE, Cell};
 use lcr_rules::{
-    AddOn, Class, Factor, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError, Stock, Terms,
+    AddOn, Class, Factor, Fraction, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError, Terms,
     WEIGHTED_SCALE, add, addon, coverage_ratio, negate, net_outflow, stock,
 };
 use weir_exact::{Decimal, I256, mul_div_round};
@@ -31,7 +31,7 @@ pub(crate) struct Totals {
 /// What the rules make of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) stock: Stock,
+    pub(crate) stock: Fraction,
     pub(crate) addon: AddOn,
     pub(crate) net: NetOutflow,
     pub(crate) ratio: Option<Decimal>,
@@ -96,13 +96,19 @@ impl Totals {
         self.by_class[class.index()]
     }
 
-    /// Stock, net outflow and ratio (B238 16, 69, Annex 1); the add-on is the US's alone.
+    /// Stock, net outflow and ratio (B238 16, 69, Annex 1); the add-on is the US's alone, and the stock of one currency
+    /// has no caps: those are on all of it (B238 46-54).
     pub(crate) fn outcome(
         &self,
         terms: &Terms,
         us_percentage: Factor,
+        is_capped: bool,
     ) -> Result<Outcome, RuleError> {
-        let stock = stock(&terms.caps, &self.held, &self.unwound()?)?;
+        let stock = if is_capped {
+            stock(&terms.caps, &self.held, &self.unwound()?)?.total
+        } else {
+            Fraction::whole(self.held.total()?)
+        };
         let addon = if terms.regime == lcr_rules::Regime::Us {
             addon(&self.by_day)?
         } else {
@@ -114,7 +120,7 @@ impl Totals {
             &self.inflows,
             addon.amount,
         )?;
-        let ratio = coverage_ratio(stock.total, net.net)?;
+        let ratio = coverage_ratio(stock, net.net)?;
         Ok(Outcome {
             stock,
             addon,
@@ -142,5 +148,5 @@ pub(crate) fn share(counted: I256, whole: I256) -> Result<Option<I256>, RuleErro
 
 /// A weighted amount as it leaves.
 pub(crate) fn weighted(digits: I256) -> Result<I256, RuleError> {
-    lcr_rules::Fraction::whole(digits).round(AMOUNT_SCALE)
+    Fraction::whole(digits).round(AMOUNT_SCALE)
 }

@@ -42,9 +42,13 @@ impl Side {
 /// Up to how many percent of the outflows inflows count, but for those that a policy names.
 pub(crate) const INFLOW_CAP: i32 = 75;
 
+/// What the ratio of all currencies together is of.
+pub(crate) const TOTAL: &str = "total";
+
 /// Which cell. All that the factor depends on is in here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
+    pub(crate) scope: String,
     pub(crate) regime: Regime,
     pub(crate) basis: Basis,
     pub(crate) side: Side,
@@ -63,9 +67,19 @@ pub(crate) struct Sums {
     pub(crate) weighted: I256,
 }
 
+/// Which ratios an amount is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope<'a> {
+    /// The total, and that of its currency where one is significant.
+    Both(Option<&'a str>),
+    /// That of its currency alone.
+    Currency(&'a str),
+}
+
 /// Where an amount goes, but for regime and basis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
+    pub(crate) scope: Scope<'a>,
     pub(crate) side: Side,
     pub(crate) line: &'a str,
     pub(crate) detail: &'a str,
@@ -76,8 +90,15 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Of the stock, or of its unwind.
-    pub(crate) const fn of_stock(side: Side, class: Class, detail: &'a str, day: i32) -> Self {
+    pub(crate) const fn of_stock(
+        side: Side,
+        class: Class,
+        currency: Option<&'a str>,
+        detail: &'a str,
+        day: i32,
+    ) -> Self {
         Self {
+            scope: Scope::Both(currency),
             side,
             line: class.name(),
             detail,
@@ -107,28 +128,35 @@ impl View<'_> {
     }
 }
 
-/// Under an agreement with a counterparty, by one regime; and the cap on inflows from them.
-type Net = (Regime, String, String, i32);
+/// Of a scope and regime, under an agreement with a counterparty; and the cap on inflows from them.
+type Net = (String, Regime, String, String, i32);
 
 /// The cells of one entity.
 #[derive(Debug)]
 pub(crate) struct Book<'b> {
     views: Vec<View<'b>>,
     all: Vec<View<'b>>,
+    significant: &'b [String],
     cells: BTreeMap<Key, Sums>,
     nets: BTreeMap<Net, I256>,
     pub(crate) is_incomplete: bool,
 }
 
 impl<'b> Book<'b> {
-    /// Empty, for these regimes of all the terms.
-    pub(crate) fn new(terms: &'b [Terms], regimes: &[Regime], date: i32) -> Self {
+    /// Empty, for these regimes of all the terms and these currencies.
+    pub(crate) fn new(
+        terms: &'b [Terms],
+        regimes: &[Regime],
+        significant: &'b [String],
+        date: i32,
+    ) -> Self {
         let both = |terms| [Basis::Adjusted, Basis::Base].map(|basis| View { terms, basis, date });
         let all: Vec<View<'b>> = terms.iter().flat_map(both).collect();
         let is_written = |view: &&View<'b>| regimes.contains(&view.terms.regime);
         Self {
             views: all.iter().filter(is_written).copied().collect(),
             all,
+            significant,
             cells: BTreeMap::new(),
             nets: BTreeMap::new(),
             is_incomplete: false,
@@ -146,9 +174,32 @@ impl<'b> Book<'b> {
         views.any(|view| view.basis == Basis::Adjusted && holds(view))
     }
 
+    /// The ratios that an amount of this scope is in.
+    pub(crate) fn scopes<'s>(&self, scope: Scope<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
+        let (total, currency) = match scope {
+            Scope::Both(currency) => (Some(TOTAL), currency),
+            Scope::Currency(currency) => (None, Some(currency)),
+        };
+        let is_significant =
+            |currency: &&str| self.significant.iter().any(|known| known == currency);
+        total.into_iter().chain(currency.filter(is_significant))
+    }
+
     /// Adds an amount, of which a factor counts.
     pub(crate) fn add(
         &mut self,
+        view: &View<'_>,
+        place: Place<'_>,
+        unweighted: I256,
+        factor: Factor,
+    ) -> Result<(), RuleError> {
+        let mut scopes = self.scopes(place.scope);
+        scopes.try_for_each(|scope| self.add_in(scope, view, place, unweighted, factor))
+    }
+
+    fn add_in(
+        &mut self,
+        scope: &str,
         view: &View<'_>,
         place: Place<'_>,
         unweighted: I256,
@@ -165,6 +216,7 @@ impl<'b> Book<'b> {
             _ => (INFLOW_CAP, ""),
         };
         let key = Key {
+            scope: scope.to_owned(),
             regime: view.terms.regime,
             basis: view.basis,
             side: place.side,

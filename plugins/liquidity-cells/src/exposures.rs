@@ -1,6 +1,6 @@
 //! What an entity holds, owes and is owed, kind by kind, and the cells that it makes.
 
-use crate::book::{Basis, Book, INFLOW_CAP, Place, Side, View};
+use crate::book::{Basis, Book, INFLOW_CAP, Place, Scope, Side, TOTAL, View};
 use crate::classes::{Classes, classes};
 use lcr_rules::{
     BalanceKind, Class, Day, Factor, I256, Reach, RuleError, Side as BalanceSide, SwapFlow,
@@ -31,6 +31,8 @@ record! {
         base_us_class: utf8,
         /// EU class without.
         base_eu_class: utf8,
+        /// Theirs.
+        currency: utf8,
         /// In the reporting currency.
         value: decimal256(76, 18),
         /// Positions without instrument, price or rate.
@@ -63,6 +65,8 @@ record! {
         payment_date: date32,
         /// Whether nothing of the trade is due later.
         last: bool,
+        /// Of the cash.
+        currency: utf8,
         /// In the reporting currency; null without a rate.
         value: decimal256(76, 18),
     }
@@ -83,6 +87,8 @@ record! {
         payment_date: date32,
         /// Whether nothing of the trade is due later.
         last: bool,
+        /// Of the cash; null for the net of several.
+        currency: utf8,
         /// In the reporting currency, what has a rate.
         value: decimal256(76, 18),
         /// Amounts without one.
@@ -123,6 +129,10 @@ record! {
         rated: bool,
         /// Whether the collateral has instrument, price and rate.
         valued: bool,
+        /// Of the cash.
+        currency: utf8,
+        /// Of the collateral.
+        asset_currency: utf8,
         /// The cash, in the reporting currency.
         cash: decimal256(76, 18),
         /// The collateral at market value, in the reporting currency.
@@ -171,6 +181,10 @@ record! {
         valued: bool,
         /// Whether the asset held has.
         received_valued: bool,
+        /// Of the asset given.
+        asset_currency: utf8,
+        /// Of the asset held.
+        received_currency: utf8,
         /// The asset given at market value, in the reporting currency.
         given: decimal256(76, 18),
         /// The asset held at market value, in the reporting currency.
@@ -191,6 +205,8 @@ record! {
         payment_date: date32,
         /// Whether nothing of the trade is due later.
         last: bool,
+        /// Of the cash.
+        currency: utf8,
         /// In the reporting currency; null without a rate.
         value: decimal256(76, 18),
     }
@@ -205,6 +221,8 @@ record! {
         inflow_cap: int32,
         /// When it ends; null when open.
         maturity: date32,
+        /// Of the cash.
+        currency: utf8,
         /// In the reporting currency; null without a rate.
         value: decimal256(76, 18),
     }
@@ -223,6 +241,7 @@ pub(crate) fn stock(book: &mut Book<'_>, row: &Stock<'_>) -> Done {
     book.is_incomplete |= row.unvalued.is_some_and(|rows| rows > 0);
     let asset = Asset {
         classes: classes!(row),
+        currency: row.currency,
         value: row.value.unwrap_or_default(),
     };
     hold(book, asset, "securities")
@@ -230,12 +249,13 @@ pub(crate) fn stock(book: &mut Book<'_>, row: &Stock<'_>) -> Done {
 
 /// Something with classes and a value.
 #[derive(Clone, Copy, Debug)]
-struct Asset {
+struct Asset<'a> {
     classes: Classes,
+    currency: Option<&'a str>,
     value: I256,
 }
 
-impl Asset {
+impl Asset<'_> {
     fn negated(self) -> Result<Self, RuleError> {
         Ok(Self {
             value: negate(self.value)?,
@@ -245,11 +265,11 @@ impl Asset {
 }
 
 /// Adds an asset to the stock of every view that takes it for liquid.
-fn hold(book: &mut Book<'_>, asset: Asset, detail: &str) -> Done {
+fn hold(book: &mut Book<'_>, asset: Asset<'_>, detail: &str) -> Done {
     for view in &book.views() {
         let class = asset.classes.seen(view);
         if class.is_liquid() {
-            let place = Place::of_stock(Side::Hqla, class, detail, NOW);
+            let place = Place::of_stock(Side::Hqla, class, asset.currency, detail, NOW);
             book.add(view, place, asset.value, view.terms.counted(class))?;
         }
     }
@@ -280,6 +300,7 @@ pub(crate) fn security_flow(book: &mut Book<'_>, row: &SecurityFlow<'_>) -> Done
         let Some(day) = day(view) else { continue };
         let (factor, is_day_net) = factor_of(view, line)?;
         let place = Place {
+            scope: Scope::Both(row.currency),
             side: side_of(row.direction),
             line,
             detail: "",
@@ -292,8 +313,21 @@ pub(crate) fn security_flow(book: &mut Book<'_>, row: &SecurityFlow<'_>) -> Done
     Ok(())
 }
 
-/// Cash at its line's factor; receipts on collateral that must be bought back first at one of their own (B238 146).
+/// What is in the ratios of currencies alone: each leg of what is exchanged, in its own (B238 209-213).
+pub(crate) fn currency_flow(book: &mut Book<'_>, row: &Flow<'_>) -> Done {
+    match row.currency {
+        Some(currency) => flow_in(book, row, Scope::Currency(currency)),
+        None => Ok(()),
+    }
+}
+
+/// What is in the total, and in the ratio of its currency.
 pub(crate) fn flow(book: &mut Book<'_>, row: &Flow<'_>) -> Done {
+    flow_in(book, row, Scope::Both(row.currency))
+}
+
+/// Cash at its line's factor; receipts on collateral that must be bought back first at one of their own (B238 146).
+fn flow_in(book: &mut Book<'_>, row: &Flow<'_>, scope: Scope<'_>) -> Done {
     let side = side_of(row.direction);
     let line = row.line.unwrap_or_default();
     let day = |view: &View<'_>| day_within(view, side, row.payment_date, row.last);
@@ -310,6 +344,7 @@ pub(crate) fn flow(book: &mut Book<'_>, row: &Flow<'_>) -> Done {
         let Some(day) = day(view) else { continue };
         let (factor, is_day_net) = factor_of(view, rule)?;
         let place = Place {
+            scope,
             side,
             line,
             detail,
@@ -330,6 +365,7 @@ pub(crate) fn secured(book: &mut Book<'_>, row: &Secured<'_>) -> Done {
     let is_valued = row.valued.unwrap_or(false);
     let collateral = Asset {
         classes: classes!(row),
+        currency: row.asset_currency,
         value: row.collateral.unwrap_or_default(),
     };
     book.is_incomplete |= !is_valued;
@@ -350,7 +386,7 @@ pub(crate) fn secured(book: &mut Book<'_>, row: &Secured<'_>) -> Done {
         let Some(day) = day(view) else { continue };
         secured_cash(book, view, row, cash, day)?;
         if let Some((cash, collateral)) = undone {
-            undo(book, view, cash, collateral, day)?;
+            undo(book, view, (cash, row.currency), collateral, day)?;
         }
     }
     Ok(())
@@ -375,6 +411,7 @@ fn secured_cash(
         _ => "reverse_repo",
     };
     let place = Place {
+        scope: Scope::Both(row.currency),
         side,
         line,
         detail: class.name(),
@@ -388,14 +425,20 @@ fn secured_cash(
 
 /// Undoes a secured trade: cash is level 1, the asset its own level after haircut (B238 Annex 1 para 4). In Basel and
 /// the US only when the asset is liquid; in the EU the cash alone is enough (Annex I para 3).
-fn undo(book: &mut Book<'_>, view: &View<'_>, cash: I256, asset: Asset, day: i32) -> Done {
+fn undo(
+    book: &mut Book<'_>,
+    view: &View<'_>,
+    (cash, currency): (I256, Option<&str>),
+    asset: Asset<'_>,
+    day: i32,
+) -> Done {
     let class = asset.classes.seen(view);
     if class.is_liquid() || view.is_eu() {
-        let place = Place::of_stock(Side::Unwind, Class::L1, "cash", day);
+        let place = Place::of_stock(Side::Unwind, Class::L1, currency, "cash", day);
         book.add(view, place, cash, Factor::ONE)?;
     }
     if class.is_liquid() {
-        let place = Place::of_stock(Side::Unwind, class, "collateral", day);
+        let place = Place::of_stock(Side::Unwind, class, asset.currency, "collateral", day);
         book.add(view, place, asset.value, view.terms.counted(class))?;
     }
     Ok(())
@@ -410,10 +453,12 @@ pub(crate) fn swap(book: &mut Book<'_>, row: &Swap<'_>) -> Done {
     );
     let given = Asset {
         classes: classes!(row),
+        currency: row.asset_currency,
         value: row.given.unwrap_or_default(),
     };
     let received = Asset {
         classes: received_classes(row),
+        currency: row.received_currency,
         value: row.received.unwrap_or_default(),
     };
     book.is_incomplete |= !is_valued || !is_received_valued;
@@ -454,19 +499,20 @@ fn swap_flow(
     book: &mut Book<'_>,
     view: &View<'_>,
     row: &Swap<'_>,
-    given: Asset,
-    received: Asset,
+    given: Asset<'_>,
+    received: Asset<'_>,
 ) -> Done {
     let (lent, borrowed) = (given.classes.seen(view), received.classes.seen(view));
-    let (side, value, factor) = match view.terms.collateral_swap(lent, borrowed) {
-        SwapFlow::Out(factor) => (Side::Out, given.value, factor),
-        SwapFlow::In(factor) if !row.reused.unwrap_or(false) => (Side::In, received.value, factor),
+    let (side, asset, factor) = match view.terms.collateral_swap(lent, borrowed) {
+        SwapFlow::Out(factor) => (Side::Out, given, factor),
+        SwapFlow::In(factor) if !row.reused.unwrap_or(false) => (Side::In, received, factor),
         SwapFlow::In(_) | SwapFlow::Nothing => return Ok(()),
     };
     let Some(day) = day_within(view, side, row.payment_date, row.last) else {
         return Ok(());
     };
     let place = Place {
+        scope: Scope::Both(asset.currency),
         side,
         line: "collateral_swap",
         detail: &format!("{} for {}", lent.name(), borrowed.name()),
@@ -474,15 +520,15 @@ fn swap_flow(
         inflow_cap: row.inflow_cap.unwrap_or(INFLOW_CAP),
         is_day_net: true,
     };
-    book.add(view, place, value, factor)
+    book.add(view, place, asset.value, factor)
 }
 
 /// What was given comes back, what is held goes. In Basel and the US only when both are liquid.
 fn undo_swap(
     book: &mut Book<'_>,
     view: &View<'_>,
-    given: Asset,
-    returned: Asset,
+    given: Asset<'_>,
+    returned: Asset<'_>,
     day: i32,
 ) -> Done {
     let sides = [(given, "collateral given"), (returned, "collateral held")];
@@ -492,7 +538,7 @@ fn undo_swap(
     for (asset, detail) in sides {
         let class = asset.classes.seen(view);
         if class.is_liquid() && (all_liquid || view.is_eu()) {
-            let place = Place::of_stock(Side::Unwind, class, detail, day);
+            let place = Place::of_stock(Side::Unwind, class, asset.currency, detail, day);
             book.add(view, place, asset.value, view.terms.counted(class))?;
         }
     }
@@ -513,7 +559,11 @@ pub(crate) fn netted(book: &mut Book<'_>, row: &Netted<'_>) -> Done {
                 row.agreement.unwrap_or_default().to_owned(),
             );
             let cap = row.inflow_cap.unwrap_or(INFLOW_CAP);
-            book.add_to_net((view.terms.regime, counterparty, agreement, cap), value)?;
+            for scope in book.scopes(Scope::Both(row.currency)) {
+                let (scope, regime) = (scope.to_owned(), view.terms.regime);
+                let net = (scope, regime, counterparty.clone(), agreement.clone(), cap);
+                book.add_to_net(net, value)?;
+            }
         }
     }
     Ok(())
@@ -522,7 +572,12 @@ pub(crate) fn netted(book: &mut Book<'_>, row: &Netted<'_>) -> Done {
 /// The nets: a payment flows out, a receipt in; the horizon's last day stands for all of it.
 pub(crate) fn nets(book: &mut Book<'_>) -> Done {
     let line = "net_derivatives";
-    for ((regime, counterparty, agreement, inflow_cap), net) in book.take_nets() {
+    for ((scope, regime, counterparty, agreement, inflow_cap), net) in book.take_nets() {
+        let scope = if scope == TOTAL {
+            Scope::Both(None)
+        } else {
+            Scope::Currency(&scope)
+        };
         let (side, amount) = if net.is_negative() {
             (Side::Out, negate(net)?)
         } else {
@@ -534,6 +589,7 @@ pub(crate) fn nets(book: &mut Book<'_>) -> Done {
             }
             let (factor, is_day_net) = factor_of(view, line)?;
             let place = Place {
+                scope,
                 side,
                 line,
                 detail: &format!("{counterparty} {agreement}"),
@@ -563,6 +619,7 @@ pub(crate) fn balance(book: &mut Book<'_>, row: &Balance<'_>) -> Done {
         let factor = view.terms.balance(kind.name);
         let factor = factor.ok_or(RuleError::UnknownLine)?;
         let flow = |side| Place {
+            scope: Scope::Both(row.currency),
             side,
             line: kind.name,
             detail: "",
@@ -573,7 +630,9 @@ pub(crate) fn balance(book: &mut Book<'_>, row: &Balance<'_>) -> Done {
         let place = match kind.side {
             // Stock that counts nothing is no stock.
             BalanceSide::Stock if factor == Factor::ZERO => continue,
-            BalanceSide::Stock => Place::of_stock(Side::Hqla, Class::L1, kind.name, day),
+            BalanceSide::Stock => {
+                Place::of_stock(Side::Hqla, Class::L1, row.currency, kind.name, day)
+            }
             BalanceSide::Out => flow(Side::Out),
             BalanceSide::In | BalanceSide::InOnDemand => flow(Side::In),
         };

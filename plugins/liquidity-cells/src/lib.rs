@@ -10,7 +10,7 @@ mod book;
 mod classes;
 mod exposures;
 
-use book::Book;
+use book::{Book, TOTAL};
 use exposures::{Balance, Flow, Named, Netted, Secured, SecurityFlow, Stock, Swap};
 use lcr_rules::{Regime, RuleError, Rules};
 use weir_sdk::{
@@ -22,7 +22,7 @@ record! {
     pub struct Cell<'a> {
         /// Whose.
         entity: utf8 required,
-        /// What the ratio is of: `total`.
+        /// What the ratio is of: `total`, or a significant currency.
         scope: utf8 required,
         /// Whose rules.
         regime: utf8 required,
@@ -54,7 +54,7 @@ record! {
     pub struct EntityState<'a> {
         /// Which.
         entity: utf8 required,
-        /// What the ratio is of: `total`.
+        /// What the ratio is of: `total`, or a significant currency.
         scope: utf8 required,
         /// Whose rules.
         regime: utf8 required,
@@ -63,17 +63,17 @@ record! {
     }
 }
 
-const SCOPE: &str = "total";
-
 const DAY_US: i64 = 86_400_000_000;
 
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,
-"properties":{"regimes":{"description":"Whose cells are written.","type":"array","default":["basel","us","eu"],"minItems":1,"uniqueItems":true,"items":{"enum":["basel","us","eu"]}}}}"#;
+"properties":{"regimes":{"description":"Whose cells are written.","type":"array","default":["basel","us","eu"],"minItems":1,"uniqueItems":true,"items":{"enum":["basel","us","eu"]}},
+"significant_currencies":{"description":"Codes with commas between them: each has a ratio of its own beside the total.","type":"string","default":"","pattern":"^([A-Z]{3}(,[A-Z]{3})*)?$"}}}"#;
 
-/// The plugin: the regimes it writes cells for, and the rules.
+/// The plugin: the regimes and currencies it writes cells for, and the rules.
 #[derive(Clone, Debug)]
 pub struct LiquidityCells {
     regimes: Vec<Regime>,
+    significant: Vec<String>,
     rules: Rules,
 }
 
@@ -84,6 +84,7 @@ impl Group for LiquidityCells {
             ("stock", Stock::fields()),
             ("security_flows", SecurityFlow::fields()),
             ("flows", Flow::fields()),
+            ("currency_flows", Flow::fields()),
             ("secured", Secured::fields()),
             ("swaps", Swap::fields()),
             ("netted", Netted::fields()),
@@ -102,7 +103,13 @@ impl Group for LiquidityCells {
         let named = config.get("regimes").map(Json::items).unwrap_or_default();
         let named = named.iter().filter_map(Json::as_str);
         let regimes: Vec<Regime> = named.filter_map(Regime::parse).collect();
+        let currencies = config.get("significant_currencies").and_then(Json::as_str);
+        let currencies = currencies.unwrap_or_default().split(',');
         Ok(Self {
+            significant: currencies
+                .filter(|currency| !currency.is_empty())
+                .map(str::to_owned)
+                .collect(),
             regimes: if regimes.is_empty() {
                 Regime::ALL.to_vec()
             } else {
@@ -120,7 +127,7 @@ impl Group for LiquidityCells {
         let terms = Regime::ALL.map(|regime| self.rules.terms(regime, business_date));
         for (group, key) in groups.keys::<Named<'_>>() {
             let Some(entity) = key.entity else { continue };
-            let mut book = Book::new(&terms, &self.regimes, business_date);
+            let mut book = Book::new(&terms, &self.regimes, &self.significant, business_date);
             fill(&mut book, groups, group, out);
             self.write(&book, entity, group, out);
         }
@@ -147,6 +154,12 @@ fn fill<'a>(book: &mut Book<'_>, groups: &'a Groups, group: u32, out: &mut Answe
         groups.input::<Flow<'a>>("flows").of(group),
         out,
         exposures::flow,
+    );
+    each(
+        book,
+        groups.input::<Flow<'a>>("currency_flows").of(group),
+        out,
+        exposures::currency_flow,
     );
     each(
         book,
@@ -195,7 +208,7 @@ impl LiquidityCells {
         for (key, cell) in book.cells() {
             let row = Cell {
                 entity,
-                scope: SCOPE,
+                scope: &key.scope,
                 regime: key.regime.name(),
                 basis: key.basis.name(),
                 side: key.side.name(),
@@ -210,14 +223,17 @@ impl LiquidityCells {
             };
             out.push("cells", group, &row);
         }
-        for regime in &self.regimes {
-            let state = EntityState {
-                entity,
-                scope: SCOPE,
-                regime: regime.name(),
-                incomplete: book.is_incomplete,
-            };
-            out.push("states", group, &state);
+        let currencies = self.significant.iter().map(String::as_str);
+        for scope in std::iter::once(TOTAL).chain(currencies) {
+            for regime in &self.regimes {
+                let state = EntityState {
+                    entity,
+                    scope,
+                    regime: regime.name(),
+                    incomplete: book.is_incomplete,
+                };
+                out.push("states", group, &state);
+            }
         }
     }
 }

@@ -453,3 +453,53 @@ fn by_us_rules() {
         "#]],
     );
 }
+
+/// A significant currency has cells of its own: what is in it, exchanges by their legs, nets of its part alone.
+#[test]
+fn significant_currencies() {
+    let balances = r#"{"entity": "E", "kind": "deposit_nonfin", "currency": "EUR", "value": 100}
+        {"entity": "E", "kind": "deposit_nonfin", "currency": "USD", "value": 1000}"#;
+    let flows = r#"{"entity": "E", "line": "fx", "direction": "PAY", "payment_date": "2026-03-05", "value": 1, "unrated": 0}"#;
+    let legs = r#"{"entity": "E", "line": "fx", "direction": "PAY", "payment_date": "2026-03-05", "currency": "EUR", "value": 41, "unrated": 0}
+        {"entity": "E", "line": "fx", "direction": "RECEIVE", "payment_date": "2026-03-05", "currency": "USD", "value": 40, "unrated": 0}"#;
+    let netted = r#"{"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-05", "currency": "EUR", "value": 7}
+        {"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-05", "currency": "USD", "value": -10}"#;
+    let ran = harness::group::<LiquidityCells>(
+        r#"{"regimes": ["basel"], "significant_currencies": "EUR,JPY"}"#,
+        &rules(),
+        "2026-03-02T12:00:00Z",
+        &["entity"],
+        &[
+            ("entities", r#"{"entity": "E"}"#),
+            ("balances", balances),
+            ("flows", flows),
+            ("currency_flows", legs),
+            ("netted", netted),
+        ],
+    )
+    .unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for (_, cell) in ran.output("cells").records::<Cell<'_>>() {
+        if cell.basis == "adjusted" {
+            let amount = Decimal::new(cell.unweighted, 18);
+            lines.push(format!(
+                "{} {} {} {amount}",
+                cell.scope, cell.side, cell.line
+            ));
+        }
+    }
+    for (_, state) in ran.output("states").records::<EntityState<'_>>() {
+        lines.push(format!("{} incomplete: {}", state.scope, state.incomplete));
+    }
+    expect![[r#"
+        EUR OUT deposit_nonfin 100
+        EUR OUT fx 41
+        EUR IN net_derivatives 7
+        total OUT deposit_nonfin 1100
+        total OUT fx 1
+        total OUT net_derivatives 3
+        total incomplete: false
+        EUR incomplete: false
+        JPY incomplete: false
+    "#]].assert_eq(&(lines.join("\n") + "\n"));
+}
