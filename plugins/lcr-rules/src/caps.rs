@@ -34,6 +34,16 @@ impl Levels {
         Ok(())
     }
 
+    /// The amount of one level.
+    pub fn of(&self, level: Level) -> I256 {
+        match level {
+            Level::One => self.one,
+            Level::Covered => self.covered,
+            Level::TwoA => self.two_a,
+            Level::TwoB => self.two_b,
+        }
+    }
+
     /// Level by level.
     pub fn plus(&self, other: &Self) -> Result<Self, RuleError> {
         Ok(Self {

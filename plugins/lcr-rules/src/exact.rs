@@ -113,6 +113,16 @@ impl Fraction {
         Self { digits, per: 1 }
     }
 
+    /// `self - other`.
+    pub fn minus(self, other: Self) -> Result<Self, RuleError> {
+        let digits = sub(
+            times(self.digits, other.per)?,
+            times(other.digits, self.per)?,
+        )?;
+        let per = product(&[self.per, other.per])?;
+        Ok(Self { digits, per })
+    }
+
     /// Rounded once, half-even.
     pub fn round(self, scale: u8) -> Result<I256, RuleError> {
         let (amount, one) = (

@@ -1,10 +1,11 @@
-//! The liquidity coverage ratio of an entity under one regime, and its stock by level: a `group` plugin over the cells
+//! The liquidity coverage ratio of an entity under one regime, its stock by level, and the working: a `group` plugin over the cells
 //! of one entity, scope and regime.
 //!
 //! Cells are summed exactly; the caps and the ratio are `lcr_rules`. The ratio with overrides and the one without come
 //! from the same cells in the same call, so they can never be of different instants. topics.md section 5.
 
 mod totals;
+mod workings;
 
 use lcr_rules::{Class, Factor, Regime, RuleError, Rules, Terms, VALUE_SCALE};
 use totals::{Outcome, Totals, weighted};
@@ -119,6 +120,26 @@ record! {
     }
 }
 
+record! {
+    /// A line of the working: the formula with this moment's numbers.
+    pub struct Working<'a> {
+        /// Whose.
+        entity: utf8 required,
+        /// Of what.
+        scope: utf8 required,
+        /// By whose rules.
+        regime: utf8 required,
+        /// Counts the lines from 1.
+        line: int32 required,
+        /// What it says.
+        text: utf8 required,
+        /// How much; null for a ratio that is undefined.
+        amount: decimal256(76, 10),
+        /// The paragraph it stands on.
+        source: utf8 required,
+    }
+}
+
 /// Fraction digits of an amount as it leaves.
 const AMOUNT_SCALE: u8 = 6;
 
@@ -137,7 +158,11 @@ pub struct Lcr {
 impl Group for Lcr {
     fn description() -> Description {
         let inputs = vec![("cells", Cell::fields()), ("states", EntityState::fields())];
-        let outputs = vec![("lcr", Ratio::fields()), ("hqla", Level::fields())];
+        let outputs = vec![
+            ("lcr", Ratio::fields()),
+            ("hqla", Level::fields()),
+            ("workings", Working::fields()),
+        ];
         Description {
             name: "lcr",
             version: env!("CARGO_PKG_VERSION"),
@@ -178,6 +203,8 @@ impl Group for Lcr {
                 continue;
             };
             let of = Of {
+                rules: &self.rules,
+                date,
                 key,
                 terms: &terms[regime.column()],
                 is_incomplete: state.incomplete.unwrap_or(true),
@@ -195,6 +222,8 @@ export_group!(Lcr);
 
 /// What one ratio is of.
 struct Of<'a, 't> {
+    rules: &'t Rules,
+    date: i32,
     key: Key<'a>,
     terms: &'t Terms,
     is_incomplete: bool,
@@ -222,16 +251,30 @@ impl<'a> Of<'a, '_> {
         let base = base.outcome(self.terms, self.us_percentage, is_capped)?;
         let ratio = self.ratio(&adjusted, &outcome, base.ratio)?;
         let levels = self.levels(&adjusted)?;
+        let workings = workings::lines(self, self.rules, self.date, &adjusted, &outcome)?;
         out.push("lcr", group, &ratio);
         for level in &levels {
             out.push("hqla", group, level);
+        }
+        let (entity, scope, regime) = names(&self.key);
+        for (line, working) in (1..).zip(&workings) {
+            let row = Working {
+                entity,
+                scope,
+                regime,
+                line,
+                text: &working.text,
+                amount: working.amount,
+                source: &working.source,
+            };
+            out.push("workings", group, &row);
         }
         Ok(())
     }
 
     fn ratio(
         &self,
-        totals: &Totals,
+        totals: &Totals<'_>,
         outcome: &Outcome,
         base_ratio: Option<Decimal>,
     ) -> Result<Ratio<'a>, RuleError> {
@@ -266,7 +309,7 @@ impl<'a> Of<'a, '_> {
     }
 
     /// A row for every class of the regime, zeros too.
-    fn levels(&self, totals: &Totals) -> Result<Vec<Level<'a>>, RuleError> {
+    fn levels(&self, totals: &Totals<'_>) -> Result<Vec<Level<'a>>, RuleError> {
         let whole = totals.held.total()?;
         let (entity, scope, regime) = names(&self.key);
         let level = |class: &Class| {

@@ -2,8 +2,9 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
-use crate::Lcr;
+use crate::{Lcr, Working};
 use expect_test::{Expect, expect};
+use weir_exact::Decimal;
 use weir_sdk::{Data, harness};
 
 /// The project's rules.
@@ -24,7 +25,7 @@ fn check(cells: &str, incomplete: bool, expected: &Expect) {
 }
 
 /// Cells as `basis side line unweighted weighted`, and, with `@day`, in the day net; with `^cap`, of inflows so capped.
-fn check_in(regime: &str, config: &str, cells: &str, incomplete: bool, expected: &Expect) {
+fn run_in(regime: &str, config: &str, cells: &str, incomplete: bool) -> harness::GroupRan {
     let key = format!(r#""entity": "E", "scope": "total", "regime": "{regime}""#);
     let cell = |cell: &str| {
         let words: Vec<&str> = cell.split(' ').collect();
@@ -47,12 +48,18 @@ fn check_in(regime: &str, config: &str, cells: &str, incomplete: bool, expected:
     let state = format!(r#"{{{key}, "incomplete": {incomplete}}}"#);
     let inputs = [("cells", &*cells.join("\n")), ("states", &*state)];
     let by = ["entity", "scope", "regime"];
-    let ran =
-        harness::group::<Lcr>(config, &rules(), "2026-03-02T12:00:00Z", &by, &inputs).unwrap();
-    let text = ran
+    harness::group::<Lcr>(config, &rules(), "2026-03-02T12:00:00Z", &by, &inputs).unwrap()
+}
+
+fn check_in(regime: &str, config: &str, cells: &str, incomplete: bool, expected: &Expect) {
+    let text = run_in(regime, config, cells, incomplete)
         .to_string()
         .replace(&format!(" 0: entity=E scope=total regime={regime}"), ":")
         .replace("hqla: level=", "  ");
+    let text: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("workings"))
+        .collect();
     expected.assert_eq(&text);
 }
 
@@ -192,4 +199,131 @@ fn one_currency() {
     let ran = harness::group::<Lcr>("{}", &rules(), "2026-03-02T12:00:00Z", &by, &inputs).unwrap();
     let row = ran.to_string().lines().next().unwrap().to_owned();
     expect!["lcr 0: entity=E scope=EUR regime=basel l1=0 l2a=0 l2b=10 adj_l1=0 adj_l2a=0 adj_l2b=10 hqla=10 outflow=30 inflow_uncapped=90 inflow_capped=22.5 inflow_cap_binding=true addon=0 net_outflow=7.5 lcr=1.3333333333 state=ok"].assert_eq(&row);
+}
+
+/// The working of each regime: every line with its amount and paragraph, ending in the ratio.
+#[test]
+fn workings() {
+    let cells = "adjusted HQLA L1 100 100, adjusted HQLA L2A 40 34, adjusted HQLA L2B 100 50, adjusted UNWIND L1 -50 -50, \
+                 adjusted UNWIND L2A 60 51, adjusted OUT repo 50 7.5 @5, adjusted OUT debt_issued 60 60, \
+                 adjusted IN loan_nonfin 120 60 @10 ^75";
+    for (regime, expected) in [
+        (
+            "basel",
+            expect![[r#"
+            1 L1 at market value = 100 (B238 50; LCR30.41)
+            2 L1 after a haircut of 0 % = 100 (B238 50; LCR30.41)
+            3 L2A at market value = 40 (B238 52; LCR30.43)
+            4 L2A after a haircut of 15 % = 34 (B238 52; LCR30.43)
+            5 L2B_RMBS at market value = 0 (B238 54(a); LCR30.45)
+            6 L2B_RMBS after a haircut of 25 % = 0 (B238 54(a); LCR30.45)
+            7 L2B at market value = 100 (B238 54(b)-(c); LCR30.45)
+            8 L2B after a haircut of 50 % = 50 (B238 54(b)-(c); LCR30.45)
+            9 Level 1: what undoing secured trades of the horizon changes = -50 (B238 Annex 1 para 4)
+            10 Level 1 with them undone = 50 (B238 Annex 1 para 4)
+            11 Level 2A: what undoing secured trades of the horizon changes = 51 (B238 Annex 1 para 4)
+            12 Level 2A with them undone = 85 (B238 Annex 1 para 4)
+            13 Level 2B: what undoing secured trades of the horizon changes = 0 (B238 Annex 1 para 4)
+            14 Level 2B with them undone = 50 (B238 Annex 1 para 4)
+            15 Cap on level 2B: binds, by = 37.5 (B238 47)
+            16 Cap on level 2: binds, by = 64.1666666667 (B238 48)
+            17 Stock of liquid assets = 82.3333333333 (B238 46-54)
+            18 Outflow: debt_issued = 60 (B238 110)
+            19 Outflow: repo = 7.5 (B238 114)
+            20 Outflows = 67.5 (B238 69)
+            21 Inflow: loan_nonfin = 60 (B238 154)
+            22 Inflows = 60 (B238 142)
+            23 Cap on inflows: binds, by = 9.375 (B238 69, 144)
+            24 Inflows that count = 50.625 (B238 69, 144)
+            25 Net outflow = 16.875 (B238 69)
+            26 Ratio: stock over net outflow = 4.8790123457 (B238 22)
+        "#]],
+        ),
+        (
+            "us",
+            expect![[r#"
+            1 L1 at market value = 100 (12 CFR 249.20(a))
+            2 L1 after a haircut of 0 % = 100 (12 CFR 249.20(a))
+            3 L2A at market value = 40 (12 CFR 249.21(b)(2))
+            4 L2A after a haircut of 15 % = 34 (12 CFR 249.21(b)(2))
+            5 L2B_RMBS at market value = 0 (B238 54(a), of an override alone)
+            6 L2B_RMBS after a haircut of 25 % = 0 (B238 54(a), of an override alone)
+            7 L2B at market value = 100 (12 CFR 249.21(b)(3))
+            8 L2B after a haircut of 50 % = 50 (12 CFR 249.21(b)(3))
+            9 Level 1: what undoing secured trades of the horizon changes = -50 (12 CFR 249.21(f)-(i))
+            10 Level 1 with them undone = 50 (12 CFR 249.21(f)-(i))
+            11 Level 2A: what undoing secured trades of the horizon changes = 51 (12 CFR 249.21(f)-(i))
+            12 Level 2A with them undone = 85 (12 CFR 249.21(f)-(i))
+            13 Level 2B: what undoing secured trades of the horizon changes = 0 (12 CFR 249.21(f)-(i))
+            14 Level 2B with them undone = 50 (12 CFR 249.21(f)-(i))
+            15 Cap on level 2 of the stock as it is: binds, by = 17.33 (12 CFR 249.21(d), (g))
+            16 Cap on level 2B of the stock as it is: binds, by = 9.019 (12 CFR 249.21(e), (h))
+            17 Cap on level 2 of the stock with secured trades undone: binds, by = 101.665 (12 CFR 249.21(d), (g))
+            18 Cap on level 2B of the stock with secured trades undone: does not bind = 0 (12 CFR 249.21(e), (h))
+            19 Caps: the greater of the two: binds, by = 101.665 (12 CFR 249.21(a))
+            20 Stock of liquid assets = 82.335 (12 CFR 249.21(a))
+            21 Outflow: debt_issued = 60 (12 CFR 249.32(h)(2))
+            22 Outflow: repo = 7.5 (12 CFR 249.32(j)(1))
+            23 Outflows = 67.5 (12 CFR 249.32)
+            24 Inflow: loan_nonfin = 60 (12 CFR 249.33(d)(2))
+            25 Inflows = 60 (12 CFR 249.33)
+            26 Cap on inflows: binds, by = 9.375 (12 CFR 249.30(a)(2))
+            27 Inflows that count = 50.625 (12 CFR 249.30(a)(2))
+            28 Highest net cumulative outflow of a day = 7.5 (12 CFR 249.30(b))
+            29 That of the last day = 0 (12 CFR 249.30(b))
+            30 Maturity mismatch add-on: the difference = 7.5 (12 CFR 249.30(b))
+            31 Net outflow: 100 % of outflows less inflows that count, and the add-on = 24.375 (12 CFR 249.30(a))
+            32 Ratio: stock over net outflow = 3.3778461538 (12 CFR 249.10(b))
+        "#]],
+        ),
+        (
+            "eu",
+            expect![[r#"
+            1 L1 at market value = 100 (Art. 10(2))
+            2 L1 after a haircut of 0 % = 100 (Art. 10(2))
+            3 L1CB at market value = 0 (Art. 10(2))
+            4 L1CB after a haircut of 7 % = 0 (Art. 10(2))
+            5 L2A at market value = 40 (Art. 11(2))
+            6 L2A after a haircut of 15 % = 34 (Art. 11(2))
+            7 L2B_RMBS at market value = 0 (Art. 13(14))
+            8 L2B_RMBS after a haircut of 25 % = 0 (Art. 13(14))
+            9 L2B at market value = 100 (Art. 12(2))
+            10 L2B after a haircut of 50 % = 50 (Art. 12(2))
+            11 Level 1: what undoing secured trades of the horizon changes = -50 (Annex I para 3)
+            12 Level 1 with them undone = 50 (Annex I para 3)
+            13 Covered bonds of level 1: what undoing secured trades of the horizon changes = 0 (Annex I para 3)
+            14 Covered bonds of level 1 with them undone = 0 (Annex I para 3)
+            15 Level 2A: what undoing secured trades of the horizon changes = 51 (Annex I para 3)
+            16 Level 2A with them undone = 85 (Annex I para 3)
+            17 Level 2B: what undoing secured trades of the horizon changes = 0 (Annex I para 3)
+            18 Level 2B with them undone = 50 (Annex I para 3)
+            19 Composition: the excess over the tightest bound: binds, by = 101.6666666667 (Annex I para 2-4)
+            20 Stock of liquid assets = 82.3333333333 (Art. 17)
+            21 Outflow: debt_issued = 60 (Art. 28(6))
+            22 Outflow: repo = 7.5 (Art. 28(3))
+            23 Outflows = 67.5 (Art. 22)
+            24 Inflow: loan_nonfin = 60 (Art. 32(3)(a))
+            25 Inflows = 60 (Art. 32)
+            26 Inflows exempt from the cap that count = 0 (Art. 33(1))
+            27 Inflows under the higher cap that count = 0 (Art. 33(4))
+            28 Other inflows that count = 50.625 (Art. 33(1))
+            29 Cap on inflows: binds, by = 9.375 (Art. 33(1))
+            30 Inflows that count = 50.625 (Art. 33(1))
+            31 Net outflow = 16.875 (Annex II)
+            32 Ratio: stock over net outflow = 4.8790123457 (Art. 4(1))
+        "#]],
+        ),
+    ] {
+        let ran = run_in(regime, "{}", cells, false);
+        let mut lines = Vec::new();
+        for (_, row) in ran.output("workings").records::<Working<'_>>() {
+            let amount = row.amount.map(|amount| Decimal::new(amount, 10).to_text());
+            let amount = amount.unwrap_or_default();
+            lines.push(format!(
+                "{} {} = {amount} ({})",
+                row.line, row.text, row.source
+            ));
+        }
+        expected.assert_eq(&(lines.join("\n") + "\n"));
+    }
 }

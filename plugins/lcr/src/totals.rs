@@ -2,9 +2,10 @@
 
 use crate::{AMOUNT_SCALE, Cell};
 use lcr_rules::{
-    AddOn, Class, Factor, Fraction, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError, Terms,
-    WEIGHTED_SCALE, add, addon, coverage_ratio, negate, net_outflow, stock,
+    AddOn, Class, Cut, Factor, Fraction, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError,
+    Terms, WEIGHTED_SCALE, add, addon, coverage_ratio, negate, net_outflow, stock,
 };
+use std::collections::BTreeMap;
 use weir_exact::{Decimal, I256, mul_div_round};
 
 /// The stock of one class.
@@ -18,7 +19,7 @@ pub(crate) struct Held {
 
 /// The sums of one set of cells.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Totals {
+pub(crate) struct Totals<'a> {
     pub(crate) held: Levels,
     unwind: Levels,
     by_class: [Held; Class::ALL.len()],
@@ -26,18 +27,22 @@ pub(crate) struct Totals {
     pub(crate) inflows: Inflows,
     /// What of the US cumulative outflow is due on each day.
     by_day: Vec<I256>,
+    /// What counts, by side and line.
+    by_line: BTreeMap<(&'a str, &'a str), I256>,
 }
 
 /// What the rules make of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) stock: Fraction,
+    /// What the caps cut; none where there are none.
+    pub(crate) cut: Option<Cut>,
     pub(crate) addon: AddOn,
     pub(crate) net: NetOutflow,
     pub(crate) ratio: Option<Decimal>,
 }
 
-impl Totals {
+impl<'a> Totals<'a> {
     pub(crate) fn new(terms: &Terms) -> Self {
         let days = usize::try_from(terms.horizon)
             .unwrap_or(0)
@@ -48,8 +53,11 @@ impl Totals {
         }
     }
 
-    pub(crate) fn add(&mut self, cell: &Cell<'_>) -> Result<(), RuleError> {
+    pub(crate) fn add(&mut self, cell: &Cell<'a>) -> Result<(), RuleError> {
         let weighted = cell.weighted.unwrap_or_default();
+        let line = (cell.side.unwrap_or_default(), cell.line.unwrap_or_default());
+        let sum = self.by_line.entry(line).or_default();
+        *sum = add(*sum, weighted)?;
         let class = cell.line.and_then(Class::parse);
         let level = class.and_then(|class| Some((class, class.level()?)));
         match (cell.side, level) {
@@ -92,6 +100,12 @@ impl Totals {
         self.held.plus(&self.unwind)
     }
 
+    /// What counts of each line of a side.
+    pub(crate) fn lines_of(&self, side: &str) -> impl Iterator<Item = (&'a str, I256)> {
+        let lines = self.by_line.iter();
+        lines.filter_map(move |((of, line), counted)| (*of == side).then_some((*line, *counted)))
+    }
+
     pub(crate) fn held(&self, class: Class) -> Held {
         self.by_class[class.index()]
     }
@@ -104,10 +118,11 @@ impl Totals {
         us_percentage: Factor,
         is_capped: bool,
     ) -> Result<Outcome, RuleError> {
-        let stock = if is_capped {
-            stock(&terms.caps, &self.held, &self.unwound()?)?.total
+        let (stock, cut) = if is_capped {
+            let capped = stock(&terms.caps, &self.held, &self.unwound()?)?;
+            (capped.total, Some(capped.cut))
         } else {
-            Fraction::whole(self.held.total()?)
+            (Fraction::whole(self.held.total()?), None)
         };
         let addon = if terms.regime == lcr_rules::Regime::Us {
             addon(&self.by_day)?
@@ -123,6 +138,7 @@ impl Totals {
         let ratio = coverage_ratio(stock, net.net)?;
         Ok(Outcome {
             stock,
+            cut,
             addon,
             net,
             ratio,

@@ -501,5 +501,6 @@ fn significant_currencies() {
         total incomplete: false
         EUR incomplete: false
         JPY incomplete: false
-    "#]].assert_eq(&(lines.join("\n") + "\n"));
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
 }
