@@ -116,7 +116,7 @@ impl TransformStep {
                 .into_iter()
                 .map(|(_, refusal)| refusal)
                 .collect(),
-            errors: 0,
+            ..StepOut::default()
         })
     }
 
