@@ -1,14 +1,14 @@
 //! Records into rows: decoding on all workers, metadata in front, refusals told by record.
 
 use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    UInt32Array,
+    ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+    TimestampMicrosecondArray,
 };
-use arrow::compute::{concat_batches, take};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use std::sync::Arc;
 use weir_stage::{Decoded, Decoder, RawRecord, SourceError, refusal_of};
-use weir_zset::{Delta, Refusal};
+use weir_zset::{Delta, Refusal, meta};
 
 /// Records below which a second worker costs more than it saves.
 const RECORDS_PER_WORKER_MIN: usize = 1_024;
@@ -16,6 +16,7 @@ const RECORDS_PER_WORKER_MIN: usize = 1_024;
 /// One source's decoder with what its rows look like.
 pub(crate) struct Ingest {
     pub(crate) topic: String,
+    /// The columns that somebody wants.
     pub(crate) schema: SchemaRef,
     pub(crate) decoder: Arc<dyn Decoder>,
 }
@@ -94,39 +95,40 @@ impl Ingest {
         }
     }
 
-    /// Metadata columns, then the decoder's.
+    /// The wanted metadata columns, then the wanted ones of the decoder.
     fn with_meta(&self, records: &[RawRecord], decoded: &RecordBatch, rows: &[u32]) -> RecordBatch {
-        let key = |record: &RawRecord| {
-            record
-                .key
-                .as_ref()
-                .and_then(|key| String::from_utf8(key.to_vec()).ok())
+        let good: Vec<&RawRecord> = rows.iter().map(|&row| &records[row as usize]).collect();
+        let column = |field: &FieldRef| match decoded.column_by_name(field.name()) {
+            Some(column) => Arc::clone(column),
+            None => self.meta(field.name(), &good),
         };
-        let timestamps =
-            TimestampMicrosecondArray::from_iter_values(records.iter().map(|r| r.timestamp_us));
-        let meta: [ArrayRef; 5] = [
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
-                &self.topic,
-                records.len(),
-            ))),
-            Arc::new(Int32Array::from_iter_values(
-                records.iter().map(|record| record.partition),
+        let columns = self.schema.fields().iter().map(column).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .expect("the plan's source schema")
+    }
+
+    fn meta(&self, name: &str, records: &[&RawRecord]) -> ArrayRef {
+        let records = records.iter();
+        match name {
+            meta::TOPIC => Arc::new(StringArray::new_repeated(&self.topic, records.len())),
+            meta::PARTITION => Arc::new(Int32Array::from_iter_values(
+                records.map(|record| record.partition),
             )),
-            Arc::new(Int64Array::from_iter_values(
-                records.iter().map(|record| record.offset),
+            meta::OFFSET => Arc::new(Int64Array::from_iter_values(
+                records.map(|record| record.offset),
             )),
-            Arc::new(timestamps.with_timezone("UTC")),
-            Arc::new(records.iter().map(key).collect::<StringArray>()),
-        ];
-        let mut columns: Vec<ArrayRef> = if rows.len() == records.len() {
-            meta.into()
-        } else {
-            let rows = UInt32Array::from(rows.to_vec());
-            meta.iter()
-                .map(|column| take(column, &rows, None).expect("row indexes are in range"))
-                .collect()
-        };
-        columns.extend(decoded.columns().iter().cloned());
-        RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("the plan's source schema")
+            meta::TIMESTAMP => {
+                let timestamps = records.map(|record| record.timestamp_us);
+                let timestamps = TimestampMicrosecondArray::from_iter_values(timestamps);
+                Arc::new(timestamps.with_timezone("UTC"))
+            }
+            meta::KEY => {
+                let keys = records.map(|record| record.key.as_deref());
+                let text = keys.map(|key| std::str::from_utf8(key?).ok());
+                Arc::new(text.collect::<StringArray>())
+            }
+            other => unreachable!("a source has no column {other}"),
+        }
     }
 }

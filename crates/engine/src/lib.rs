@@ -7,6 +7,7 @@ mod group;
 mod ingest;
 pub mod intake;
 mod letters;
+mod narrow;
 pub mod read;
 pub mod replay;
 mod run;

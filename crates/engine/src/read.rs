@@ -184,6 +184,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "counter",
         "Epochs run, published or not.",
     ),
+    (
+        "weir_phase_us_total",
+        "counter",
+        "Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase.",
+    ),
 ];
 
 /// The reading side of a running pipeline. Cheap to clone.

@@ -8,7 +8,8 @@ use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
-use crate::step::{self, Fault, Step};
+use crate::step::{self, Fault, Pass, Step};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,20 @@ use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
-use weir_zset::Delta;
 use weir_zset::table::Table;
+use weir_zset::{Delta, Refusal};
 
 /// What the loop asks for when it finds nothing to do, before it looks again.
 const IDLE_MS: u64 = 2;
+/// Most records of a source that go through the steps at once, for each worker.
+const PORTION_RECORDS: usize = 8_192;
 /// How often metrics and lag are shown when nothing is published.
 const STATUS_MS: u64 = 250;
+
+/// Records by their topics.
+type Raw = Vec<(String, RawBatch)>;
+/// Decoded rows by their sources, and what was refused.
+type Rows = Vec<(usize, Delta, Vec<Refusal>)>;
 
 /// What a pipeline is made of, beside its plan.
 pub struct Parts {
@@ -89,8 +97,49 @@ pub struct Engine {
     applied: Vec<Position>,
     failures: Vec<Option<SourceError>>,
     taken: Vec<(u64, u64)>,
+    phases: Phases,
     /// When the last epoch ended.
     epoch_at: Instant,
+}
+
+/// What the loop does with its time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// There is nothing to do.
+    Wait,
+    /// Records are taken from the sources.
+    Fetch,
+    /// Records become rows.
+    Decode,
+    /// Rows go through the stages.
+    Stages,
+    /// Tables take the answers, and readers are told.
+    Publish,
+}
+
+/// Time spent in each phase so far.
+#[derive(Default)]
+struct Phases(BTreeMap<Phase, Duration>);
+
+impl Phases {
+    /// Adds the time since `began`; answers now.
+    fn add(&mut self, phase: Phase, began: Instant) -> Instant {
+        let now = Instant::now();
+        *self.0.entry(phase).or_default() += now.duration_since(began);
+        now
+    }
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Stages => "stages",
+            Self::Publish => "publish",
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -105,20 +154,20 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Builds everything a plan names. Nothing is read yet.
     pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
-        let steps = step::build(plan, parts.plugins.as_ref())?;
+        let (steps, edges) = step::build(plan, parts.plugins.as_ref())?;
         let tables: Vec<_> = plan
             .tables
             .iter()
             .map(|table| {
                 (
                     Arc::new(table.clone()),
-                    Table::new(&step::schema_of(plan, table.from), &table.key),
+                    Table::new(&edges[&table.from], &table.key),
                 )
             })
             .collect();
-        let ingest = |(source, decoder): (&weir_spec::plan::SourcePlan, Arc<dyn Decoder>)| Ingest {
-            topic: source.topic.clone(),
-            schema: Arc::clone(&source.schema),
+        let ingest = |(index, decoder): (usize, Arc<dyn Decoder>)| Ingest {
+            topic: plan.sources[index].topic.clone(),
+            schema: Arc::clone(&edges[&Edge::Source(index)]),
             decoder,
         };
         let count = plan.sources.len();
@@ -141,12 +190,7 @@ impl Engine {
                 .iter()
                 .map(|source| (source.name.clone(), source.topic.clone()))
                 .collect(),
-            ingests: plan
-                .sources
-                .iter()
-                .zip(parts.decoders)
-                .map(ingest)
-                .collect(),
+            ingests: parts.decoders.into_iter().enumerate().map(ingest).collect(),
             intake: parts.intake,
             clock: parts.clock,
             guard_clock: parts.guard_clock,
@@ -164,6 +208,7 @@ impl Engine {
             applied: vec![Position::new(); count],
             failures: vec![None; count],
             taken: vec![(0, 0); count],
+            phases: Phases::default(),
             epoch_at: Instant::now(),
         };
         Ok((engine, handle))
@@ -193,7 +238,9 @@ impl Engine {
             let idle = if took { 0 } else { IDLE_MS };
             let spent = began.elapsed();
             if let Some(rest) = Duration::from_millis(floor.max(idle)).checked_sub(spent) {
+                let began = Instant::now();
                 std::thread::park_timeout(rest);
+                self.phases.add(Phase::Wait, began);
             }
         }
         self.show();
@@ -208,9 +255,17 @@ impl Engine {
 
     /// One turn of the loop; answers whether there was anything to do.
     pub(crate) fn cycle(&mut self) -> Result<bool, Fault> {
-        let polled = self
-            .intake
-            .poll(self.settings.epoch_rows_max, self.settings.epoch_bytes_max);
+        let began = Instant::now();
+        // Nothing is published while catching up, so that an epoch need not be large to be whole.
+        let rows_max = match self.state {
+            State::CatchingUp => {
+                let portions = self.portion_records() * self.names.len();
+                self.settings.epoch_rows_max.min(portions)
+            }
+            _ => self.settings.epoch_rows_max,
+        };
+        let polled = self.intake.poll(rows_max, self.settings.epoch_bytes_max);
+        self.phases.add(Phase::Fetch, began);
         self.recovered(&polled.failed);
         for (source, error) in polled.failed {
             self.failed(source, error)?;
@@ -267,48 +322,112 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs one epoch over these records.
+    /// Runs one epoch over these records, some of them at a time: what does not leave the processor's cache is
+    /// quick, and what is published does not depend on where the records are cut.
     fn epoch(
         &mut self,
         batches: Vec<(usize, RawBatch)>,
         caught_up: bool,
         ended: bool,
     ) -> Result<(), Fault> {
-        let mut records: BTreeMap<usize, Vec<RawRecord>> = BTreeMap::new();
+        let mut records: BTreeMap<usize, VecDeque<RawRecord>> = BTreeMap::new();
         for (source, pending) in self.pending.iter_mut().enumerate() {
             if !pending.is_empty() {
-                records.insert(source, pending.drain(..).collect());
+                records.insert(source, std::mem::take(pending));
             }
         }
         for (source, batch) in batches {
             let bytes = bytes_of(&batch) as u64;
             self.taken[source].0 += batch.records.len() as u64;
             self.taken[source].1 += bytes;
-            records.entry(source).or_default().extend(batch.records);
+            let batch = VecDeque::from(batch.records);
+            match records.entry(source) {
+                Entry::Vacant(place) => drop(place.insert(batch)),
+                Entry::Occupied(mut pending) => pending.get_mut().extend(batch),
+            }
         }
-        let mut raws: Vec<(String, RawBatch)> = Vec::new();
-        let mut decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)> = Vec::new();
-        for (source, mut records) in records {
+        loop {
+            let (raws, decoded) = self.decode(&mut records)?;
+            let is_last = records.is_empty();
+            self.move_clock(ended && is_last);
+            let stalled = self.pending.iter().any(|pending| !pending.is_empty());
+            let is_live = self.state == State::Live;
+            let evaluate =
+                is_last && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
+            self.portion(decoded, &raws, evaluate)?;
+            if is_last {
+                self.epochs += 1;
+                self.epoch_at = Instant::now();
+                if evaluate {
+                    self.publish(ended);
+                    self.phases.add(Phase::Publish, self.epoch_at);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    fn portion_records(&self) -> usize {
+        PORTION_RECORDS * self.settings.workers.max(1)
+    }
+
+    /// Takes the first records of each source and decodes them. Those that a decoder stalls at are pending, with all
+    /// that come after.
+    fn decode(
+        &mut self,
+        records: &mut BTreeMap<usize, VecDeque<RawRecord>>,
+    ) -> Result<(Raw, Rows), Fault> {
+        let began = Instant::now();
+        let (mut raws, mut decoded) = (Raw::new(), Rows::new());
+        let portion = self.portion_records();
+        for (&source, rest) in records.iter_mut() {
+            let mut records = if rest.len() <= portion {
+                Vec::from(std::mem::take(rest))
+            } else {
+                rest.drain(..portion).collect()
+            };
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
             if let Some((at, error)) = ingested.stalled {
                 self.pending[source].extend(records.drain(at..));
+                self.pending[source].append(rest);
                 self.failed(source, error)?;
             }
             self.advance(source, &records);
             raws.push((self.ingests[source].topic.clone(), RawBatch { records }));
             decoded.push((source, ingested.delta, ingested.refusals));
         }
-        self.move_clock(ended);
-        let stalled = self.pending.iter().any(|pending| !pending.is_empty());
-        let evaluate =
-            (caught_up || self.state != State::CatchingUp) && !stalled || self.state == State::Live;
-        self.pass(decoded, &raws, evaluate)?;
-        self.epochs += 1;
-        self.epoch_at = Instant::now();
-        if evaluate {
-            self.publish(ended);
+        records.retain(|_, rest| !rest.is_empty());
+        self.phases.add(Phase::Decode, began);
+        Ok((raws, decoded))
+    }
+
+    /// Brings rows through the steps to the tables.
+    fn portion(
+        &mut self,
+        decoded: Rows,
+        raws: &[(String, RawBatch)],
+        evaluate: bool,
+    ) -> Result<(), Fault> {
+        let (mut decoded, mut raws) = (decoded, Raws::new(raws));
+        let mut pass = match (evaluate, self.state) {
+            (false, _) => Pass::Absorb,
+            // A whole book may have been held back while catching up.
+            (true, State::CatchingUp) => Pass::Release,
+            (true, _) => Pass::Evaluate,
+        };
+        loop {
+            let began = Instant::now();
+            let (edges, more) = self.pass(std::mem::take(&mut decoded), &mut raws, pass)?;
+            let began = self.phases.add(Phase::Stages, began);
+            self.fill_tables(&edges);
+            drop(edges);
+            self.phases.add(Phase::Publish, began);
+            pass = match pass {
+                Pass::Release if more => Pass::Release,
+                Pass::Release => Pass::Evaluate,
+                Pass::Absorb | Pass::Evaluate => return Ok(()),
+            };
         }
-        Ok(())
     }
 
     /// Notes how far the tables will have seen a source, and moves an event clock.
@@ -322,16 +441,15 @@ impl Engine {
             }
             _ => i64::MAX,
         };
-        for record in records {
-            self.applied[source].insert(record.partition, record.offset + 1);
-            if matches!(self.settings.clock, ClockPlan::Event { .. })
-                && record.timestamp_us <= limit_us
-            {
-                self.as_of_us = Some(
-                    self.as_of_us
-                        .map_or(record.timestamp_us, |now| now.max(record.timestamp_us)),
-                );
-            }
+        for run in records.chunk_by(|one, two| one.partition == two.partition) {
+            let last = run.last().expect("a run is not empty");
+            self.applied[source].insert(last.partition, last.offset + 1);
+        }
+        if matches!(self.settings.clock, ClockPlan::Event { .. }) {
+            let times = records.iter().map(|record| record.timestamp_us);
+            self.as_of_us = self
+                .as_of_us
+                .max(times.filter(|time| *time <= limit_us).max());
         }
     }
 
@@ -345,33 +463,29 @@ impl Engine {
         }
     }
 
-    /// Runs the steps in topological order and brings their answers to the tables.
+    /// Runs the steps in topological order; answers what came on each edge, and whether more is held back.
     fn pass(
         &mut self,
-        decoded: Vec<(usize, Delta, Vec<weir_zset::Refusal>)>,
-        raws: &[(String, RawBatch)],
-        evaluate: bool,
-    ) -> Result<(), Fault> {
+        decoded: Rows,
+        raws: &mut Raws<'_>,
+        pass: Pass,
+    ) -> Result<(BTreeMap<Edge, Delta>, bool), Fault> {
         let as_of_us = self.as_of_us.unwrap_or(i64::MIN);
-        let mut raws = Raws::new(raws);
+        let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, &mut raws);
+            self.letters.add("decode", refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
         for (index, step) in self.steps.iter_mut().enumerate() {
-            let inputs = step
-                .inputs
-                .iter()
-                .map(|edge| edges.get(edge).cloned())
-                .collect();
-            let out = step.step(inputs, as_of_us, evaluate)?;
+            let out = step.step(&edges, as_of_us, pass)?;
+            more |= out.more;
             // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
             if step.is_group() {
                 let mut known = Raws::new(&out.records);
                 self.letters.add(&step.stage, out.refusals, &mut known);
             } else {
-                self.letters.add(&step.stage, out.refusals, &mut raws);
+                self.letters.add(&step.stage, out.refusals, raws);
             }
             let deltas = out
                 .deltas
@@ -380,6 +494,10 @@ impl Engine {
                 .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
+        Ok((edges, more))
+    }
+
+    fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
                 let odd = table.apply(delta);
@@ -393,7 +511,6 @@ impl Engine {
                 }
             }
         }
-        Ok(())
     }
 
     fn publish(&mut self, ended: bool) {
@@ -491,6 +608,11 @@ impl Engine {
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        for (phase, time) in &self.phases.0 {
+            let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            let label = vec![("phase", phase.name().to_owned())];
+            samples.push(one("weir_phase_us_total", label, us));
         }
         for (stage, refused) in self.letters.by_stage() {
             samples.push(one(

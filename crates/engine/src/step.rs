@@ -1,9 +1,11 @@
 //! One step of the plan, running: an operator, a transform plugin, a group plugin.
 
 use crate::group::GroupStep;
+use crate::narrow::Narrow;
 use crate::transform::TransformStep;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_spec::Plan;
@@ -11,7 +13,7 @@ use weir_spec::plan::{Edge, StepPlan, WasmPlan, WorkPlan};
 use weir_stage::{
     Limits, Opening, PluginError, Plugins, RawBatch, RawRecord, RowRefusal, Shape, SourceError,
 };
-use weir_zset::op::Operator;
+use weir_zset::op::{Names, Operator};
 use weir_zset::{Delta, OpError, Refusal, meta};
 
 /// What stops a pipeline from being built or going on.
@@ -59,6 +61,19 @@ pub(crate) struct StepOut {
     pub(crate) records: Vec<(String, RawBatch)>,
     /// Rows that broke a rule of the stage and were kept.
     pub(crate) errors: u64,
+    /// Whether something is still held back.
+    pub(crate) more: bool,
+}
+
+/// What becomes of a pass's answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Nobody sees them yet: operators may hold theirs back, groups rest.
+    Absorb,
+    /// What was held back comes, a part at a time; groups rest.
+    Release,
+    /// All of them come and are published.
+    Evaluate,
 }
 
 enum Work {
@@ -67,14 +82,33 @@ enum Work {
     Group(GroupStep),
 }
 
+/// What a step reads of an edge.
+struct Input {
+    edge: Edge,
+    /// Its columns in the edge's rows.
+    columns: Vec<usize>,
+    /// Their schema: an input without news is an empty delta of it.
+    schema: SchemaRef,
+}
+
+impl Input {
+    fn delta(&self, edges: &BTreeMap<Edge, Delta>) -> Delta {
+        let Some(delta) = edges.get(&self.edge) else {
+            return Delta::empty(Arc::clone(&self.schema));
+        };
+        let batch = delta.batch.project(&self.columns);
+        Delta {
+            batch: batch.expect("columns of the edge"),
+            weights: Arc::clone(&delta.weights),
+        }
+    }
+}
+
 /// A running step.
 pub(crate) struct Step {
     /// The stage it belongs to.
     pub(crate) stage: String,
-    /// Its inputs.
-    pub(crate) inputs: Vec<Edge>,
-    /// Their schemas: an input without news is an empty delta of it.
-    schemas: Vec<SchemaRef>,
+    inputs: Vec<Input>,
     work: Work,
     /// Rows answered so far.
     pub(crate) rows: u64,
@@ -99,29 +133,31 @@ impl Step {
         matches!(self.work, Work::Group(_))
     }
 
-    /// Takes one step; `evaluate` is false while catching up.
+    /// Takes one step over what came on its edges.
     pub(crate) fn step(
         &mut self,
-        inputs: Vec<Option<Delta>>,
+        edges: &BTreeMap<Edge, Delta>,
         as_of_us: i64,
-        evaluate: bool,
+        pass: Pass,
     ) -> Result<StepOut, Fault> {
         let began = tokio::time::Instant::now();
-        let empty = |(delta, schema): (Option<Delta>, &SchemaRef)| {
-            delta.unwrap_or_else(|| Delta::empty(Arc::clone(schema)))
-        };
-        let inputs: Vec<Delta> = inputs.into_iter().zip(&self.schemas).map(empty).collect();
+        let inputs: Vec<Delta> = self.inputs.iter().map(|input| input.delta(edges)).collect();
         let out = match &mut self.work {
             Work::Op(operator) => {
-                let step = operator.step(&inputs, as_of_us);
+                let (step, more) = match pass {
+                    Pass::Absorb => (operator.absorb(&inputs, as_of_us), true),
+                    Pass::Release => operator.release(&inputs, as_of_us),
+                    Pass::Evaluate => (operator.step(&inputs, as_of_us), false),
+                };
                 StepOut {
                     deltas: vec![step.delta],
                     refusals: step.refusals,
+                    more,
                     ..StepOut::default()
                 }
             }
             Work::Transform(step) => step.step(&inputs[0])?,
-            Work::Group(step) => step.step(&inputs, as_of_us, evaluate)?,
+            Work::Group(step) => step.step(&inputs, as_of_us, pass == Pass::Evaluate)?,
         };
         self.rows += out
             .deltas
@@ -134,32 +170,90 @@ impl Step {
     }
 }
 
-/// Builds all steps of a plan.
-pub(crate) fn build(plan: &Plan, plugins: &dyn Plugins) -> Result<Vec<Step>, Fault> {
-    plan.steps
-        .iter()
-        .map(|step| build_step(plan, step, plugins))
-        .collect()
+/// Builds all steps of a plan; answers the columns that run on each edge, too.
+pub(crate) fn build(
+    plan: &Plan,
+    plugins: &dyn Plugins,
+) -> Result<(Vec<Step>, BTreeMap<Edge, SchemaRef>), Fault> {
+    let narrow = Narrow::of(plan, plugins)?;
+    let mut edges = BTreeMap::new();
+    for (source, wanted) in narrow.sources.iter().enumerate() {
+        let edge = Edge::Source(source);
+        edges.insert(edge, kept(&schema_of(plan, edge), wanted));
+    }
+    let mut steps = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let input = |((_, edge), needs): (&(String, Edge), &Names)| {
+            let (running, schema) = (&edges[edge], kept(&edges[edge], needs));
+            Input {
+                edge: *edge,
+                columns: indexes(running, schema.fields().iter().map(|field| field.name())),
+                schema,
+            }
+        };
+        let inputs = step.inputs.iter().zip(&narrow.inputs[index]);
+        let inputs = inputs.map(input).collect();
+        let (built, outputs) = build_step(plan, step, inputs, &narrow.outputs[index][0], plugins)?;
+        for (port, schema) in outputs.into_iter().enumerate() {
+            edges.insert(Edge::Step { step: index, port }, schema);
+        }
+        steps.push(built);
+    }
+    Ok((steps, edges))
 }
 
-fn build_step(plan: &Plan, step: &StepPlan, plugins: &dyn Plugins) -> Result<Step, Fault> {
-    let inputs: Vec<Edge> = step.inputs.iter().map(|(_, edge)| *edge).collect();
-    let schemas: Vec<SchemaRef> = inputs.iter().map(|edge| schema_of(plan, *edge)).collect();
+/// The fields of these names.
+fn kept(schema: &SchemaRef, names: &Names) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let kept = fields.filter(|field| names.contains(field.name()));
+    Arc::new(Schema::new(kept.cloned().collect::<Vec<_>>()))
+}
+
+/// A step over these inputs, and the schemas of its outputs.
+fn build_step(
+    plan: &Plan,
+    step: &StepPlan,
+    inputs: Vec<Input>,
+    wanted: &Names,
+    plugins: &dyn Plugins,
+) -> Result<(Step, Vec<SchemaRef>), Fault> {
+    let schemas: Vec<SchemaRef> = inputs
+        .iter()
+        .map(|input| Arc::clone(&input.schema))
+        .collect();
+    let mut outputs: Vec<SchemaRef> = step
+        .outputs
+        .iter()
+        .map(|(_, schema)| Arc::clone(schema))
+        .collect();
     let work = match &step.work {
         WorkPlan::Op(spec) => {
-            let built = spec.build(&schemas);
-            Work::Op(built.map_err(|source| Fault::Operator {
+            let built = spec.build_narrow(&schemas, wanted);
+            let built = built.map_err(|source| Fault::Operator {
                 stage: step.stage.clone(),
                 source,
-            })?)
+            })?;
+            outputs = vec![built.schema()];
+            Work::Op(built)
         }
         WorkPlan::Transform(wasm) => {
-            Work::Transform(build_transform(plan, step, wasm, &schemas[0], plugins)?)
+            let is_there =
+                |name: &String| !meta::is_meta(name) || schemas[0].index_of(name).is_ok();
+            let names = outputs[0].fields().iter().map(|field| field.name().clone());
+            outputs[0] = kept(&outputs[0], &names.filter(is_there).collect());
+            Work::Transform(build_transform(
+                plan,
+                step,
+                wasm,
+                &schemas[0],
+                &outputs[0],
+                plugins,
+            )?)
         }
         WorkPlan::Group { wasm, by, clock } => {
             let shape = plugins.shape(&wasm.file, &wasm.config)?;
             let key = schemas[0]
-                .project(&indexes(&schemas[0], by))
+                .project(&indexes(&schemas[0], by.iter()))
                 .expect("the plan checked the keys");
             let opening = opening(step, wasm)?;
             let plugin = plugins.open_group(&wasm.file, &opening, &Arc::new(key), &limits(wasm))?;
@@ -178,15 +272,15 @@ fn build_step(plan: &Plan, step: &StepPlan, plugins: &dyn Plugins) -> Result<Ste
             ))
         }
     };
-    Ok(Step {
+    let step = Step {
         stage: step.stage.clone(),
         inputs,
-        schemas,
         work,
         rows: 0,
         errors: 0,
         busy_us: 0,
-    })
+    };
+    Ok((step, outputs))
 }
 
 fn build_transform(
@@ -194,6 +288,7 @@ fn build_transform(
     step: &StepPlan,
     wasm: &WasmPlan,
     input: &SchemaRef,
+    output: &SchemaRef,
     plugins: &dyn Plugins,
 ) -> Result<TransformStep, Fault> {
     let shape = plugins.shape(&wasm.file, &wasm.config)?;
@@ -212,7 +307,7 @@ fn build_transform(
         wasm.on_failure,
         input,
         asked,
-        Arc::clone(&step.outputs[0].1),
+        Arc::clone(output),
         is_log,
     ))
 }
@@ -250,10 +345,9 @@ fn limits(wasm: &WasmPlan) -> Limits {
     }
 }
 
-fn indexes(schema: &SchemaRef, names: &[String]) -> Vec<usize> {
+fn indexes<'a>(schema: &SchemaRef, names: impl Iterator<Item = &'a String>) -> Vec<usize> {
     names
-        .iter()
-        .map(|name| schema.index_of(name).expect("the plan checked the keys"))
+        .map(|name| schema.index_of(name).expect("the plan checked the columns"))
         .collect()
 }
 
@@ -265,7 +359,7 @@ pub(crate) fn schema_of(plan: &Plan, edge: Edge) -> SchemaRef {
 }
 
 /// Whether rows of this edge are only ever inserted, in offset order: a source's, through row-wise steps.
-fn is_log(plan: &Plan, edge: Edge) -> bool {
+pub(crate) fn is_log(plan: &Plan, edge: Edge) -> bool {
     use weir_zset::op::OpSpec;
     let Edge::Step { step, .. } = edge else {
         return true;
@@ -275,11 +369,7 @@ fn is_log(plan: &Plan, edge: Edge) -> bool {
         WorkPlan::Op(op) => {
             matches!(
                 op,
-                OpSpec::Filter(_)
-                    | OpSpec::Project(_)
-                    | OpSpec::Union
-                    | OpSpec::Explode(_)
-                    | OpSpec::Dedupe(_)
+                OpSpec::Filter(_) | OpSpec::Project(_) | OpSpec::Union | OpSpec::Explode(_)
             )
         }
         WorkPlan::Transform(_) => true,

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use weir_spec::Plan;
 use weir_spec::plan::{
@@ -22,10 +23,11 @@ use weir_spec::plan::{
     StartPlan, StepPlan, TablePlan, WorkPlan,
 };
 use weir_stage::{
-    Clock, Decoded, Decoder, Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError,
-    Plugins, Port, Position, Produced, RawBatch, RawRecord, RowRefusal, Shape, Transform,
+    Clock, Decoded, Decoder, Fault, Group, GroupAnswer, GroupInput, Grouped, Limits, Opening,
+    PluginError, Plugins, Port, Position, Produced, RawBatch, RawRecord, RowRefusal, Shape,
+    SourceError, Transform,
 };
-use weir_zset::op::{AggFn, AggregateSpec, OpSpec};
+use weir_zset::op::{AggFn, AggregateSpec, DedupeSpec, OpSpec};
 use weir_zset::{Delta, meta};
 
 struct Still;
@@ -154,6 +156,31 @@ fn record(offset: i64, text: &str) -> RawRecord {
     }
 }
 
+/// Texts, but for those from `stall` on, as long as it says so.
+struct Stalling(Arc<AtomicBool>);
+
+impl Decoder for Stalling {
+    fn schema(&self) -> SchemaRef {
+        Texts.schema()
+    }
+    fn decode(&self, records: &[RawRecord]) -> Decoded {
+        let is_stop = |record: &RawRecord| record.value.as_deref() == Some(b"stall");
+        let at = records.iter().position(is_stop);
+        let Some(at) = at.filter(|_| self.0.load(Ordering::Relaxed)) else {
+            return Texts.decode(records);
+        };
+        let error = SourceError {
+            fault: Fault::External,
+            code: "away",
+            message: "away".to_owned(),
+        };
+        Decoded {
+            stalled: Some((u32::try_from(at).unwrap(), error)),
+            ..Texts.decode(&records[..at])
+        }
+    }
+}
+
 /// Two text topics, counted together by text.
 fn plan() -> Plan {
     let mut fields = meta::fields();
@@ -208,15 +235,19 @@ fn plan() -> Plan {
 }
 
 fn engine(intake: &Held) -> (Engine, crate::Handle) {
+    engine_with(intake, &plan(), Arc::new(Texts))
+}
+
+fn engine_with(intake: &Held, plan: &Plan, left: Arc<dyn Decoder>) -> (Engine, crate::Handle) {
     let parts = Parts {
-        decoders: vec![Arc::new(Texts), Arc::new(Texts)],
+        decoders: vec![left, Arc::new(Texts)],
         plugins: Arc::new(NoPlugins),
         intake: Box::new(intake.clone()),
         clock: Arc::new(Still),
         run: "test".to_owned(),
         guard_clock: false,
     };
-    Engine::build(&plan(), parts).unwrap()
+    Engine::build(plan, parts).unwrap()
 }
 
 fn shown(handle: &crate::Handle) -> Option<Vec<(String, i64)>> {
@@ -259,6 +290,78 @@ fn nothing_is_published_until_every_source_has_caught_up() {
         1,
         "the first epoch shows the net of everything"
     );
+}
+
+/// Goal: an epoch of several portions loses and repeats nothing, also when a decoder stalls in the midst.
+#[test]
+fn a_large_epoch_goes_in_portions() {
+    let mut plan = plan();
+    plan.engine.epoch_rows_max = 1_000_000;
+    let intake = Held::new(&[0, 0]);
+    let away = Arc::new(AtomicBool::new(true));
+    let (mut engine, handle) = engine_with(&intake, &plan, Arc::new(Stalling(Arc::clone(&away))));
+    engine.begin();
+    engine.cycle().unwrap();
+    assert_eq!(handle.status().state, State::Live);
+    let text = |offset| if offset == 40_000 { "stall" } else { "a" };
+    intake.release(0, (0..100_000).map(|offset| record(offset, text(offset))));
+    intake.release(1, (0..50_000).map(|offset| record(offset, "b")));
+    engine.cycle().unwrap();
+    let counts = |rows: &[(&str, i64)]| {
+        let rows = rows.iter();
+        Some(
+            rows.map(|(text, count)| ((*text).to_owned(), *count))
+                .collect(),
+        )
+    };
+    assert_eq!(shown(&handle), counts(&[("a", 40_000), ("b", 50_000)]));
+    assert_eq!(handle.published().unwrap().offsets["left"][&0], 40_000);
+    away.store(false, Ordering::Relaxed);
+    engine.cycle().unwrap();
+    assert_eq!(
+        shown(&handle),
+        counts(&[("a", 99_999), ("b", 50_000), ("stall", 1)])
+    );
+    assert_eq!(handle.published().unwrap().offsets["left"][&0], 100_000);
+}
+
+/// Goal: rows that may be retracted are no log, so that a plugin's answers to them are kept.
+#[test]
+fn rows_of_dedupe_are_no_log() {
+    let mut plan = plan();
+    let edge = Edge::Step { step: 0, port: 0 };
+    assert!(crate::step::is_log(&plan, edge));
+    plan.steps[0].work = WorkPlan::Op(OpSpec::Dedupe(DedupeSpec {
+        key: vec!["text".to_owned()],
+    }));
+    assert!(!crate::step::is_log(&plan, edge));
+}
+
+/// Goal: time is told by phase, and every sample has a name of the table of metrics.
+#[test]
+fn time_is_told_by_phase() {
+    let intake = Held::new(&[1, 0]);
+    let (mut engine, handle) = engine(&intake);
+    intake.release(0, [record(0, "a")]);
+    engine.begin();
+    engine.cycle().unwrap();
+    engine.cycle().unwrap();
+    let stop = Stop::default();
+    stop.stop();
+    engine.run(&stop, false).unwrap();
+    let samples = handle.metrics();
+    let phases: Vec<&str> = samples
+        .iter()
+        .filter(|sample| sample.name == "weir_phase_us_total")
+        .map(|sample| sample.labels[0].1.as_str())
+        .collect();
+    assert_eq!(phases, ["fetch", "decode", "stages", "publish"]);
+    let is_named = |name| {
+        crate::read::METRICS
+            .iter()
+            .any(|(known, ..)| *known == name)
+    };
+    assert!(samples.iter().all(|sample| is_named(sample.name)));
 }
 
 /// Goal: a stop is heeded between two epochs, and the status is shown.

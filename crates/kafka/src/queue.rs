@@ -1,6 +1,6 @@
 //! The bounded queue between the thread that reads a topic and the engine's loop.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use weir_stage::source::{Fault, Position, RawBatch, RawRecord, SourceError};
@@ -158,28 +158,36 @@ fn drop_notified(room: &Condvar, rows: usize, bytes: usize) {
 
 impl State {
     fn take(&mut self, rows_max: usize, bytes_max: usize) -> Vec<RawRecord> {
-        let mut records = Vec::new();
+        let mut records: Vec<RawRecord> = Vec::with_capacity(rows_max.min(self.rows));
         let mut bytes = 0;
-        let mut position = BTreeMap::new();
         while let Some(chunk) = self.chunks.front_mut() {
+            let from = records.len();
             while records.len() < rows_max && bytes < bytes_max {
                 let Some(record) = chunk.records.pop_front() else {
                     break;
                 };
                 bytes += size_of(&record);
-                position.insert(record.partition, record.offset + 1);
                 records.push(record);
             }
+            note_after(&mut self.position, &records[from..]);
             if !chunk.records.is_empty() {
                 break;
             }
             let chunk = self.chunks.pop_front().expect("it was there just now");
-            position.extend(chunk.after);
+            self.position.extend(chunk.after);
         }
         self.rows -= records.len();
         self.bytes -= bytes;
-        self.position.append(&mut position);
         records
+    }
+}
+
+/// Moves the position behind these records, which mostly come in runs of one partition.
+pub(crate) fn note_after(position: &mut Position, records: &[RawRecord]) {
+    for run in records.chunk_by(|one, two| one.partition == two.partition) {
+        if let Some(last) = run.last() {
+            position.insert(last.partition, last.offset + 1);
+        }
     }
 }
 
@@ -193,6 +201,7 @@ pub(crate) fn size_of(record: &RawRecord) -> usize {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use std::collections::BTreeMap;
 
     fn chunk(partition: i32, offsets: std::ops::Range<i64>, after: i64) -> Chunk {
         let record = |offset| RawRecord {

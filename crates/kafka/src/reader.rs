@@ -4,7 +4,7 @@
 use crate::error;
 use crate::events::Events;
 use crate::native::{Taken, Topic};
-use crate::queue::{Chunk, Queue};
+use crate::queue::{Chunk, Queue, note_after};
 use crate::source::{SourceOptions, Start};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -333,9 +333,7 @@ impl Reading {
             ends,
             failures,
         } = taken;
-        for record in &chunk.records {
-            chunk.after.insert(record.partition, record.offset + 1);
-        }
+        note_after(&mut chunk.after, chunk.records.make_contiguous());
         for (partition, end) in ends {
             let after = chunk.after.entry(partition).or_insert(end);
             *after = end.max(*after);

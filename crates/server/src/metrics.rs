@@ -15,6 +15,7 @@
 //! | `weir_stage_state_rows` | gauge | Rows a stage keeps, by stage. |
 //! | `weir_table_rows` | gauge | Rows of a table, by table. |
 //! | `weir_epochs_total` | counter | Epochs run, published or not. |
+//! | `weir_phase_us_total` | counter | Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase. |
 //! | `weir_http_requests_total` | counter | Requests answered, by path and status. |
 //! | `weir_queries_total` | counter | Queries for rows run. |
 //! | `weir_query_us_total` | counter | Time spent in queries for rows, microseconds. |

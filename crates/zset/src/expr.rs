@@ -15,11 +15,15 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::utils::{collect_columns, reassign_expr_columns};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A compiled expression. Pure; one instance may be used by several threads.
 #[derive(Clone, Debug)]
 pub struct Expr {
+    /// The columns that it reads. It is handed no others: a condition's branches are given parts of each.
+    columns: Vec<usize>,
     physical: Arc<dyn PhysicalExpr>,
     data_type: DataType,
     nullable: bool,
@@ -40,8 +44,14 @@ impl Expr {
     /// Parses and types an expression over batches of this schema.
     pub fn compile(sql: &str, schema: &SchemaRef) -> Result<Self, OpError> {
         let planned = plan::plan(sql, schema)?;
+        let columns = collect_columns(&planned.physical).into_iter();
+        let columns: BTreeSet<usize> = columns.map(|column| column.index()).collect();
+        let columns: Vec<usize> = columns.into_iter().collect();
+        let read = schema.project(&columns).expect("columns of the schema");
+        let physical = reassign_expr_columns(planned.physical, &read);
         Ok(Self {
-            physical: planned.physical,
+            physical: physical.expect("the schema has the columns"),
+            columns,
             data_type: planned.data_type,
             nullable: planned.nullable,
         })
@@ -57,14 +67,20 @@ impl Expr {
         self.nullable
     }
 
+    /// The indexes of the columns that it reads.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
     /// The value for each row; null, and an error, for a row that has none.
     pub fn eval(&self, batch: &RecordBatch) -> (ArrayRef, Vec<RowError>) {
         if batch.num_rows() == 0 {
             return (new_empty_array(&self.data_type), Vec::new());
         }
-        match self.try_eval(batch) {
+        let batch = batch.project(&self.columns).expect("a batch of the schema");
+        match self.try_eval(&batch) {
             Ok(values) => (values, Vec::new()),
-            Err(_) => self.eval_bisecting(batch),
+            Err(_) => self.eval_bisecting(&batch),
         }
     }
 

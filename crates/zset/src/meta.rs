@@ -38,9 +38,10 @@ pub fn fields() -> Vec<FieldRef> {
     ]
 }
 
-/// Whether rows of this schema still know their record (all five columns are there).
+/// The columns that say where the record stands.
+pub const PLACE: [&str; 3] = [TOPIC, PARTITION, OFFSET];
+
+/// Whether rows of this schema still know where their record stands.
 pub fn is_tracked(schema: &Schema) -> bool {
-    [TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY]
-        .iter()
-        .all(|name| schema.index_of(name).is_ok())
+    PLACE.iter().all(|name| schema.index_of(name).is_ok())
 }

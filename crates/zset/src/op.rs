@@ -6,6 +6,7 @@
 mod aggregate;
 mod bag;
 mod columns;
+mod compact;
 mod dedupe;
 mod explode;
 mod filter;
@@ -13,10 +14,13 @@ mod join;
 mod keyed;
 mod latest;
 mod log;
+mod narrow;
 mod overrides;
 mod project;
 mod union;
 mod valid;
+
+pub use narrow::Names;
 
 use crate::nearest::nearest;
 use crate::{Delta, meta};
@@ -108,6 +112,14 @@ pub trait Operator: Send {
     fn schema(&self) -> SchemaRef;
     /// Takes one step. `as_of_us` never falls.
     fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step;
+    /// A step whose answer nobody waits for: it may be held back, to be answered by the next `step`.
+    fn absorb(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+        self.step(inputs, as_of_us)
+    }
+    /// A step that may answer a part only of what was held back; `true` while there is more.
+    fn release(&mut self, inputs: &[Delta], as_of_us: i64) -> (Step, bool) {
+        (self.step(inputs, as_of_us), false)
+    }
     /// Rows it keeps, for the metrics.
     fn state_rows(&self) -> usize;
 }
@@ -254,7 +266,7 @@ impl OpSpec {
     /// The incremental operator over inputs of these schemas.
     pub fn build(&self, inputs: &[SchemaRef]) -> Result<Box<dyn Operator>, OpError> {
         Ok(match self {
-            Self::Latest(spec) => Box::new(latest::Latest::new(spec, inputs)?),
+            Self::Latest(spec) => Box::new(latest::Latest::new(spec, inputs, None)?),
             Self::Valid(spec) => Box::new(valid::Valid::new(spec, inputs)?),
             Self::Join(spec) => Box::new(join::Join::new(spec, inputs)?),
             Self::Aggregate(spec) => Box::new(aggregate::Aggregate::new(spec, inputs)?),

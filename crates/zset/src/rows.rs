@@ -73,7 +73,7 @@ impl RowCodec {
 }
 
 /// The row form of a dictionary is that of its values.
-fn as_type(column: ArrayRef, data_type: &DataType) -> ArrayRef {
+pub(crate) fn as_type(column: ArrayRef, data_type: &DataType) -> ArrayRef {
     if column.data_type() == data_type {
         return column;
     }

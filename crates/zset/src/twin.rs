@@ -196,6 +196,20 @@ fn sum<'a>(rows: impl IntoIterator<Item = &'a (Row, i64)>) -> Collection {
     collection
 }
 
+/// The rows with the columns of another schema only.
+fn projected(rows: &Collection, schema: &SchemaRef, onto: &SchemaRef) -> Collection {
+    let fields = onto.fields().iter();
+    let indexes: Vec<usize> = fields
+        .map(|field| schema.index_of(field.name()).unwrap())
+        .collect();
+    let mut out = Collection::new();
+    for (row, weight) in rows {
+        let cells = indexes.iter().map(|&index| row[index].clone());
+        add(&mut out, cells.collect(), *weight);
+    }
+    out
+}
+
 /// Refusals in force: topic, partition, offset, code.
 type Refused = BTreeMap<(String, i32, i64, String), i64>;
 

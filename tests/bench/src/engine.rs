@@ -1,6 +1,5 @@
 //! The engine on the same topic: how long until its table is live, what the table says, where the time went.
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,6 +14,8 @@ use crate::{Job, say};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_mins(5);
+/// Between looks at its state: each takes time from it, on one core.
+const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?
@@ -49,20 +50,19 @@ fn measure(job: &Job, address: &str, child: &mut Child) -> Result<()> {
             if answer.is_some_and(|status| state.iter().any(|state| status["state"] == *state)) {
                 return Ok(Instant::now());
             }
-            sleep(Duration::from_millis(5));
+            sleep(POLL);
         }
         bail!("weir was not {state:?} after {} s", LIMIT.as_secs())
     };
     // Plugins are compiled and the port is open: from here on it reads.
     let started = until(&["starting", "catching_up", "live"], child)?;
+    let before = Threads::of(child);
     let live = until(&["live"], child)?;
+    let threads = Threads::of(child).since(before);
     say("engine", job.messages, live.duration_since(started));
-    for (stage, us) in busy(&get(address, "/metrics")?) {
-        eprintln!(
-            "weir-bench:   {stage:<12} {:>8.2} s",
-            Duration::from_micros(us).as_secs_f64()
-        );
-    }
+    // The last samples are of the first published epoch or later.
+    sleep(Duration::from_millis(500));
+    where_it_went(&get(address, "/metrics")?, threads);
     let table: Value = serde_json::from_str(&get(address, "/api/v1/tables/sums/rows?limit=1000")?)?;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     for row in table["rows"].as_array().context("the table has no rows")? {
@@ -91,13 +91,89 @@ pub(crate) fn canonical(text: &str) -> String {
     }
 }
 
-/// Microseconds by stage, from the metrics' text.
-fn busy(metrics: &str) -> BTreeMap<String, u64> {
+/// Processor time of the engine's thread and of those that fetch.
+#[derive(Clone, Copy, Default)]
+struct Threads {
+    engine: Duration,
+    fetch: Duration,
+    others: Duration,
+}
+
+impl Threads {
+    /// As Linux counts them; nothing elsewhere.
+    fn of(child: &Child) -> Self {
+        let mut all = Self::default();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id()));
+        for task in tasks.into_iter().flatten().flatten() {
+            let text = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let (name, counts) = (text("comm"), text("schedstat"));
+            let ns = counts.split(' ').next().and_then(|ns| ns.parse().ok());
+            let of = match name.trim() {
+                "engine" => &mut all.engine,
+                name if name.starts_with("rdk:") || name.starts_with("kafka ") => &mut all.fetch,
+                _ => &mut all.others,
+            };
+            *of += Duration::from_nanos(ns.unwrap_or(0));
+        }
+        all
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            engine: self.engine.saturating_sub(before.engine),
+            fetch: self.fetch.saturating_sub(before.fetch),
+            others: self.others.saturating_sub(before.others),
+        }
+    }
+}
+
+/// Prints what each part took. On one core the engine's own times hold what other threads did meanwhile, so they
+/// are scaled to the processor time of its thread.
+fn where_it_went(metrics: &str, threads: Threads) {
+    let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+    let phases = labelled(metrics, "weir_phase_us_total{phase=\"");
+    let stages = labelled(metrics, "weir_stage_busy_us_total{stage=\"");
+    let busy: u64 = phases
+        .iter()
+        .filter(|(name, _)| name != "wait")
+        .map(|(_, us)| us)
+        .sum();
+    let scale = match threads.engine.as_secs_f64() {
+        0.0 => 1.0,
+        engine => engine / seconds(busy).max(f64::MIN_POSITIVE),
+    };
+    let phase = |name: &str| {
+        let found = phases.iter().find(|(known, _)| known == name);
+        seconds(found.map_or(0, |(_, us)| *us)) * scale
+    };
+    let mut parts = vec![
+        (
+            "fetch".to_owned(),
+            phase("fetch") + threads.fetch.as_secs_f64(),
+        ),
+        ("decode".to_owned(), phase("decode")),
+    ];
+    parts.extend(
+        stages
+            .iter()
+            .map(|(stage, us)| (stage.clone(), seconds(*us) * scale)),
+    );
+    let in_stages: f64 = stages.iter().map(|(_, us)| seconds(*us) * scale).sum();
+    parts.push(("publish".to_owned(), phase("publish")));
+    let rest = (phase("stages") - in_stages).max(0.0) + threads.others.as_secs_f64();
+    parts.push(("the rest".to_owned(), rest));
+    let all: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    for (part, seconds) in parts {
+        let share = 100.0 * seconds / all;
+        eprintln!("weir-bench:   {part:<12} {seconds:>8.2} s  {share:>3.0} %");
+    }
+}
+
+/// Values of a metric by its label, in the order of the metrics' text.
+fn labelled(metrics: &str, head: &str) -> Vec<(String, u64)> {
     let line = |line: &str| {
-        let (labels, value) = line
-            .strip_prefix("weir_stage_busy_us_total{stage=\"")?
-            .split_once("\"} ")?;
-        Some((labels.to_owned(), value.trim().parse().ok()?))
+        let (label, value) = line.strip_prefix(head)?.split_once("\"} ")?;
+        Some((label.to_owned(), value.trim().parse().ok()?))
     };
     metrics.lines().filter_map(line).collect()
 }

@@ -5,7 +5,8 @@
 //! column; the group's row is withheld meanwhile), `retracted_unknown` (a group of less than no rows,
 //! or of none with something left in its accumulators).
 
-use super::columns::{Encoder, batch, chained, distinct, find, find_all, inputs, some, unplaced};
+use super::columns::{batch, chained, distinct, find, find_all, inputs, some, unplaced};
+use super::compact::Compact;
 use super::keyed::Keyed;
 use super::{AggFn, AggregateSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal};
@@ -20,7 +21,7 @@ mod accumulators;
 
 pub(super) struct Aggregate {
     schema: SchemaRef,
-    key: Encoder,
+    key: Compact,
     key_columns: Vec<usize>,
     groups: Keyed<Group>,
     values: Vec<Value>,
@@ -82,7 +83,7 @@ impl Aggregate {
             });
         }
         Ok(Self {
-            key: Encoder::new(schema, key_columns.clone()).map_err(|error| error.at(&["by"]))?,
+            key: Compact::new(schema, key_columns.clone()).map_err(|error| error.at(&["by"]))?,
             schema: distinct(fields, &["values"])?,
             key_columns,
             groups: Keyed::new(),
@@ -98,7 +99,7 @@ impl Aggregate {
         let (mut slots, mut firsts) = (Vec::with_capacity(rows.num_rows()), Vec::new());
         for row in 0..rows.num_rows() {
             let new = || Group { rows: 0, step: 0 };
-            let (slot, _) = self.groups.slot(keys.row(row).data(), new);
+            let (slot, _) = self.groups.slot(keys.row(row), new);
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;

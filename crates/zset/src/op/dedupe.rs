@@ -4,6 +4,7 @@
 //! order that does not depend on how they interleave. A row that turns out not to be the first is retracted.
 
 use super::columns::{Encoder, Records, chained, find_all, inputs, log, some};
+use super::compact::Compact;
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::{DedupeSpec, Operator, Step};
@@ -14,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
 pub(super) struct Dedupe {
-    key: Encoder,
+    key: Compact,
     row: Encoder,
     records: Records,
     partitions: Partitions,
@@ -35,7 +36,7 @@ impl Dedupe {
         some(&spec.key, "key")?;
         let key = find_all(schema, &spec.key, "key")?;
         Ok(Self {
-            key: Encoder::new(schema, key).map_err(|error| error.at(&["key"]))?,
+            key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
             row: Encoder::whole(schema)?,
             records: Records::of(schema),
             partitions: Partitions::new(schema),
@@ -72,7 +73,7 @@ impl Operator for Dedupe {
                 offset,
                 row: None,
             };
-            let (slot, is_new) = self.keys.slot(keys.row(index).data(), new);
+            let (slot, is_new) = self.keys.slot(keys.row(index), new);
             let first = self.keys.at_mut(slot);
             let earlier = self.partitions.compare(partition, first.partition);
             if !is_new && !earlier.then(offset.cmp(&first.offset)).is_lt() {

@@ -7,63 +7,75 @@
 //! Other refusals: `version_conflict` (until a tombstone forgets the key), `null_version`,
 //! `retraction_in_log`. All of it is a function of each partition's rows in offset order.
 
-use super::columns::{Encoder, Records, batch, chained, find_all, inputs, log, some, typed};
+use super::columns::{Records, find_all, inputs, log, some, typed};
+use super::compact::{Compact, Packed, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::{LatestSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal, meta};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use arrow::row::Rows;
-use entry::{Entry, RowSet, Seen, Taken};
+use entry::{Entry, Seen, Taken};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 mod entry;
 
 pub(super) struct Latest {
-    schema: SchemaRef,
-    key: Encoder,
+    key: Compact,
     version: usize,
     tombstone: Option<usize>,
-    content: Encoder,
-    meta: Encoder,
-    /// For each output column whether it is metadata, and its index there.
-    layout: Vec<(bool, usize)>,
+    /// Every column but the metadata.
+    content: Compact,
+    /// What it answers with.
+    kept: Compact,
     records: Records,
     partitions: Partitions,
     keys: Keyed<Entry>,
+    /// Keys whose change was not answered yet, each with what it showed before.
+    open: Vec<(u32, Option<Bytes>)>,
+    scratch: Scratch,
 }
 
 /// One step's rows in every form.
 struct Rowed<'a> {
     batch: &'a RecordBatch,
     weights: &'a [i64],
-    keys: Rows,
-    content: Rows,
-    meta: Rows,
+    keys: Packed,
+    content: Packed,
+    kept: Packed,
     versions: &'a Int64Array,
     tombstones: Option<&'a BooleanArray>,
 }
 
-/// A record's rows of one key and version.
-struct Unit {
-    partition: u32,
-    seen: Seen,
-    rows: Vec<u32>,
-    is_tombstone: bool,
+/// Room that is used again for every record.
+#[derive(Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    digests: Vec<u128>,
 }
 
-/// A key that this step has changed.
-struct Touched {
-    slot: u32,
-    before: Option<Bytes>,
-    refused: Vec<Refusal>,
+/// A record's rows of one key and version.
+struct Unit<'a> {
+    partition: u32,
+    offset: i64,
+    rows: &'a [u32],
 }
+
+/// What was refused of a key that lives in several partitions, before this step.
+type Foreign = Vec<(u32, Vec<Refusal>)>;
+
+/// Most keys that one release answers.
+const RELEASE_KEYS: usize = 8_192;
 
 impl Latest {
-    pub(super) fn new(spec: &LatestSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
+    /// With `wanted`, only these columns are kept and answered.
+    pub(super) fn new(
+        spec: &LatestSpec,
+        schemas: &[SchemaRef],
+        wanted: Option<&BTreeSet<String>>,
+    ) -> Result<Self, OpError> {
         let [schema] = inputs("latest", schemas)?;
         log("latest", schema)?;
         some(&spec.key, "key")?;
@@ -73,24 +85,24 @@ impl Latest {
         let is_flag = |found: &DataType| *found == DataType::Boolean;
         let find = |name: &String| typed(schema, name, "tombstone", "Boolean", is_flag);
         let tombstone = spec.tombstone.as_ref().map(find).transpose()?;
-        let (mut content, mut metadata, mut layout) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, field) in schema.fields().iter().enumerate() {
-            let is_meta = meta::is_meta(field.name());
-            let side = if is_meta { &mut metadata } else { &mut content };
-            layout.push((is_meta, side.len()));
-            side.push(index);
-        }
+        let columns = |is_chosen: &dyn Fn(&String) -> bool| -> Vec<usize> {
+            (0..schema.fields().len())
+                .filter(|&index| is_chosen(schema.field(index).name()))
+                .collect()
+        };
+        let content = columns(&|name| !meta::is_meta(name));
+        let kept = columns(&|name| wanted.is_none_or(|wanted| wanted.contains(name)));
         Ok(Self {
-            schema: Arc::clone(schema),
-            key: Encoder::new(schema, key).map_err(|error| error.at(&["key"]))?,
+            key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
             version,
             tombstone,
-            content: Encoder::new(schema, content)?,
-            meta: Encoder::new(schema, metadata)?,
-            layout,
+            content: Compact::new(schema, content)?,
+            kept: Compact::new(schema, kept)?,
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
+            open: Vec::new(),
+            scratch: Scratch::default(),
         })
     }
 
@@ -101,7 +113,7 @@ impl Latest {
             weights: &delta.weights,
             keys: self.key.encode(batch),
             content: self.content.encode(batch),
-            meta: self.meta.encode(batch),
+            kept: self.kept.encode(batch),
             versions: batch.column(self.version).as_primitive::<Int64Type>(),
             tombstones: self.tombstone.map(|index| batch.column(index).as_boolean()),
         }
@@ -111,17 +123,17 @@ impl Latest {
     fn take(
         &mut self,
         rowed: &Rowed<'_>,
-        unit: Unit,
-        touched: &mut Vec<Touched>,
+        unit: &Unit<'_>,
+        foreign: &mut Foreign,
         refusals: &mut Vec<Refusal>,
     ) {
-        let first = unit.rows[0] as usize;
-        let key = rowed.keys.row(first).data();
-        if unit.is_tombstone {
+        let first = unit.rows[0];
+        let key = rowed.keys.row(first as usize);
+        if is_tombstone(rowed, first) {
             let Some(slot) = self.keys.find(key) else {
                 return;
             };
-            self.touch(slot, touched);
+            self.touch(slot, foreign);
             let conflicts = self.keys.at_mut(slot).forget(unit.partition);
             let (topic, partition) = self.partitions.name(unit.partition);
             refusals.extend(
@@ -131,102 +143,105 @@ impl Latest {
             );
             return;
         }
+        let seen = Seen {
+            version: rowed.versions.value(first as usize),
+            digest: self.scratch.digest(&rowed.content, unit.rows),
+            offset: unit.offset,
+        };
         let (slot, is_new) = self.keys.slot(key, Entry::default);
-        if !is_new && self.keys.at(slot).knows(unit.partition, &unit.seen) {
+        if !is_new && self.keys.at(slot).knows(unit.partition, &seen) {
             return;
         }
-        self.touch(slot, touched);
-        let seen = unit.seen;
-        if self.keys.at_mut(slot).take(unit.partition, seen, unit.rows) == Taken::Conflict {
+        self.touch(slot, foreign);
+        let scratch = &mut self.scratch;
+        let rows = || scratch.blob(&rowed.kept, unit.rows);
+        if self.keys.at_mut(slot).take(unit.partition, seen, rows) == Taken::Conflict {
             let (topic, partition) = self.partitions.name(unit.partition);
             refusals.push(conflict(topic, partition, seen.offset, seen.version, 1));
         }
+        let entry = self.keys.at_mut(slot);
+        if entry.has_several() && !entry.is_foreign {
+            // It came to a second partition just now.
+            entry.is_foreign = true;
+            foreign.push((slot, Vec::new()));
+        }
     }
 
-    /// Remembers what a key showed before this step.
-    fn touch(&mut self, slot: u32, touched: &mut Vec<Touched>) {
-        if self.keys.at(slot).is_touched() {
-            return;
+    /// Remembers what a key that is about to change showed when it was last answered.
+    fn touch(&mut self, slot: u32, foreign: &mut Foreign) {
+        let entry = self.keys.at(slot);
+        if !entry.is_open {
+            let before = entry.shown(&self.partitions).cloned();
+            self.open.push((slot, before));
+            self.keys.at_mut(slot).is_open = true;
         }
         let entry = self.keys.at(slot);
-        let before = entry
-            .shown(&self.partitions)
-            .and_then(RowSet::stored)
-            .cloned();
-        let refused = entry.foreign(&self.partitions);
-        touched.push(Touched {
-            slot,
-            before,
-            refused,
-        });
-        self.keys.at_mut(slot).set_touched(true);
+        if entry.has_several() && !entry.is_foreign {
+            foreign.push((slot, entry.foreign(&self.partitions)));
+            self.keys.at_mut(slot).is_foreign = true;
+        }
     }
 
-    /// Encodes what the step brought and compares each touched key with what it showed before.
-    fn answer(
-        &mut self,
-        rowed: &Rowed<'_>,
-        touched: Vec<Touched>,
-        refusals: &mut Vec<Refusal>,
-    ) -> Delta {
-        let (mut old, mut new): (Vec<Bytes>, Vec<u32>) = (Vec::new(), Vec::new());
-        let mut again: Vec<Bytes> = Vec::new();
-        for Touched {
-            slot,
-            before,
-            refused,
-        } in touched
-        {
-            let entry = self.keys.at_mut(slot);
-            entry.set_touched(false);
-            let fresh = entry.store(&self.partitions, |rows| blob(rowed, rows));
-            let shown = entry.shown(&self.partitions).and_then(RowSet::stored);
-            if shown != before.as_ref() {
-                match (fresh, shown) {
-                    (Some(rows), _) => new.extend(rows),
-                    (None, Some(blob)) => again.push(Bytes::clone(blob)),
-                    (None, None) => {}
-                }
-                old.extend(before);
+    /// Takes a step's rows in; answers what that refuses.
+    fn take_in(&mut self, delta: &Delta) -> Vec<Refusal> {
+        let (rowed, mut refusals) = (self.rowed(delta), Vec::new());
+        let places = self.partitions.places(rowed.batch);
+        let order = places.order(&self.partitions);
+        let (mut foreign, mut taken, mut lengths) = (Foreign::new(), Vec::new(), Vec::new());
+        for record in places.records(&order) {
+            let first = record[0] as usize;
+            let (partition, offset) = (places.partitions[first], places.offsets[first]);
+            taken.clear();
+            let is_taken = |row: &u32| self.is_taken(&rowed, *row, &mut refusals);
+            taken.extend(record.iter().copied().filter(is_taken));
+            if taken.is_empty() {
+                continue;
             }
-            if !refused.is_empty() || entry.has_several() {
-                let now = entry.foreign(&self.partitions);
-                change(&refused, now, refusals);
+            units(&rowed, &mut taken, &mut lengths);
+            let mut rest = &taken[..];
+            for &length in &lengths {
+                let (rows, others) = rest.split_at(length);
+                let unit = Unit {
+                    partition,
+                    offset,
+                    rows,
+                };
+                self.take(&rowed, &unit, &mut foreign, &mut refusals);
+                rest = others;
+            }
+        }
+        for (slot, before) in foreign {
+            let entry = self.keys.at_mut(slot);
+            entry.is_foreign = false;
+            change(&before, entry.foreign(&self.partitions), &mut refusals);
+        }
+        refusals
+    }
+
+    /// Compares keys with what they showed when last answered: at most so many of those that have changed.
+    fn answer(&mut self, keys_max: usize) -> Delta {
+        let open = self
+            .open
+            .split_off(self.open.len().saturating_sub(keys_max));
+        let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
+        for (slot, before) in open {
+            let entry = self.keys.at_mut(slot);
+            entry.is_open = false;
+            let shown = entry.shown(&self.partitions);
+            if shown != before.as_ref() {
+                new.extend(shown.cloned());
+                old.extend(before);
             }
             if self.keys.at(slot).is_empty() {
                 self.keys.remove(slot);
             }
         }
-        let fresh =
-            take_record_batch(rowed.batch, &UInt32Array::from(new)).expect("rows of the batch");
-        let parts = [
-            self.decode(&old, -1),
-            self.decode(&again, 1),
-            Delta::inserts(fresh),
-        ];
-        let parts: Vec<Delta> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        chained(&self.schema, &parts)
-    }
-
-    fn decode(&self, blobs: &[Bytes], weight: i64) -> Delta {
-        let rows: Vec<(&[u8], &[u8])> = blobs.iter().flat_map(|blob| entry::rows(blob)).collect();
-        let content = self
-            .content
-            .codec
-            .decode(rows.iter().map(|(content, _)| *content));
-        let meta = self.meta.codec.decode(rows.iter().map(|(_, meta)| *meta));
-        let column = |&(is_meta, index): &(bool, usize)| -> ArrayRef {
-            Arc::clone(if is_meta {
-                meta.column(index)
-            } else {
-                content.column(index)
-            })
-        };
-        let columns = self.layout.iter().map(column).collect();
-        Delta::new(
-            batch(&self.schema, columns, rows.len()),
-            vec![weight; rows.len()],
-        )
+        let mut rows: Vec<&[u8]> = old.iter().flat_map(|blob| entry::rows(blob)).collect();
+        let gone = rows.len();
+        rows.extend(new.iter().flat_map(|blob| entry::rows(blob)));
+        let weights = (0..rows.len()).map(|row| if row < gone { -1 } else { 1 });
+        let weights = weights.collect();
+        Delta::new(self.kept.decode(&rows), weights)
     }
 
     fn is_taken(&self, rowed: &Rowed<'_>, row: u32, refusals: &mut Vec<Refusal>) -> bool {
@@ -243,44 +258,31 @@ impl Latest {
     }
 }
 
-/// A record's rows as units, in the order of their first rows.
-fn units(rowed: &Rowed<'_>, partition: u32, offset: i64, record: Vec<u32>) -> Vec<Unit> {
-    let mut groups: Vec<Vec<u32>> = Vec::new();
-    if record.len() == 1 {
-        groups.push(record);
-    } else {
-        let name = |row: u32| {
-            let version = rowed.versions.value(row as usize);
-            (
-                is_tombstone(rowed, row),
-                version,
-                rowed.keys.row(row as usize),
-            )
-        };
-        let mut sorted = record;
-        sorted.sort_by(|&one, &two| name(one).cmp(&name(two)));
-        groups.extend(
-            sorted
-                .chunk_by(|&one, &two| name(one) == name(two))
-                .map(<[u32]>::to_vec),
-        );
-        groups.sort_by_key(|rows| rows[0]);
-    }
-    let unit = |rows: Vec<u32>| {
-        let version = rowed.versions.value(rows[0] as usize);
-        let seen = Seen {
+/// The lengths of a record's units: its rows are of one key and version mostly, else they are sorted so that each
+/// unit's stand together, the units in the order of their first rows.
+fn units(rowed: &Rowed<'_>, record: &mut [u32], lengths: &mut Vec<usize>) {
+    lengths.clear();
+    let name = |row: u32| {
+        let version = rowed.versions.value(row as usize);
+        (
+            is_tombstone(rowed, row),
             version,
-            digest: digest(rowed, &rows),
-            offset,
-        };
-        Unit {
-            partition,
-            seen,
-            is_tombstone: is_tombstone(rowed, rows[0]),
-            rows,
-        }
+            rowed.keys.row(row as usize),
+        )
     };
-    groups.into_iter().map(unit).collect()
+    let first = name(record[0]);
+    if record[1..].iter().all(|&row| name(row) == first) {
+        lengths.push(record.len());
+        return;
+    }
+    record.sort_by(|&one, &two| name(one).cmp(&name(two)));
+    let mut groups: Vec<Vec<u32>> = record
+        .chunk_by(|&one, &two| name(one) == name(two))
+        .map(<[u32]>::to_vec)
+        .collect();
+    groups.sort_by_key(|rows| rows[0]);
+    record.copy_from_slice(&groups.concat());
+    lengths.extend(groups.iter().map(Vec::len));
 }
 
 fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
@@ -290,38 +292,39 @@ fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
         .is_some_and(|flags| flags.is_valid(row) && flags.value(row))
 }
 
-/// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
-fn digest(rowed: &Rowed<'_>, rows: &[u32]) -> u128 {
-    let digest = |row: u32| xxh3_128(rowed.content.row(row as usize).data());
-    match rows {
-        [only] => digest(*only),
-        rows => {
-            let mut digests: Vec<u128> = rows.iter().map(|&row| digest(row)).collect();
-            digests.sort_unstable();
-            xxh3_128(
-                &digests
-                    .into_iter()
-                    .flat_map(u128::to_le_bytes)
-                    .collect::<Vec<u8>>(),
-            )
+impl Scratch {
+    /// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
+    fn digest(&mut self, content: &Packed, rows: &[u32]) -> u128 {
+        let digest = |&row: &u32| xxh3_128(content.row(row as usize));
+        if let [only] = rows {
+            return digest(only);
         }
+        self.digests.clear();
+        self.digests.extend(rows.iter().map(digest));
+        self.digests.sort_unstable();
+        self.bytes.clear();
+        for digest in &self.digests {
+            self.bytes.extend_from_slice(&digest.to_le_bytes());
+        }
+        xxh3_128(&self.bytes)
     }
-}
 
-fn blob(rowed: &Rowed<'_>, rows: &[u32]) -> Bytes {
-    let row = |row: u32| {
-        (
-            rowed.content.row(row as usize).data(),
-            rowed.meta.row(row as usize).data(),
-        )
-    };
-    match rows {
-        [only] => entry::blob(&[row(*only)]),
-        rows => {
-            let mut all: Vec<_> = rows.iter().map(|&index| row(index)).collect();
-            all.sort_unstable();
-            entry::blob(&all)
+    /// A unit's rows as one block of bytes, the same whatever their order.
+    fn blob(&mut self, kept: &Packed, rows: &[u32]) -> Bytes {
+        self.bytes.clear();
+        let row = |row: &u32| kept.row(*row as usize);
+        if rows.is_sorted_by_key(row) {
+            for only in rows {
+                push_part(row(only), &mut self.bytes);
+            }
+        } else {
+            let mut sorted: Vec<&[u8]> = rows.iter().map(row).collect();
+            sorted.sort_unstable();
+            for row in sorted {
+                push_part(row, &mut self.bytes);
+            }
         }
+        self.bytes[..].into()
     }
 }
 
@@ -351,31 +354,25 @@ fn change(before: &[Refusal], now: Vec<Refusal>, out: &mut Vec<Refusal>) {
 
 impl Operator for Latest {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.kept.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let (rowed, mut refusals) = (self.rowed(&inputs[0]), Vec::new());
-        let places = self.partitions.places(rowed.batch);
-        let order = places.order(&self.partitions);
-        let mut touched = Vec::new();
-        for record in places.records(&order) {
-            let first = record[0] as usize;
-            let (partition, offset) = (places.partitions[first], places.offsets[first]);
-            let taken: Vec<u32> = record
-                .iter()
-                .copied()
-                .filter(|&row| self.is_taken(&rowed, row, &mut refusals))
-                .collect();
-            if taken.is_empty() {
-                continue;
-            }
-            for unit in units(&rowed, partition, offset, taken) {
-                self.take(&rowed, unit, &mut touched, &mut refusals);
-            }
-        }
-        let delta = self.answer(&rowed, touched, &mut refusals);
+        let refusals = self.take_in(&inputs[0]);
+        let delta = self.answer(usize::MAX);
         Step { delta, refusals }
+    }
+
+    fn absorb(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
+        let refusals = self.take_in(&inputs[0]);
+        let delta = Delta::empty(self.schema());
+        Step { delta, refusals }
+    }
+
+    fn release(&mut self, inputs: &[Delta], _as_of_us: i64) -> (Step, bool) {
+        let refusals = self.take_in(&inputs[0]);
+        let delta = self.answer(RELEASE_KEYS);
+        (Step { delta, refusals }, !self.open.is_empty())
     }
 
     fn state_rows(&self) -> usize {

@@ -1,9 +1,12 @@
 //! Goal: `latest` and `dedupe` depend on each partition's log alone: not on how partitions interleave
 //! nor on how epochs are cut. Method: random logs in random interleavings against a plain replay.
 
-use super::{Cell, Collection, Refused, Row, Rows, add, config, run, text};
+use super::{
+    Cell, Collection, Refused, Row, Rows, add, config, delta, integrate, projected, refuse, run,
+    text,
+};
 use crate::meta;
-use crate::op::{DedupeSpec, LatestSpec, OpSpec};
+use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Step};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -242,6 +245,38 @@ proptest! {
         }
     }
 
+    /// Goal: what is held back, and columns that nobody wants, change nothing in what is wanted. Method: some
+    /// steps are absorbed, some answered in part, and only some columns are wanted.
+    #[test]
+    fn latest_may_hold_back(
+        (logs, order, cuts) in case(),
+        ways in vec(0_u8..3, 40),
+        wanted in proptest::sample::subsequence(
+            schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>(),
+            1..=9,
+        ),
+    ) {
+        let schemas = [schema()];
+        let wanted: Names = wanted.into_iter().collect();
+        let mut operator = spec().build_narrow(&schemas, &wanted).unwrap();
+        let (mut shown, mut told) = (Collection::new(), Refused::new());
+        let none = (vec![Rows::new()], 0);
+        let steps = steps(&logs, &order, &cuts);
+        for ((rows, _), way) in steps.iter().zip(ways).chain([(&none, 2), (&none, 0)]) {
+            let inputs = [delta(&schemas[0], &rows[0])];
+            let Step { delta, refusals } = match way {
+                0 => operator.step(&inputs, 0),
+                1 => operator.absorb(&inputs, 0),
+                _ => operator.release(&inputs, 0).0,
+            };
+            integrate(&mut shown, &delta);
+            refuse(&mut told, &refusals);
+        }
+        let (want, refused) = latest(&logs);
+        prop_assert_eq!(shown, projected(&want, &schemas[0], &operator.schema()));
+        prop_assert_eq!(told, refused);
+    }
+
     #[test]
     fn dedupe_keeps_the_first((logs, order, cuts) in case()) {
         let schemas = [schema()];
@@ -275,6 +310,33 @@ fn branches_of_a_topic_meet_again() {
     assert_eq!(shown.len(), 2);
     assert!(shown.keys().all(|row| row[6] == Cell::Int(2)));
     assert!(refused.is_empty());
+}
+
+/// Goal: a release answers a part and says so. Method: more keys than it answers at once.
+#[test]
+fn a_release_is_bounded() {
+    let mut operator = spec().build(&[schema()]).unwrap();
+    let record = |key: i64| {
+        let mut rows = rows(0, key, &vec![(1, Some(1), false, 0)]);
+        rows[0].0[5] = text(&format!("k{key}"));
+        rows
+    };
+    let rows: Rows = (0..20_000).flat_map(record).collect();
+    let none = [delta(&schema(), &[])];
+    assert_eq!(
+        operator.absorb(&[delta(&schema(), &rows)], 0).delta.len(),
+        0
+    );
+    let mut answered = Vec::new();
+    loop {
+        let (step, more) = operator.release(&none, 0);
+        answered.push(step.delta.len());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(answered, [8_192, 8_192, 3_616]);
+    assert_eq!(operator.step(&none, 0).delta.len(), 0);
 }
 
 #[test]

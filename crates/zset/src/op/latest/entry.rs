@@ -1,5 +1,6 @@
 //! What `latest` knows of one key: a log per partition, of which mostly there is one.
 
+use super::super::compact::take_part;
 use super::super::keyed::Bytes;
 use super::super::log::Partitions;
 use crate::Refusal;
@@ -10,7 +11,10 @@ pub(super) struct Entry {
     first: Option<Log>,
     /// More of them: the key lives in several partitions.
     others: Vec<Log>,
-    is_touched: bool,
+    /// Its change was not answered yet.
+    pub(super) is_open: bool,
+    /// What was refused of it before this step is remembered.
+    pub(super) is_foreign: bool,
 }
 
 /// One partition's log of one key.
@@ -18,7 +22,8 @@ pub(super) struct Entry {
 struct Log {
     partition: u32,
     highest: Seen,
-    rows: RowSet,
+    /// The rows of the highest version, see [`rows`].
+    rows: Bytes,
     /// Lower versions, ascending.
     lower: Vec<Seen>,
     /// Offset and version of refused records.
@@ -33,15 +38,6 @@ pub(super) struct Seen {
     pub(super) offset: i64,
 }
 
-/// The rows of a version.
-#[derive(Debug)]
-pub(super) enum RowSet {
-    /// Of an earlier step, see [`blob`].
-    Stored(Bytes),
-    /// Of this step: their indexes in its batch.
-    Fresh(Vec<u32>),
-}
-
 /// What became of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -51,24 +47,7 @@ pub(super) enum Taken {
     Conflict,
 }
 
-impl RowSet {
-    pub(super) fn stored(&self) -> Option<&Bytes> {
-        match self {
-            Self::Stored(blob) => Some(blob),
-            Self::Fresh(_) => None,
-        }
-    }
-}
-
 impl Entry {
-    pub(super) fn is_touched(&self) -> bool {
-        self.is_touched
-    }
-
-    pub(super) fn set_touched(&mut self, is_touched: bool) {
-        self.is_touched = is_touched;
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -97,7 +76,7 @@ impl Entry {
             .min_by(|one, two| partitions.compare(one.partition, two.partition))
     }
 
-    pub(super) fn shown(&self, partitions: &Partitions) -> Option<&RowSet> {
+    pub(super) fn shown(&self, partitions: &Partitions) -> Option<&Bytes> {
         self.owner(partitions).map(|log| &log.rows)
     }
 
@@ -109,9 +88,14 @@ impl Entry {
     }
 
     /// Takes a version that is not known with this content.
-    pub(super) fn take(&mut self, partition: u32, seen: Seen, rows: Vec<u32>) -> Taken {
+    pub(super) fn take(
+        &mut self,
+        partition: u32,
+        seen: Seen,
+        rows: impl FnOnce() -> Bytes,
+    ) -> Taken {
         let Some(log) = self.log_mut(partition) else {
-            let rows = RowSet::Fresh(rows);
+            let rows = rows();
             let (lower, conflicts) = (Vec::new(), Vec::new());
             let log = Log {
                 partition,
@@ -133,7 +117,7 @@ impl Entry {
         if seen.version > log.highest.version {
             log.lower.push(log.highest);
             log.highest = seen;
-            log.rows = RowSet::Fresh(rows);
+            log.rows = rows();
         } else {
             let place = log
                 .lower
@@ -159,27 +143,6 @@ impl Entry {
             index.map(|index| self.others.remove(index))
         };
         gone.map(|log| log.conflicts).unwrap_or_default()
-    }
-
-    /// Encodes what this step brought; answers the rows of it that show.
-    pub(super) fn store(
-        &mut self,
-        partitions: &Partitions,
-        blob: impl Fn(&[u32]) -> Bytes,
-    ) -> Option<Vec<u32>> {
-        let owner = self.owner(partitions).map(|log| log.partition);
-        let mut shown = None;
-        for log in self.first.iter_mut().chain(&mut self.others) {
-            let RowSet::Fresh(rows) = &mut log.rows else {
-                continue;
-            };
-            let rows = std::mem::take(rows);
-            log.rows = RowSet::Stored(blob(&rows));
-            if owner == Some(log.partition) {
-                shown = Some(rows);
-            }
-        }
-        shown
     }
 
     /// Refusals of the versions in partitions where the key should not be.
@@ -219,33 +182,8 @@ impl Log {
     }
 }
 
-/// Rows (content, metadata) in one block of bytes: each part behind its length.
-pub(super) fn blob(rows: &[(&[u8], &[u8])]) -> Bytes {
-    let size = rows
-        .iter()
-        .map(|(content, meta)| content.len() + meta.len() + 8)
-        .sum();
-    let mut blob = Vec::with_capacity(size);
-    for part in rows.iter().flat_map(|(content, meta)| [content, meta]) {
-        let length = u32::try_from(part.len()).expect("a row is smaller than 4 GiB");
-        blob.extend_from_slice(&length.to_le_bytes());
-        blob.extend_from_slice(part);
-    }
-    blob.into()
-}
-
-/// The rows of a block.
-pub(super) fn rows(blob: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The rows of a block, where each stands behind its length.
+pub(super) fn rows(blob: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = blob;
-    std::iter::from_fn(move || {
-        let content = part(&mut rest)?;
-        Some((content, part(&mut rest).expect("parts come in pairs")))
-    })
-}
-
-fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let (part, after) = after.split_at(u32::from_le_bytes(*length) as usize);
-    *rest = after;
-    Some(part)
+    std::iter::from_fn(move || (!rest.is_empty()).then(|| take_part(&mut rest)))
 }
