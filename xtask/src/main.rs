@@ -11,6 +11,7 @@
 
 mod bench;
 mod build;
+mod day;
 mod demo;
 mod failure;
 mod need;
@@ -21,6 +22,7 @@ mod shell;
 mod test;
 mod tidy;
 mod trades;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,8 @@ Commands:
   plugins   build the plugins to WebAssembly and pack them
   services  up | status | down: a real Kafka and a real schema registry on this machine
   trades    publish a plausible live day to the running services
+  vectors   worked cases of the liquidity rules, of any file
+  day       replays a recorded day and compares every table with its expectations
   bench     the project's measures
   tidy      floors, owners, absent words, file headers
 
@@ -76,6 +80,8 @@ fn dispatch(command: &str, arguments: lexopt::Parser, yes: bool) -> Outcome {
         "plugins" => plugins::main(arguments, yes),
         "services" => services::main(arguments, yes),
         "trades" => trades::main(arguments),
+        "vectors" => vectors::main(arguments),
+        "day" => day::main(arguments, yes),
         "bench" => bench::main(arguments, yes),
         "tidy" => tidy::main(arguments),
         unknown => Err(Failure::usage(format!("no command `{unknown}`\n\n{HELP}"))),

@@ -195,7 +195,7 @@ fn limits() {
         &nested(DEPTH_MAX),
         expect!["too_deep: objects and arrays nested too deep at byte 77 (-)"],
     );
-    let long = |bytes: usize| format!(r#"{{"id":"a","x":"{}"}}"#, "y".repeat(bytes - 18));
+    let long = |bytes: usize| format!(r#"{{"id":"a","x":"{}"}}"#, "y".repeat(bytes - 17));
     check(&long(RECORD_BYTES_MAX), expect!["a||||||||"]);
     check(
         &long(RECORD_BYTES_MAX + 1),

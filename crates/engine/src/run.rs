@@ -146,6 +146,46 @@ impl Phase {
     }
 }
 
+/// What the loop does with its time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// There is nothing to do.
+    Wait,
+    /// Records are taken from the sources.
+    Fetch,
+    /// Records become rows.
+    Decode,
+    /// Rows go through the stages.
+    Stages,
+    /// Tables take the answers, and readers are told.
+    Publish,
+}
+
+/// Time spent in each phase so far.
+#[derive(Default)]
+struct Phases(BTreeMap<Phase, Duration>);
+
+impl Phases {
+    /// Adds the time since `began`; answers now.
+    fn add(&mut self, phase: Phase, began: Instant) -> Instant {
+        let now = Instant::now();
+        *self.0.entry(phase).or_default() += now.duration_since(began);
+        now
+    }
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Stages => "stages",
+            Self::Publish => "publish",
+        }
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
@@ -490,7 +530,7 @@ impl Engine {
             let is_live = self.state == State::Live;
             let evaluate =
                 is_last && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
-            self.portion(decoded, raws, evaluate)?;
+            self.portion(decoded, &raws, evaluate)?;
             if is_last {
                 self.epochs += 1;
                 self.epoch_at = Instant::now();
@@ -538,8 +578,13 @@ impl Engine {
     }
 
     /// Brings rows through the steps to the tables.
-    fn portion(&mut self, decoded: Rows, raws: Raw, evaluate: bool) -> Result<(), Fault> {
-        let mut passes = (decoded, Raws::new(&raws));
+    fn portion(
+        &mut self,
+        decoded: Rows,
+        raws: &[(String, RawBatch)],
+        evaluate: bool,
+    ) -> Result<(), Fault> {
+        let (mut decoded, mut raws) = (decoded, Raws::new(raws));
         let mut pass = match (evaluate, self.state) {
             (false, _) => Pass::Absorb,
             // A whole book may have been held back while catching up.
@@ -548,7 +593,7 @@ impl Engine {
         };
         loop {
             let began = Instant::now();
-            let (edges, more) = self.pass(std::mem::take(&mut passes.0), &mut passes.1, pass)?;
+            let (edges, more) = self.pass(std::mem::take(&mut decoded), &mut raws, pass)?;
             let began = self.phases.add(Phase::Stages, began);
             self.fill_tables(&edges);
             drop(edges);

@@ -129,31 +129,47 @@ pub(crate) fn ratio(a: I256, b: I256, c: I256, shift: i32) -> Option<I256> {
         return None;
     }
     let negative = (a.is_negative() ^ b.is_negative()) ^ c.is_negative();
-    let (a, b, c) = (a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs());
     let magnitude = match ratio_small(a, b, c, shift) {
-        Some(quotient) => U256::from(quotient),
-        None => ratio_wide(a, b, c, shift)?,
+        Some(quotient) => {
+            let [low, high] = halves(quotient);
+            U256::from_digits([low, high, 0, 0])
+        }
+        None => {
+            let wide = ratio_wide(a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs(), shift);
+            wide.filter(|wide| *wide < POW10[usize::from(DIGITS_MAX)])?
+        }
     };
     let value = I256::from_bits(magnitude);
-    fits(value, DIGITS_MAX).then(|| {
-        if negative {
-            value.wrapping_neg()
-        } else {
-            value
-        }
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
     })
 }
 
-fn ratio_small(a: U256, b: U256, c: U256, shift: i32) -> Option<u128> {
+fn ratio_small(a: I256, b: I256, c: I256, shift: i32) -> Option<u128> {
+    let low = |value: I256| to_i128(value).map(i128::unsigned_abs);
     let power = pow10_small(shift.unsigned_abs())?;
-    let product = low(a)?.checked_mul(low(b)?)?;
+    let product = multiply(low(a)?, low(b)?)?;
     let (numerator, divisor) = if shift < 0 {
-        (product, low(c)?.checked_mul(power)?)
+        (product, multiply(low(c)?, power)?)
     } else {
-        (product.checked_mul(power)?, low(c)?)
+        (multiply(product, power)?, low(c)?)
     };
+    if divisor == 1 {
+        return Some(numerator);
+    }
     let (quotient, rest) = (numerator / divisor, numerator % divisor);
     Some(quotient + u128::from(rounds_up(&rest, &(divisor - rest), quotient & 1 == 1)))
+}
+
+/// `a * b`; most factors have 64 bits, whose product needs no check, and a factor of 1 is common.
+fn multiply(a: u128, b: u128) -> Option<u128> {
+    match (u64::try_from(a), u64::try_from(b)) {
+        (_, Ok(1)) => Some(a),
+        (Ok(a), Ok(b)) => Some(u128::from(a) * u128::from(b)),
+        _ => a.checked_mul(b),
+    }
 }
 
 fn ratio_wide(a: U256, b: U256, c: U256, shift: i32) -> Option<U256> {
@@ -202,11 +218,6 @@ fn rounds_up<T: Ord>(rest: &T, lack: &T, odd: bool) -> bool {
         core::cmp::Ordering::Equal => odd,
         core::cmp::Ordering::Greater => true,
     }
-}
-
-fn low(value: U256) -> Option<u128> {
-    let [low, high, third, fourth] = *value.digits();
-    (third | fourth == 0).then_some(u128::from(low) | u128::from(high) << 64)
 }
 
 #[expect(

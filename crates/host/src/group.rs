@@ -228,8 +228,8 @@ impl Grouper {
                 &declared.port.schema,
                 &declared.flat,
             )?;
-            check_origin(&answered.produced.origin, batch.num_rows(), index(rows))?;
-            let offsets = lift::group_offsets(&answered.offsets, groups, batch.num_rows())?;
+            check_origin(answered.produced.origin, batch.num_rows(), index(rows))?;
+            let offsets = lift::group_offsets(answered.offsets, groups, batch.num_rows())?;
             let group = offsets
                 .lengths()
                 .enumerate()
@@ -254,13 +254,13 @@ fn bytes_of(offsets: &[u32]) -> Vec<u8> {
 }
 
 /// Where rows came from is not used yet, but what is said must be true.
-fn check_origin(origin: &abi::Origin, rows: usize, of: u32) -> Result<(), String> {
+fn check_origin(origin: abi::Origin, rows: usize, of: u32) -> Result<(), String> {
     match origin {
         abi::Origin::Group => Ok(()),
-        abi::Origin::Rows(bytes) => lift::indexes(bytes, rows, of, "origins").map(|_| ()),
+        abi::Origin::Rows(bytes) => lift::indexes(&bytes, rows, of, "origins").map(|_| ()),
         abi::Origin::Many(spans) => {
             let count = spans.rows.len() / 4;
-            lift::group_offsets(&spans.offsets, rows, count)?;
+            lift::group_offsets(spans.offsets, rows, count)?;
             lift::indexes(&spans.rows, count, of, "origins").map(|_| ())
         }
         abi::Origin::Same => {

@@ -86,10 +86,17 @@ fn push<'f>(flat: &'f [Flat], array: &ArrayRef, columns: &mut Vec<Column<'f>>) -
     let (own, mut rest) = flat
         .split_first()
         .expect("the schema has a column for every array");
-    let validity = array
-        .nulls()
-        .filter(|nulls| nulls.null_count() > 0)
-        .map(|nulls| bits(nulls.inner()));
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let is_null = nulls.is_some_and(|nulls| nulls.null_count() == nulls.len());
+    if is_null && own.children == 0 && own.kind != "struct" {
+        columns.push(Column {
+            flat: own,
+            validity: None,
+            data: Data::None,
+        });
+        return rest;
+    }
+    let validity = nulls.map(|nulls| bits(nulls.inner()));
     let (data, children) = data(array);
     columns.push(Column {
         flat: own,

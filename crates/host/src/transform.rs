@@ -45,10 +45,11 @@ impl Transformer {
         }
         let call_ms_max = self.sandbox.limits().call_ms_max;
         let divided = divide(rows, |part| {
-            self.call(
-                &batch.slice(part.start, part.len()),
-                deadline_ms(call_ms_max, part.len(), rows),
-            )
+            let deadline_ms = deadline_ms(call_ms_max, part.len(), rows);
+            if part.len() == rows {
+                return self.call(batch, deadline_ms);
+            }
+            self.call(&batch.slice(part.start, part.len()), deadline_ms)
         })?;
         let mut parts = Vec::with_capacity(divided.answered.len());
         let mut produced = Produced {

@@ -5,23 +5,39 @@ use crate::I256;
 use crate::wire::{Batch, Buffers, Column};
 use std::marker::PhantomData;
 
-/// Bit `row` of a bitmap.
+/// Bit `row` of a bitmap; one that is not there is 0.
 #[inline]
 fn bit(bits: &[u8], row: usize) -> bool {
-    bits[row / 8] >> (row % 8) & 1 == 1
+    bits.get(row / 8)
+        .is_some_and(|byte| byte >> (row % 8) & 1 == 1)
 }
 
 /// Number `index` of a buffer of u32.
 #[inline]
 pub(crate) fn u32_at(bytes: &[u8], index: usize) -> usize {
-    let at = index * 4;
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
+    u32::from_le_bytes(bytes.as_chunks().0[index]) as usize
+}
+
+/// Numbers `index` and the next of a buffer of u32, as a range.
+#[inline]
+fn range_at(bytes: &[u8], index: usize) -> std::ops::Range<usize> {
+    let numbers = &bytes.as_chunks().0[index..index + 2];
+    let [start, end] = [0, 1].map(|at| u32::from_le_bytes(numbers[at]) as usize);
+    start..end
 }
 
 /// Whether row `row` is not null by this bitmap.
 #[inline]
 pub fn is_valid(validity: Option<&[u8]>, row: usize) -> bool {
     validity.is_none_or(|bits| bit(bits, row))
+}
+
+/// The bits of the rows that are not null: of a column that came without values no bit is set.
+fn validity(column: &Column) -> Option<&[u8]> {
+    if is_null(column) {
+        return Some(&[]);
+    }
+    column.validity.as_deref()
 }
 
 /// A value of one width.
@@ -113,14 +129,17 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text, `None` when null.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs more than this does, in WebAssembly twice"
+    )]
+    #[inline(always)]
     pub fn get(&self, row: usize) -> Option<&'a str> {
         if !is_valid(self.validity, row) {
             return None;
         }
         let at = self.keys.map_or(row, |keys| u32_at(keys, row));
-        self.chars
-            .get(u32_at(self.offsets, at)..u32_at(self.offsets, at + 1))
+        self.chars.get(range_at(self.offsets, at))
     }
 }
 
@@ -139,7 +158,7 @@ impl<'a> Bytes<'a> {
         if !is_valid(self.validity, row) {
             return None;
         }
-        Some(&self.values[u32_at(self.offsets, row)..u32_at(self.offsets, row + 1)])
+        Some(&self.values[range_at(self.offsets, row)])
     }
 }
 
@@ -187,11 +206,13 @@ impl<'a> Columns<'a> {
     /// A column of one-width values.
     pub fn fixed<T: Value>(&self, name: &str) -> Fixed<'a, T> {
         let column = self.column(name);
-        let Buffers::Fixed(bytes) = &column.data else {
-            misfit(column, "values of one width")
+        let bytes: &[u8] = match &column.data {
+            Buffers::Fixed(bytes) => bytes,
+            _ if is_null(column) => &[],
+            _ => misfit(column, "values of one width"),
         };
         Fixed {
-            validity: column.validity.as_deref(),
+            validity: validity(column),
             bytes,
             value: PhantomData,
         }
@@ -200,11 +221,13 @@ impl<'a> Columns<'a> {
     /// A column of true and false.
     pub fn bools(&self, name: &str) -> Bools<'a> {
         let column = self.column(name);
-        let Buffers::Bits(bits) = &column.data else {
-            misfit(column, "true and false")
+        let bits: &[u8] = match &column.data {
+            Buffers::Bits(bits) => bits,
+            _ if is_null(column) => &[],
+            _ => misfit(column, "true and false"),
         };
         Bools {
-            validity: column.validity.as_deref(),
+            validity: validity(column),
             bits,
         }
     }
@@ -212,30 +235,32 @@ impl<'a> Columns<'a> {
     /// A column of text.
     pub fn text(&self, name: &str) -> Text<'a> {
         let column = self.column(name);
-        let (keys, values) = match &column.data {
-            Buffers::Varlen(values) => (None, values),
-            Buffers::Dictionary(keys, values) => (Some(keys.as_slice()), values),
+        let (keys, (offsets, bytes)) = match &column.data {
+            Buffers::Varlen(values) => (None, values.parts()),
+            Buffers::Dictionary(keys, values) => (Some(keys.as_slice()), values.parts()),
+            _ if is_null(column) => Default::default(),
             _ => misfit(column, "text"),
         };
-        let chars = std::str::from_utf8(&values.bytes).expect("the host sends UTF-8");
         Text {
-            validity: column.validity.as_deref(),
+            validity: validity(column),
             keys,
-            offsets: &values.offsets,
-            chars,
+            offsets,
+            chars: std::str::from_utf8(bytes).expect("the host sends UTF-8"),
         }
     }
 
     /// A column of bytes.
     pub fn bytes(&self, name: &str) -> Bytes<'a> {
         let column = self.column(name);
-        let Buffers::Varlen(values) = &column.data else {
-            misfit(column, "bytes")
+        let (offsets, values) = match &column.data {
+            Buffers::Varlen(values) => values.parts(),
+            _ if is_null(column) => Default::default(),
+            _ => misfit(column, "bytes"),
         };
         Bytes {
-            validity: column.validity.as_deref(),
-            offsets: &values.offsets,
-            values: &values.bytes,
+            validity: validity(column),
+            offsets,
+            values,
         }
     }
 
@@ -258,6 +283,11 @@ fn end_of(columns: &[Column], at: usize) -> usize {
         end = end_of(columns, end);
     }
     end
+}
+
+/// Whether the column came without values, as every row is null.
+fn is_null(column: &Column) -> bool {
+    column.data == Buffers::None && column.kind != "struct"
 }
 
 fn misfit(column: &Column, wanted: &str) -> ! {

@@ -58,6 +58,9 @@ impl Table {
     }
 }
 
+/// Room for the text of a row, at first.
+const TEXT_BYTES: usize = 8;
+
 /// A column being written: row after row, one value each. A value of another kind than the column's is the author's
 /// mistake and panics.
 #[derive(Debug)]
@@ -65,12 +68,16 @@ pub struct Builder {
     name: &'static str,
     kind: Kind,
     layout: Layout,
-    /// Bits, values of one width, or text. But for text there is room for rows to come, filled with 0, so that a null
+    /// For so many rows there is room from the first value on.
+    rows: usize,
+    /// Bits, values of one width, or text: as far as the last value and room behind it, filled with 0, so that a null
     /// is written by leaving it out.
     values: Vec<u8>,
-    /// Where texts end, with room likewise.
+    /// How much of `values` is text.
+    end: usize,
+    /// Where texts end, as far as the last row with one.
     offsets: Vec<u8>,
-    /// One bit a row, set where it is not null, with room likewise.
+    /// One bit a row, from the first null behind a value or value behind a null on; likewise with room.
     valid: Vec<u8>,
     nulls: usize,
     children: Vec<Builder>,
@@ -103,34 +110,28 @@ impl Layout {
         }
     }
 
-    /// The bytes of `values` for so many rows; `None` for text.
-    fn bytes(self, rows: usize) -> Option<usize> {
+    /// The bytes of `values` for so many rows, given those of the text.
+    fn bytes(self, rows: usize, text: usize) -> usize {
         match self {
-            Self::VARLEN => None,
-            Self::BITS => Some(rows.div_ceil(8)),
-            Self::STRUCT => Some(0),
-            Self(width) => Some(rows * width),
+            Self::VARLEN => text,
+            Self::STRUCT => 0,
+            Self::BITS => rows.div_ceil(8),
+            Self(width) => rows * width,
         }
     }
 }
 
 impl Builder {
     fn new(field: &Field, rows: usize) -> Self {
-        let layout = Layout::of(field);
-        let is_text = layout == Layout::VARLEN;
         Self {
             name: field.name,
             kind: field.kind,
-            layout,
-            values: layout
-                .bytes(rows)
-                .map_or_else(|| Vec::with_capacity(rows * 8), |bytes| vec![0; bytes]),
-            offsets: if is_text {
-                vec![0; (rows + 1) * 4]
-            } else {
-                Vec::new()
-            },
-            valid: vec![0; rows.div_ceil(8)],
+            layout: Layout::of(field),
+            rows,
+            values: Vec::new(),
+            end: 0,
+            offsets: Vec::new(),
+            valid: Vec::new(),
             nulls: 0,
             children: field
                 .children
@@ -153,15 +154,23 @@ impl Builder {
     }
 
     /// Writes a value of one width.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs more than this does, in WebAssembly twice"
+    )]
+    #[inline(always)]
     pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
         self.expect(Layout::fixed(T::WIDTH));
         match value {
             Some(value) => {
-                value.write(slot(&mut self.values, row * T::WIDTH, T::WIDTH));
-                set_bit(&mut self.valid, row);
+                let at = row * T::WIDTH;
+                if at + T::WIDTH > self.values.len() {
+                    self.grow(row);
+                }
+                value.write(&mut self.values[at..at + T::WIDTH]);
+                self.set_valid(row);
             }
-            None => self.nulls += 1,
+            None => self.skip(row),
         }
     }
 
@@ -171,67 +180,124 @@ impl Builder {
         self.expect(Layout::BITS);
         match value {
             Some(value) => {
-                if value {
-                    set_bit(&mut self.values, row);
+                if row / 8 >= self.values.len() {
+                    self.grow(row);
                 }
-                set_bit(&mut self.valid, row);
+                self.values[row / 8] |= u8::from(value) << (row % 8);
+                self.set_valid(row);
             }
-            None => self.nulls += 1,
+            None => self.skip(row),
         }
     }
 
     /// Writes text or bytes.
+    #[inline]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
-        self.expect(Layout::VARLEN);
         match value {
-            Some(value) => {
-                extend(&mut self.values, value);
-                set_bit(&mut self.valid, row);
+            Some(value) => self.text(row, value),
+            None => {
+                self.expect(Layout::VARLEN);
+                self.skip(row);
             }
-            None => self.nulls += 1,
         }
-        let end = u32::try_from(self.values.len()).expect("a column holds less than 4 GiB");
-        slot(&mut self.offsets, (row + 1) * 4, 4).copy_from_slice(&end.to_le_bytes());
+    }
+
+    fn text(&mut self, row: usize, value: &[u8]) {
+        self.expect(Layout::VARLEN);
+        if self.offsets.len() != (row + 1) * 4 {
+            self.end_rows(row);
+        }
+        let start = self.end;
+        self.end += value.len();
+        if self.end > self.values.len() {
+            self.grow(row);
+        }
+        copy(&mut self.values[start..], value);
+        let end = u32::try_from(self.end).expect("a column holds less than 4 GiB");
+        self.offsets.extend_from_slice(&end.to_le_bytes());
+        self.set_valid(row);
     }
 
     /// Writes a struct: `write` gives each of its fields a value.
     pub fn fields(&mut self, row: usize, write: impl FnOnce(&mut [Builder])) {
         self.expect(Layout::STRUCT);
         write(&mut self.children);
-        set_bit(&mut self.valid, row);
+        self.set_valid(row);
     }
 
     /// Writes null.
     pub fn null(&mut self, row: usize) {
-        if self.layout == Layout::VARLEN {
-            return self.bytes(row, None);
-        }
         self.children.iter_mut().for_each(|child| child.null(row));
+        self.skip(row);
+    }
+
+    /// Notes that the row is not null: nothing to do as long as none is.
+    #[inline]
+    fn set_valid(&mut self, row: usize) {
+        if self.nulls > 0 {
+            *bits_for(&mut self.valid, row) |= 1 << (row % 8);
+        }
+    }
+
+    /// Notes that the row is null. Rows before the first null are valid.
+    #[inline]
+    fn skip(&mut self, row: usize) {
+        if self.nulls == 0 && row > 0 {
+            self.first_null(row);
+        }
         self.nulls += 1;
     }
 
-    /// The column, then its children, depth first.
-    fn finish(mut self, rows: usize, columns: &mut Vec<Column>) {
-        if let Some(bytes) = self.layout.bytes(rows) {
-            self.values.resize(bytes, 0);
+    #[cold]
+    fn first_null(&mut self, row: usize) {
+        self.valid = vec![0xff; row / 8];
+        self.valid.push((1 << (row % 8)) - 1);
+    }
+
+    /// Makes room for row `row`, and for all rows that are expected or twice as many as before.
+    #[cold]
+    fn grow(&mut self, row: usize) {
+        let rows = (row + 1).max(self.rows);
+        let bytes = self.layout.bytes(rows, self.end.max(rows * TEXT_BYTES));
+        self.values.resize(bytes.max(self.values.len() * 2), 0);
+    }
+
+    /// Where the texts of the rows before row `row` end: those that are missing have none.
+    #[cold]
+    fn end_rows(&mut self, row: usize) {
+        if self.offsets.is_empty() {
+            self.offsets.reserve((row.max(self.rows) + 1) * 4);
+            self.offsets.extend_from_slice(&[0; 4]);
         }
-        self.valid.resize(rows.div_ceil(8), 0);
+        let end = u32::try_from(self.end).expect("a column holds less than 4 GiB");
+        while self.offsets.len() < (row + 1) * 4 {
+            self.offsets.extend_from_slice(&end.to_le_bytes());
+        }
+    }
+
+    /// The column, then its children, depth first. One without any value is sent without buffers.
+    fn finish(mut self, rows: usize, columns: &mut Vec<Column>) {
+        let has_nulls = self.nulls > 0;
+        let is_null = self.nulls == rows && has_nulls && self.layout != Layout::STRUCT;
+        if self.layout == Layout::VARLEN && !is_null {
+            self.end_rows(rows);
+        }
+        self.values.resize(self.layout.bytes(rows, self.end), 0);
         let data = match self.layout {
-            Layout::BITS => Buffers::Bits(self.values),
             Layout::STRUCT => Buffers::None,
-            Layout::VARLEN => {
-                self.offsets.truncate((rows + 1) * 4);
-                Buffers::Varlen(Varlen {
-                    offsets: self.offsets,
-                    bytes: self.values,
-                })
-            }
+            _ if is_null => Buffers::None,
+            Layout::BITS => Buffers::Bits(self.values),
+            Layout::VARLEN => Buffers::Varlen(Varlen {
+                offsets: self.offsets,
+                bytes: self.values,
+            }),
             Layout(_) => Buffers::Fixed(self.values),
         };
+        self.valid.resize(rows.div_ceil(8), 0);
         columns.push(Column {
             name: self.name.to_owned(),
             kind: self.kind.to_string(),
-            validity: (self.nulls > 0).then_some(self.valid),
+            validity: (has_nulls && !is_null).then_some(self.valid),
             data,
             children: u32::try_from(self.children.len()).expect("a struct has few fields"),
         });
@@ -241,59 +307,44 @@ impl Builder {
     }
 }
 
-/// `width` bytes at `at`, for which room is made.
+/// The byte of a bitmap with the bit of row `row`, for which room is made.
 #[inline]
-fn slot(bytes: &mut Vec<u8>, at: usize, width: usize) -> &mut [u8] {
-    if at + width > bytes.len() {
-        grow(bytes, at + width);
+fn bits_for(bits: &mut Vec<u8>, row: usize) -> &mut u8 {
+    if row / 8 >= bits.len() {
+        grow_bits(bits, row);
     }
-    &mut bytes[at..at + width]
+    &mut bits[row / 8]
 }
 
-/// Sets a bit of a bitmap, for which room is made.
-#[inline]
-fn set_bit(bits: &mut Vec<u8>, row: usize) {
-    slot(bits, row / 8, 1)[0] |= 1 << (row % 8);
-}
-
-/// At least so long, and twice as long as before.
 #[cold]
-fn grow(bytes: &mut Vec<u8>, length: usize) {
-    bytes.resize(length.max(bytes.len() * 2), 0);
+fn grow_bits(bits: &mut Vec<u8>, row: usize) {
+    bits.resize((row / 8 + 1).max(bits.len() * 2), 0);
 }
 
-/// Appends bytes. In WebAssembly a copy of unknown length is a call out of the plugin; texts are short, so a few copies
-/// of known length are several times faster.
+/// Copies `from` over as many bytes. In WebAssembly a copy of unknown length is a call out of the plugin; texts are short,
+/// so two copies of known length, which may overlap, are several times faster.
 #[inline]
-fn extend(to: &mut Vec<u8>, bytes: &[u8]) {
-    const LONG: usize = 64;
-    if bytes.len() > LONG {
-        return to.extend_from_slice(bytes);
+fn copy(to: &mut [u8], from: &[u8]) {
+    /// Copies the first and the last `N`; whether there are `N`.
+    #[inline]
+    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
+            return false;
+        };
+        to[..N].copy_from_slice(first);
+        to[from.len() - N..].copy_from_slice(last);
+        true
     }
-    let end = to.len() + bytes.len();
-    let (eights, _) = bytes.as_chunks::<8>();
-    for eight in eights {
-        to.extend_from_slice(eight);
+    let to = &mut to[..from.len()];
+    if from.len() > 32 {
+        to.copy_from_slice(from);
+    } else if !ends::<16>(to, from) && !ends::<8>(to, from) && !ends::<4>(to, from) {
+        if let (Some(first), Some(last)) = (from.first(), from.last()) {
+            to[0] = *first;
+            to[from.len() / 2] = from[from.len() / 2];
+            to[from.len() - 1] = *last;
+        }
     }
-    let rest = bytes.len() % 8;
-    if rest > 0 {
-        to.extend_from_slice(&tail(bytes, rest).to_le_bytes());
-        to.truncate(end);
-    }
-}
-
-/// The last `rest` bytes (1 to 7) as the lowest of eight.
-#[inline]
-fn tail(bytes: &[u8], rest: usize) -> u64 {
-    if let Some(eight) = bytes.last_chunk::<8>() {
-        return u64::from_le_bytes(*eight) >> (8 * (8 - rest));
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << (8 * (rest - 4));
-    }
-    let byte = |at: usize| u64::from(bytes[at]) << (8 * at);
-    byte(0) | byte(rest / 2) | byte(rest - 1)
 }
 
 #[cfg(test)]
@@ -302,43 +353,48 @@ mod tests {
 
     /// The copies of known length are the plain copy, for every length around their borders.
     #[test]
-    fn extend_appends_the_bytes() {
+    fn copy_copies_the_bytes() {
         let source: Vec<u8> = (1..=200).collect();
         for length in 0..=80 {
-            let (mut plain, mut to) = (b"ab".to_vec(), b"ab".to_vec());
             for from in [0, 3, 100] {
-                plain.extend_from_slice(&source[from..from + length]);
-                extend(&mut to, &source[from..from + length]);
-                assert_eq!(to, plain, "length {length}");
+                let mut to = vec![0; length];
+                copy(&mut to, &source[from..from + length]);
+                assert_eq!(to, &source[from..from + length], "length {length}");
             }
         }
     }
 
-    /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap.
+    /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap and one of nulls no values.
     #[test]
     fn nulls_are_bits() {
         let fields = [
             Field::new("a", Kind::Int32, true),
             Field::new("b", Kind::Bool, true),
+            Field::new("late", Kind::Utf8, true),
+            Field::new("never", Kind::Utf8, true),
         ];
         let mut table = Table::new(&fields, 3);
         for row in 0..100 {
             table.push_with(|at, columns| {
                 columns[0].fixed(at, (row % 3 == 0).then_some(row));
                 columns[1].bool(at, Some(row % 2 == 0));
+                columns[2].bytes(at, (row > 90).then_some(b"text"));
+                columns[3].bytes(at, None);
             });
         }
         let batch = table.into_batch();
-        let (numbers, bools) = (
-            crate::Columns::of(&batch).fixed::<i32>("a"),
-            crate::Columns::of(&batch).bools("b"),
-        );
+        let columns = crate::Columns::of(&batch);
+        let (numbers, bools) = (columns.fixed::<i32>("a"), columns.bools("b"));
+        let (late, never) = (columns.text("late"), columns.text("never"));
         for row in 0..100 {
             let index = usize::try_from(row).unwrap();
             assert_eq!(numbers.get(index), (row % 3 == 0).then_some(row));
             assert_eq!(bools.get(index), Some(row % 2 == 0));
+            assert_eq!(late.get(index), (row > 90).then_some("text"));
+            assert_eq!(never.get(index), None);
         }
         assert_eq!(batch.columns[0].validity.as_ref().map(Vec::len), Some(13));
         assert_eq!(batch.columns[1].validity, None);
+        assert_eq!(batch.columns[3].data, Buffers::None);
     }
 }

@@ -9,10 +9,16 @@ pub struct Varlen {
     pub bytes: Vec<u8>,
 }
 
+impl Varlen {
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        (&self.offsets, &self.bytes)
+    }
+}
+
 /// How a column's bytes lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Buffers {
-    /// No values of its own.
+    /// No values of its own: every row is null, or a struct, whose fields are its children.
     None,
     /// One bit a row.
     Bits(Vec<u8>),

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use weir_sdk::columns::Columns;
-use weir_sdk::harness::{Ran, transform};
-use weir_sdk::{Data, Description, Field, Json, Kind, Transform};
+use weir_sdk::harness::{Ran, batch};
+use weir_sdk::wire::{Batch, Buffers, Column};
+use weir_sdk::{Data, Description, Failure, Field, Json, Kind, Output, Table, Transform};
 
 /// The days there are.
 pub const DAYS: [&str; 2] = ["sample-core", "sample-day"];
@@ -45,9 +46,7 @@ pub struct Outcome {
 impl Topic {
     /// Reads a topic's file, and what must be refused of it at the day's last instant.
     pub fn read(day: &str, topic: &str, tombstones: bool) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/days")
-            .join(day);
+        let folder = folder(day);
         let read = |name: &str| {
             let path = folder.join(name);
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -98,8 +97,7 @@ impl Topic {
                 None => refused.push(place(record)),
             }
         }
-        let ran =
-            transform::<T>(config, &Data::default(), &rows.join("\n")).expect("the config is good");
+        let ran = transform::<T>(config, &rows.join("\n")).expect("the config is good");
         refused.extend(
             ran.refusals
                 .iter()
@@ -116,9 +114,103 @@ impl Topic {
     }
 }
 
+/// The days that have a topic; there is at least one.
+fn days_of(topic: &str) -> impl Iterator<Item = &'static str> {
+    let days: Vec<&str> = DAYS
+        .into_iter()
+        .filter(|day| folder(day).join(format!("{topic}.jsonl")).exists())
+        .collect();
+    assert!(!days.is_empty(), "no day has {topic}");
+    days.into_iter()
+}
+
+fn folder(day: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/days")
+        .join(day)
+}
+
+/// Opens a transform and runs it on rows written as text, as the harness does, with columns that are lists too.
+pub fn transform<T: Transform>(config: &str, rows: &str) -> Result<Ran, Failure> {
+    let config = Json::parse(config)?;
+    let description = T::description();
+    let shape = description.shape(&config).expect("a shape for the config");
+    let plugin = T::open(&config, &Data::default())?;
+    let rows = with_lists(&shape.inputs[0].fields, rows);
+    let mut out = Output::new(Table::new(&shape.outputs[0].fields, rows.len()));
+    plugin.transform(&rows, &mut out);
+    let (rows, origin, refusals) = out.finish();
+    Ok(Ran {
+        rows,
+        origin,
+        refusals,
+    })
+}
+
+/// A batch of rows written as text, of columns that may be lists of records.
+fn with_lists(fields: &[Field], rows: &str) -> Batch {
+    let is_list = |field: &&Field| field.kind == Kind::List;
+    let plain: Vec<Field> = fields
+        .iter()
+        .filter(|field| !is_list(field))
+        .cloned()
+        .collect();
+    let mut whole = batch(&plain, rows);
+    let rows: Vec<Json> = rows
+        .lines()
+        .map(|row| Json::parse(row).expect("a row is JSON"))
+        .collect();
+    for field in fields.iter().filter(is_list) {
+        whole.columns.extend(list(field, &rows));
+    }
+    whole
+}
+
+/// A list column: its offsets, its item, and the item's columns.
+fn list(field: &Field, rows: &[Json]) -> Vec<Column> {
+    let item = &field.children[0];
+    let mut validity = vec![0_u8; rows.len().div_ceil(8)];
+    let mut offsets = 0_u32.to_le_bytes().to_vec();
+    let (mut items, mut item_validity) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(Json::List(values)) = row.get(field.name) {
+            validity[at / 8] |= 1 << (at % 8);
+            for value in values {
+                let bit = items.len();
+                item_validity.resize(bit / 8 + 1, 0_u8);
+                item_validity[bit / 8] |= u8::from(*value != Json::Null) << (bit % 8);
+                items.push(decoded_object(value, &item.children).expect("an item is a record"));
+            }
+        }
+        let end = u32::try_from(items.len()).expect("a test has few items");
+        offsets.extend_from_slice(&end.to_le_bytes());
+    }
+    let inside = batch(&item.children, &items.join("\n"));
+    let column = |field: &Field, validity, data| Column {
+        name: field.name.to_owned(),
+        kind: field.kind.to_string(),
+        validity: Some(validity),
+        data,
+        children: u32::try_from(field.children.len()).expect("a few"),
+    };
+    let mut columns = vec![
+        column(field, validity, Buffers::Nested(offsets)),
+        column(item, item_validity, Buffers::None),
+    ];
+    columns.extend(inside.columns);
+    columns
+}
+
+/// The cells of a record inside a record, as the harness reads them.
+fn decoded_object(value: &Json, fields: &[Field]) -> Option<String> {
+    let cell = |field: &Field| typed(field, value.get(field.name).unwrap_or(&Json::Null));
+    let cells: Option<Vec<String>> = fields.iter().map(cell).collect();
+    Some(format!("{{{}}}", cells?.join(",")))
+}
+
 /// On every day, exactly the records that must be are refused, and every other one gives a row.
 pub fn check<T: Transform>(config: &str, topic: &str, tombstones: bool) {
-    for day in DAYS {
+    for day in days_of(topic) {
         let read = Topic::read(day, topic, tombstones);
         let outcome = read.run::<T>(config);
         assert_eq!(outcome.refused, outcome.expected, "{day} {topic}");
@@ -134,7 +226,7 @@ pub fn check<T: Transform>(config: &str, topic: &str, tombstones: bool) {
 
 /// On every day, exactly those records whose version came before with other content differ from it in their rows.
 pub fn check_versions<T: Transform>(config: &str, topic: &str, tombstones: bool, key: &str) {
-    for day in DAYS {
+    for day in days_of(topic) {
         let outcome = Topic::read(day, topic, tombstones).run::<T>(config);
         assert_eq!(conflicts(&outcome, key), outcome.conflicts, "{day} {topic}");
     }
@@ -226,6 +318,13 @@ fn sorted(mut places: Vec<String>) -> Vec<String> {
 
 /// The row that the decoder makes of a record, as JSON; none when it refuses.
 fn decoded(record: &Json, fields: &[Field], tombstones: bool) -> Option<String> {
+    if let Some(text) = text(record, "text") {
+        let offset = record.get("offset").and_then(Json::as_i64)?;
+        return Some(format!(
+            "{{\"_offset\":{offset},\"text\":{}}}",
+            quoted(text)
+        ));
+    }
     let value = match (record.get("value"), text(record, "value_text")) {
         (Some(Json::Null), _) if tombstones => Json::Null,
         (Some(value @ Json::Object(_)), _) => value.clone(),
@@ -252,11 +351,15 @@ fn typed(field: &Field, value: &Json) -> Option<String> {
         (Kind::Utf8, Json::Number(literal)) => quoted(&plain(literal)),
         (Kind::Utf8, Json::Bool(value)) => quoted(&value.to_string()),
         (Kind::Bool, Json::Bool(value)) => value.to_string(),
-        (Kind::Bool, Json::Text(_) | Json::Number(_)) => return None,
-        (Kind::Struct, Json::Object(_)) => {
-            let child = |child: &Field| typed(child, value.get(child.name).unwrap_or(&Json::Null));
-            let cells: Option<Vec<String>> = field.children.iter().map(child).collect();
-            format!("{{{}}}", cells?.join(","))
+        (Kind::Bool | Kind::List, Json::Text(_) | Json::Number(_)) => return None,
+        (Kind::Struct, Json::Object(_)) => decoded_object(value, &field.children)?,
+        (Kind::List, Json::List(items)) => {
+            let item = |item: &Json| match item {
+                Json::Null => Some("null".to_owned()),
+                item => decoded_object(item, &field.children[0].children),
+            };
+            let items: Option<Vec<String>> = items.iter().map(item).collect();
+            format!("[{}]", items?.join(","))
         }
         (_, Json::Null) => "null".to_owned(),
         (_, Json::Text(text)) => quoted(text),

@@ -13,9 +13,10 @@ record! {
         version: int64 required,
         /// `NEW`, `AMEND` or `CANCEL`.
         action: utf8 required,
-        /// `FX`, `REPO` or `BOND`.
+        /// `FX`, `REPO`, `BOND`, `EQUITY`, `INTERBANK`, `COMMODITY` or `DERIVATIVE`.
         asset_class: utf8 required,
-        /// `SPOT`, `FORWARD`, `SWAP`, `NDF`; `REPO`, `REVERSE_REPO`, `COLLATERAL_SWAP`; `BOND`.
+        /// `SPOT`, `FORWARD`, `SWAP`, `NDF`; `REPO`, `REVERSE_REPO`, `COLLATERAL_SWAP`; `BOND`; `EQUITY`;
+        /// `LOAN_PLACED`, `DEPOSIT_TAKEN`; `PHYSICAL`, `FORWARD`; a derivative's own word.
         product: utf8,
         /// The bank entity that traded.
         entity: utf8,
@@ -33,9 +34,10 @@ record! {
         maturity_date: date32,
         /// Counts the trade's legs from 0.
         leg: int32 required,
-        /// The exchange of an FX trade: 1 near, 2 far.
+        /// Flows of one number net on their date: of an FX trade 1 near, 2 far; elsewhere each has its own.
         exchange: int32,
-        /// `CASH`, `SECURITY`, `SECURED`, `SWAP` or `COUPON`.
+        /// `CASH` (may be netted), `SECURITY`, `PHYSICAL`, `SECURED`, `SWAP`, `COUPON`, `PRINCIPAL` or `PURCHASE` (of
+        /// goods); null when nothing flows.
         kind: utf8,
         /// `PAY` or `RECEIVE`, of the cash at the payment date; for a security `RECEIVE` is a purchase.
         direction: utf8,
@@ -102,7 +104,7 @@ pub struct Trade<'a> {
     pub version: i64,
     /// What the message does.
     pub action: Action,
-    /// `FX`, `REPO` or `BOND`.
+    /// As in [`Leg::asset_class`].
     pub asset_class: &'static str,
 }
 
@@ -152,10 +154,8 @@ pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
         .value
 }
 
-/// An amount as received, at the scale of those that are worked out.
+/// An amount as received, below 10^18, at the scale of those that are worked out: 36 digits, which 128 bits hold.
 pub fn received_amount(digits: i128) -> I256 {
-    let received = Decimal::from_i128(digits, Number::AMOUNT.scale);
-    received
-        .round(AMOUNT_SCALE)
-        .expect("an amount below 10^18 fits 76 digits")
+    const ZEROS: u32 = (AMOUNT_SCALE - Number::AMOUNT.scale) as u32;
+    weir_exact::from_i128(digits * 10_i128.pow(ZEROS))
 }

@@ -7,6 +7,7 @@
 mod cell;
 mod currency;
 mod date;
+mod inflows;
 mod instant;
 mod leg;
 mod number;
@@ -16,6 +17,7 @@ mod terms;
 pub use cell::{Cell, in_range, not_negative, positive};
 pub use currency::Currency;
 pub use date::{Date, date_of, parse_date};
+pub use inflows::EuInflows;
 pub use instant::{Instant, parse_instant};
 pub use leg::{Action, Leg, Trade, amount, received_amount};
 pub use number::{Number, parse_number};

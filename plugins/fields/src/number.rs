@@ -47,6 +47,61 @@ impl Number {
 
 /// The value of `text` times 10^scale.
 pub fn parse_number(field: &'static str, text: &str, number: Number) -> Result<i128, Refusal> {
+    match usual(text.as_bytes(), number.scale) {
+        Some(digits) => Ok(digits),
+        None => any(field, text, number),
+    }
+}
+
+/// The most digits, whatever they are, that are below 10^18.
+const USUAL_DIGITS_MAX: usize = 18;
+
+/// Powers of ten that 64 bits hold.
+const POW10: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// [`any`] of what nearly all texts are: a sign, a few digits, a point among them. It counts in 64 bits, as wide
+/// integers are slow in WebAssembly; `None` is no answer.
+fn usual(text: &[u8], scale: u8) -> Option<i128> {
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if text.len() > USUAL_DIGITS_MAX {
+        return None;
+    }
+    let (mut value, mut whole) = (0, text.len());
+    for (at, byte) in text.iter().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => value = value * 10 + u64::from(digit),
+            _ if *byte == b'.' && whole == text.len() => whole = at,
+            _ => return None,
+        }
+    }
+    let decimals = text.len().saturating_sub(whole + 1);
+    let has_point = whole < text.len();
+    if whole == 0 || (has_point && decimals == 0) {
+        return None;
+    }
+    let zeros = usize::from(scale).checked_sub(decimals)?;
+    let power = *POW10.get(zeros)?;
+    let digits = if whole + decimals + zeros < POW10.len() {
+        i128::from(value * power)
+    } else {
+        i128::from(value) * i128::from(power)
+    };
+    Some(if negative { -digits } else { digits })
+}
+
+/// A number in any notation of the topics.
+fn any(field: &'static str, text: &str, number: Number) -> Result<i128, Refusal> {
     let (plain, shift) = split_suffix(text, number.percent);
     let Some(literal) = Literal::parse(plain) else {
         return Err(Refusal::new(Code::BadNumber, field, "is not a number"));
@@ -159,4 +214,31 @@ fn is_whole(text: &[u8]) -> bool {
 
 fn is_digits(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prop_assert, prop_assert_eq, proptest, sample};
+
+    proptest! {
+        /// The short way reads what the long way reads, and knows every short plain number.
+        #[test]
+        fn the_usual_is_as_any(
+            text in "-?[0-9]{0,19}(\\.[0-9]{0,13})?|[-0-9.,km%]{0,12}",
+            scale in sample::select(vec![0, 6, 9, 12]),
+        ) {
+            let number = Number { scale, percent: false };
+            let any = any("f", &text, number);
+            match usual(text.as_bytes(), scale) {
+                Some(digits) => prop_assert_eq!(any, Ok(digits)),
+                None => prop_assert!(
+                    any.is_err()
+                        || text.len() > USUAL_DIGITS_MAX
+                        || text.contains([',', 'k', 'm', '%'])
+                        || text.split_once('.').is_some_and(|(_, decimals)| decimals.ends_with('0'))
+                ),
+            }
+        }
+    }
 }

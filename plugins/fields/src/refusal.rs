@@ -31,6 +31,8 @@ pub enum Code {
     BadOrder,
     /// `bad_key`: a position's key is not `entity|book|instrument`.
     BadKey,
+    /// `bad_text`: a line or report that is not in the form of its topic.
+    BadText,
     /// `empty_value`: an empty value without a key, so that there is nothing to delete.
     EmptyValue,
 }
@@ -52,6 +54,7 @@ impl Code {
             Self::UnknownValue => "unknown_value",
             Self::BadOrder => "bad_order",
             Self::BadKey => "bad_key",
+            Self::BadText => "bad_text",
             Self::EmptyValue => "empty_value",
         }
     }

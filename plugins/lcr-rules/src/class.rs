@@ -1,4 +1,6 @@
-//! Classes of liquid assets, their haircuts and the level that the caps see.
+//! Classes of liquid assets, and the level that the caps see.
+
+use crate::regime::Regime;
 
 /// The liquidity class of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,8 +22,10 @@ pub enum Class {
 /// What the composition caps tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Level 1.
+    /// Level 1, but for covered bonds.
     One,
+    /// Covered bonds of level 1 in the EU (Art. 17(1)(a)).
+    Covered,
     /// Level 2A.
     TwoA,
     /// Level 2B.
@@ -39,8 +43,13 @@ impl Class {
         Self::Non,
     ];
 
-    /// The liquid classes with a line of their own in the stock.
-    pub const STOCK: [Self; 4] = [Self::L1, Self::L2a, Self::L2bRmbs, Self::L2b];
+    /// The liquid classes that have a line of their own in a regime's stock.
+    pub const fn in_stock(regime: Regime) -> &'static [Self] {
+        match regime {
+            Regime::Basel | Regime::Us => &[Self::L1, Self::L2a, Self::L2bRmbs, Self::L2b],
+            Regime::Eu => &[Self::L1, Self::L1Cb, Self::L2a, Self::L2bRmbs, Self::L2b],
+        }
+    }
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
@@ -59,28 +68,16 @@ impl Class {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
-    /// The haircut in percent, which is also the run-off and inflow rate of what it secures
-    /// (B238 50-54, 114, 145-146; LCR30, LCR40; EU Art. 10(1)(f) for covered bonds).
-    pub const fn haircut(self) -> u8 {
-        match self {
-            Self::L1 => 0,
-            Self::L1Cb => 7,
-            Self::L2a => 15,
-            Self::L2bRmbs => 25,
-            Self::L2b => 50,
-            Self::Non => 100,
-        }
-    }
-
-    /// What of a value counts in the stock, in percent.
-    pub const fn counted(self) -> u8 {
-        100_u8.saturating_sub(self.haircut())
+    /// Its place in [`Class::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
     }
 
     /// Its level, if it is liquid.
     pub const fn level(self) -> Option<Level> {
         match self {
-            Self::L1 | Self::L1Cb => Some(Level::One),
+            Self::L1 => Some(Level::One),
+            Self::L1Cb => Some(Level::Covered),
             Self::L2a => Some(Level::TwoA),
             Self::L2bRmbs | Self::L2b => Some(Level::TwoB),
             Self::Non => None,

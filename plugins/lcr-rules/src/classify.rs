@@ -1,9 +1,8 @@
-//! The class of a security by its static data, regime by regime.
-//!
-//! Basel: B238 50-54 (LCR30.41-47). US: 12 CFR 249.20. EU: Art. 10-12 of 2015/61. The first match wins.
+//! The class of a security by its static data, by the dated rules `class.<kind>.<condition>`: the first that matches
+//! wins. Conditions: `any`, `home_or_local`, `major_index`, `ehq`, `risk_weight 20`, `rating AA-` (that or better).
 
 use crate::class::Class;
-use crate::regime::Regime;
+use crate::terms::Terms;
 
 /// What kind of paper it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,124 +73,106 @@ pub struct Instrument<'a> {
     pub is_ehq: bool,
 }
 
-/// The rating bands of the rules, by the worst rating inside.
-#[derive(Clone, Copy, Debug)]
-enum Band {
-    AaFlat = 2,
-    AaMinus = 3,
-    AMinus = 6,
-    BbbMinus = 9,
-}
-
 /// Ratings in S&P notation, the best first.
 const RATINGS: [&str; 10] = [
     "AAA", "AA+", "AA", "AA-", "A+", "A", "A-", "BBB+", "BBB", "BBB-",
 ];
 
-impl Instrument<'_> {
-    fn is_rated(&self, worst: Band) -> bool {
-        let rank = self
-            .rating
-            .and_then(|rating| RATINGS.iter().position(|known| *known == rating));
-        rank.is_some_and(|rank| rank <= worst as usize)
+fn rank(rating: &str) -> Option<usize> {
+    RATINGS.iter().position(|known| *known == rating)
+}
+
+/// A rule: instruments of a kind that meet a condition are of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClassRule {
+    kind: InstrumentKind,
+    condition: Condition,
+    class: Class,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Any,
+    HomeOrLocal,
+    MajorIndex,
+    Ehq,
+    RiskWeight(u8),
+    /// The worst rating's rank.
+    Rating(usize),
+}
+
+impl ClassRule {
+    /// Reads `<kind>.<condition>` and a class.
+    pub(crate) fn parse(rule: &str, class: &str) -> Result<Self, String> {
+        let (kind, condition) = rule.split_once('.').ok_or_else(|| {
+            format!("`{rule}` has no condition: write `class.<kind>.<condition>`")
+        })?;
+        Ok(Self {
+            kind: InstrumentKind::parse(kind).ok_or_else(|| {
+                format!("unknown kind of instrument `{kind}`: see `kind` of refdata")
+            })?,
+            condition: Condition::parse(condition)
+                .ok_or_else(|| format!("unknown condition `{condition}`: such as `rating AA-`"))?,
+            class: Class::parse(class).ok_or_else(|| {
+                let known = Class::ALL.map(Class::name).join(", ");
+                format!("unknown class `{class}`: write one of {known}")
+            })?,
+        })
+    }
+
+    fn matches(&self, instrument: &Instrument<'_>) -> bool {
+        self.kind == instrument.kind
+            && match self.condition {
+                Condition::Any => true,
+                Condition::HomeOrLocal => instrument.is_home_or_local_currency,
+                Condition::MajorIndex => instrument.is_major_index,
+                Condition::Ehq => instrument.is_ehq,
+                Condition::RiskWeight(weight) => instrument.risk_weight == Some(weight),
+                Condition::Rating(worst) => instrument
+                    .rating
+                    .and_then(rank)
+                    .is_some_and(|rank| rank <= worst),
+            }
     }
 }
 
-/// The class of an instrument in a regime.
-pub fn classify(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    // Own paper never counts; paper of financial institutions only as covered bonds (B238 50-54).
+impl Condition {
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_once(' ') {
+            None => match text {
+                "any" => Some(Self::Any),
+                "home_or_local" => Some(Self::HomeOrLocal),
+                "major_index" => Some(Self::MajorIndex),
+                "ehq" => Some(Self::Ehq),
+                _ => None,
+            },
+            Some(("risk_weight", weight)) => weight.parse().ok().map(Self::RiskWeight),
+            Some(("rating", worst)) => rank(worst).map(Self::Rating),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The class of an instrument by these rules. Own paper never counts; paper of financial institutions only as covered
+/// bonds (B238 50-54).
+pub fn classify(instrument: &Instrument<'_>, terms: &Terms) -> Class {
     let is_covered = instrument.kind == InstrumentKind::CoveredBond;
     if instrument.is_own_issue || (instrument.is_issuer_financial && !is_covered) {
         return Class::Non;
     }
-    match instrument.kind {
-        InstrumentKind::Sovereign | InstrumentKind::CentralBank => sovereign(instrument),
-        InstrumentKind::Pse | InstrumentKind::Mdb => by_risk_weight(instrument),
-        InstrumentKind::Gse => gse(instrument, regime),
-        InstrumentKind::Municipal => municipal(instrument, regime),
-        InstrumentKind::Corporate => corporate(instrument, regime),
-        InstrumentKind::CoveredBond => covered_bond(instrument, regime),
-        InstrumentKind::Rmbs => rmbs(instrument, regime),
-        InstrumentKind::Equity if instrument.is_major_index => Class::L2b,
-        InstrumentKind::Equity | InstrumentKind::Commodity => Class::Non,
-    }
-}
-
-/// B238 50(c)-(e), 52(a).
-fn sovereign(instrument: &Instrument<'_>) -> Class {
-    if instrument.is_home_or_local_currency {
-        Class::L1
-    } else {
-        by_risk_weight(instrument)
-    }
-}
-
-/// B238 50(c), 52(a).
-fn by_risk_weight(instrument: &Instrument<'_>) -> Class {
-    match instrument.risk_weight {
-        Some(0) => Class::L1,
-        Some(20) => Class::L2a,
-        _ => Class::Non,
-    }
-}
-
-/// A public sector entity, but 12 CFR 249.20(b)(1) names it.
-fn gse(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    match regime {
-        Regime::Us => Class::L2a,
-        Regime::Basel | Regime::Eu => by_risk_weight(instrument),
-    }
-}
-
-/// A public sector entity, but 12 CFR 249.20(c)(2) takes investment grade as level 2B.
-fn municipal(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    match regime {
-        Regime::Us => if_rated(instrument, Band::BbbMinus, Class::L2b),
-        Regime::Basel | Regime::Eu => by_risk_weight(instrument),
-    }
-}
-
-/// B238 52(b), 54(b); 12 CFR 249.20(c)(1): investment grade is level 2B.
-fn corporate(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    let is_high = instrument.is_rated(Band::AaMinus) && regime != Regime::Us;
-    if is_high {
-        Class::L2a
-    } else {
-        if_rated(instrument, Band::BbbMinus, Class::L2b)
-    }
-}
-
-/// B238 52(b); none in the US; EU Art. 10(1)(f), 11(1)(c)-(d).
-fn covered_bond(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    match regime {
-        Regime::Basel => if_rated(instrument, Band::AaMinus, Class::L2a),
-        Regime::Us => Class::Non,
-        Regime::Eu if instrument.is_ehq => Class::L1Cb,
-        Regime::Eu => if_rated(instrument, Band::AMinus, Class::L2a),
-    }
-}
-
-/// B238 54(a); EU Art. 12(1)(a), 13; none in the US.
-fn rmbs(instrument: &Instrument<'_>, regime: Regime) -> Class {
-    match regime {
-        Regime::Us => Class::Non,
-        Regime::Basel | Regime::Eu => if_rated(instrument, Band::AaFlat, Class::L2bRmbs),
-    }
-}
-
-fn if_rated(instrument: &Instrument<'_>, worst: Band, class: Class) -> Class {
-    if instrument.is_rated(worst) {
-        class
-    } else {
-        Class::Non
-    }
+    let mut rules = terms.class_rules().iter();
+    rules
+        .find(|rule| rule.matches(instrument))
+        .map_or(Class::Non, |rule| rule.class)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regime::Regime;
 
     fn check(text: &str, classes: [Class; 3]) {
+        let rules = crate::tests::rules();
         let mut words = text.split_whitespace();
         let kind = words
             .next()
@@ -221,7 +202,7 @@ mod tests {
             }
         }
         assert_eq!(
-            Regime::ALL.map(|regime| classify(&instrument, regime)),
+            Regime::ALL.map(|regime| classify(&instrument, &rules.terms(regime, 20_000))),
             classes,
             "{text}"
         );

@@ -2,9 +2,6 @@
 //!
 //! Day of a flow: its date minus the business date; 0 to 30 count, the last day included (B238 69, LCR40.1).
 
-/// The last day that counts.
-pub const HORIZON_DAYS: i32 = 30;
-
 /// Where a flow stands in the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Day {
@@ -19,8 +16,8 @@ pub enum Day {
 }
 
 /// The day of a flow: dates are days since 1970, `None` is open. A flow that is due, unconfirmed and the last of
-/// its trade (`last`) has failed to settle and is still to come: day 0.
-pub fn day_of(business_date: i32, date: Option<i32>, last: bool) -> Day {
+/// its trade (`last`) has failed to settle and is still to come: day 0. `horizon` is the last day that counts.
+pub fn day_of(business_date: i32, horizon: i32, date: Option<i32>, last: bool) -> Day {
     let Some(date) = date else { return Day::Open };
     match date.saturating_sub(business_date) {
         day if day < 0 => {
@@ -30,7 +27,7 @@ pub fn day_of(business_date: i32, date: Option<i32>, last: bool) -> Day {
                 Day::Past
             }
         }
-        day if day <= HORIZON_DAYS => Day::On(day),
+        day if day <= horizon => Day::On(day),
         _ => Day::After,
     }
 }
@@ -53,7 +50,7 @@ mod tests {
             (Some(i32::MIN), false, Day::Past),
         ];
         for (date, last, day) in cases {
-            assert_eq!(day_of(100, date, last), day, "{date:?} {last}");
+            assert_eq!(day_of(100, 30, date, last), day, "{date:?} {last}");
         }
     }
 }

@@ -1,14 +1,15 @@
-//! The liquidity coverage ratio of an entity under one regime, and its stock by level: a `group` plugin over the cells
+//! The liquidity coverage ratio of an entity under one regime, its stock by level, and the working: a `group` plugin over the cells
 //! of one entity, scope and regime.
 //!
 //! Cells are summed exactly; the caps and the ratio are `lcr_rules`. The ratio with overrides and the one without come
 //! from the same cells in the same call, so they can never be of different instants. topics.md section 5.
 
 mod totals;
+mod workings;
 
-use lcr_rules::{RuleError, VALUE_SCALE, WEIGHTED_SCALE};
-use totals::{Held, Outcome, Totals};
-use weir_exact::{Decimal, I256};
+use lcr_rules::{Class, Factor, Regime, RuleError, Rules, Terms, VALUE_SCALE};
+use totals::{Outcome, Totals, weighted};
+use weir_exact::Decimal;
 use weir_sdk::{
     Answers, Data, Description, Failure, Group, Groups, Json, Record, Shape, export_group, record,
 };
@@ -22,10 +23,16 @@ record! {
         side: utf8,
         /// The class of `HQLA` and `UNWIND`, else what flows.
         line: utf8,
+        /// Day of the horizon.
+        day: int32,
         /// The amount.
         unweighted: decimal256(76, 18),
         /// What counts.
-        weighted: decimal256(76, 20),
+        weighted: decimal256(76, 22),
+        /// Of an inflow: up to how many percent of the outflows it counts, 100, 90 or 75.
+        inflow_cap: int32,
+        /// Whether it is in the US net cumulative maturity outflow.
+        day_net: bool,
     }
 }
 
@@ -42,7 +49,7 @@ record! {
     pub struct Key<'a> {
         /// Whose ratio.
         entity: utf8,
-        /// Of what: `total`.
+        /// Of what: `total`, or a significant currency.
         scope: utf8,
         /// By whose rules.
         regime: utf8,
@@ -113,39 +120,98 @@ record! {
     }
 }
 
+record! {
+    /// A line of the working: the formula with this moment's numbers.
+    pub struct Working<'a> {
+        /// Whose.
+        entity: utf8 required,
+        /// Of what.
+        scope: utf8 required,
+        /// By whose rules.
+        regime: utf8 required,
+        /// Counts the lines from 1.
+        line: int32 required,
+        /// What it says.
+        text: utf8 required,
+        /// How much; null for a ratio that is undefined.
+        amount: decimal256(76, 10),
+        /// The paragraph it stands on.
+        source: utf8 required,
+    }
+}
+
 /// Fraction digits of an amount as it leaves.
 const AMOUNT_SCALE: u8 = 6;
 
-/// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct Lcr;
+const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"properties":{"us_percentage":{
+"description":"Of the US net outflow what counts for this bank (12 CFR 249.30(c)).","type":"string","default":"100%"}}}"#;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The plugin: the rules, and what of the US net outflow counts.
+#[derive(Clone, Debug)]
+pub struct Lcr {
+    rules: Rules,
+    us_percentage: Factor,
+}
 
 impl Group for Lcr {
     fn description() -> Description {
         let inputs = vec![("cells", Cell::fields()), ("states", EntityState::fields())];
-        let outputs = vec![("lcr", Ratio::fields()), ("hqla", Level::fields())];
+        let outputs = vec![
+            ("lcr", Ratio::fields()),
+            ("hqla", Level::fields()),
+            ("workings", Working::fields()),
+        ];
         Description {
             name: "lcr",
             version: env!("CARGO_PKG_VERSION"),
-            config_schema: r#"{"type":"object","additionalProperties":false}"#,
+            config_schema: CONFIG_SCHEMA,
             shapes: vec![Shape::group(inputs, outputs)],
         }
     }
 
-    fn open(_config: &Json, _data: &Data) -> Result<Self, Failure> {
-        Ok(Self)
+    fn open(config: &Json, data: &Data) -> Result<Self, Failure> {
+        let percentage = config.get("us_percentage").and_then(Json::as_str);
+        let percentage = Factor::parse(percentage.unwrap_or("100%"));
+        let us_percentage =
+            percentage.filter(|share| (Factor::new(1)..=Factor::ONE).contains(share));
+        Ok(Self {
+            rules: Rules::of(
+                |name| data.text(name),
+                |why| Failure::new("rules_invalid", why),
+            )?,
+            us_percentage: us_percentage.ok_or_else(|| {
+                let cure = "`us_percentage` is a share above 0 and at most 1: write 85% or 0.85";
+                Failure::new("config_invalid", cure)
+            })?,
+        })
     }
 
-    fn evaluate(&self, _as_of_us: i64, groups: &Groups, out: &mut Answers) {
+    fn evaluate(&self, as_of_us: i64, groups: &Groups, out: &mut Answers) {
+        let date = i32::try_from(as_of_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
+        let terms = Regime::ALL.map(|regime| self.rules.terms(regime, date));
         let cells = groups.input::<Cell<'_>>("cells");
         let states = groups.input::<EntityState>("states");
         for (group, key) in groups.keys::<Key<'_>>() {
             let Some((first, state)) = states.of(group).next() else {
                 continue;
             };
-            let is_incomplete = state.incomplete.unwrap_or(true);
+            let Some(regime) = key.regime.and_then(Regime::parse) else {
+                let why = "no such regime: the cells are of `liquidity_cells`";
+                out.refuse(first, "unknown_regime", why);
+                continue;
+            };
+            let of = Of {
+                rules: &self.rules,
+                date,
+                key,
+                terms: &terms[regime.column()],
+                is_incomplete: state.incomplete.unwrap_or(true),
+                us_percentage: self.us_percentage,
+            };
             let rows = cells.of(group).map(|(_, cell)| cell);
-            if let Err(error) = answer(group, &key, rows, is_incomplete, out) {
+            if let Err(error) = of.answer(group, rows, out) {
                 out.refuse(first, error.code(), error.to_string());
             }
         }
@@ -154,91 +220,117 @@ impl Group for Lcr {
 
 export_group!(Lcr);
 
-fn answer<'a>(
-    group: u32,
-    key: &Key<'a>,
-    cells: impl Iterator<Item = Cell<'a>>,
+/// What one ratio is of.
+struct Of<'a, 't> {
+    rules: &'t Rules,
+    date: i32,
+    key: Key<'a>,
+    terms: &'t Terms,
     is_incomplete: bool,
-    out: &mut Answers,
-) -> Result<(), RuleError> {
-    let (mut adjusted, mut base) = (Totals::default(), Totals::default());
-    for cell in cells {
-        let totals = if cell.basis == Some("base") {
-            &mut base
-        } else {
-            &mut adjusted
+    us_percentage: Factor,
+}
+
+impl<'a> Of<'a, '_> {
+    fn answer(
+        &self,
+        group: u32,
+        cells: impl Iterator<Item = Cell<'a>>,
+        out: &mut Answers,
+    ) -> Result<(), RuleError> {
+        let (mut adjusted, mut base) = (Totals::new(self.terms), Totals::new(self.terms));
+        for cell in cells {
+            let totals = if cell.basis == Some("base") {
+                &mut base
+            } else {
+                &mut adjusted
+            };
+            totals.add(&cell)?;
+        }
+        let is_capped = self.key.scope == Some("total");
+        let outcome = adjusted.outcome(self.terms, self.us_percentage, is_capped)?;
+        let base = base.outcome(self.terms, self.us_percentage, is_capped)?;
+        let ratio = self.ratio(&adjusted, &outcome, base.ratio)?;
+        let levels = self.levels(&adjusted)?;
+        let workings = workings::lines(self, self.rules, self.date, &adjusted, &outcome)?;
+        out.push("lcr", group, &ratio);
+        for level in &levels {
+            out.push("hqla", group, level);
+        }
+        let (entity, scope, regime) = names(&self.key);
+        for (line, working) in (1..).zip(&workings) {
+            let row = Working {
+                entity,
+                scope,
+                regime,
+                line,
+                text: &working.text,
+                amount: working.amount,
+                source: &working.source,
+            };
+            out.push("workings", group, &row);
+        }
+        Ok(())
+    }
+
+    fn ratio(
+        &self,
+        totals: &Totals<'_>,
+        outcome: &Outcome,
+        base_ratio: Option<Decimal>,
+    ) -> Result<Ratio<'a>, RuleError> {
+        let (held, unwound) = (totals.held, totals.unwound()?);
+        let state = match outcome.ratio {
+            _ if self.is_incomplete => "incomplete",
+            None => "undefined",
+            Some(_) => "ok",
         };
-        totals.add(&cell)?;
-    }
-    let outcome = adjusted.outcome()?;
-    let ratio = ratio(
-        key,
-        &adjusted,
-        &outcome,
-        base.outcome()?.ratio,
-        is_incomplete,
-    )?;
-    let levels = levels(key, &adjusted)?;
-    out.push("lcr", group, &ratio);
-    for level in &levels {
-        out.push("hqla", group, level);
-    }
-    Ok(())
-}
-
-fn ratio<'a>(
-    key: &Key<'a>,
-    totals: &Totals,
-    outcome: &Outcome,
-    base_ratio: Option<Decimal>,
-    is_incomplete: bool,
-) -> Result<Ratio<'a>, RuleError> {
-    let (held, unwound) = (totals.held, totals.unwound()?);
-    let state = match outcome.ratio {
-        _ if is_incomplete => "incomplete",
-        None => "undefined",
-        Some(_) => "ok",
-    };
-    let (entity, scope, regime) = names(key);
-    Ok(Ratio {
-        entity,
-        scope,
-        regime,
-        l1: weighted(held.one)?,
-        l2a: weighted(held.two_a)?,
-        l2b: weighted(held.two_b)?,
-        adj_l1: weighted(unwound.one)?,
-        adj_l2a: weighted(unwound.two_a)?,
-        adj_l2b: weighted(unwound.two_b)?,
-        hqla: outcome.stock,
-        outflow: weighted(totals.outflow)?,
-        inflow_uncapped: weighted(totals.inflow)?,
-        inflow_capped: round(outcome.net.inflow)?,
-        inflow_cap_binding: outcome.net.is_cap_binding,
-        addon: I256::ZERO,
-        net_outflow: round(outcome.net.net)?,
-        lcr: outcome.ratio.map(|ratio| ratio.value),
-        base_lcr: base_ratio.map(|ratio| ratio.value),
-        state,
-    })
-}
-
-/// A row for every class, zeros too.
-fn levels<'a>(key: &Key<'a>, totals: &Totals) -> Result<Vec<Level<'a>>, RuleError> {
-    let whole = totals.held_in_all()?;
-    let (entity, scope, regime) = names(key);
-    let level = |(class, held): (lcr_rules::Class, Held)| {
-        Ok(Level {
+        let (entity, scope, regime) = names(&self.key);
+        Ok(Ratio {
             entity,
             scope,
             regime,
-            level: class.name(),
-            amount: round(Decimal::new(held.value, VALUE_SCALE))?,
-            post_haircut: weighted(held.counted)?,
-            share: totals::share(held.counted, whole)?,
+            l1: weighted(held.level_1()?)?,
+            l2a: weighted(held.two_a)?,
+            l2b: weighted(held.two_b)?,
+            adj_l1: weighted(unwound.level_1()?)?,
+            adj_l2a: weighted(unwound.two_a)?,
+            adj_l2b: weighted(unwound.two_b)?,
+            hqla: outcome.stock.round(AMOUNT_SCALE)?,
+            outflow: weighted(totals.outflow)?,
+            inflow_uncapped: weighted(totals.inflows.total()?)?,
+            inflow_capped: outcome.net.inflow.round(AMOUNT_SCALE)?,
+            inflow_cap_binding: outcome.net.is_cap_binding,
+            addon: weighted(outcome.addon.amount)?,
+            net_outflow: outcome.net.net.round(AMOUNT_SCALE)?,
+            lcr: outcome.ratio.map(|ratio| ratio.value),
+            base_lcr: base_ratio.map(|ratio| ratio.value),
+            state,
         })
-    };
-    totals.by_class().map(level).collect()
+    }
+
+    /// A row for every class of the regime, zeros too.
+    fn levels(&self, totals: &Totals<'_>) -> Result<Vec<Level<'a>>, RuleError> {
+        let whole = totals.held.total()?;
+        let (entity, scope, regime) = names(&self.key);
+        let level = |class: &Class| {
+            let held = totals.held(*class);
+            Ok(Level {
+                entity,
+                scope,
+                regime,
+                level: class.name(),
+                amount: Decimal::new(held.value, VALUE_SCALE)
+                    .round(AMOUNT_SCALE)
+                    .map_err(|_too_large| RuleError::Overflow)?,
+                post_haircut: weighted(held.counted)?,
+                share: totals::share(held.counted, whole)?,
+            })
+        };
+        Class::in_stock(self.terms.regime)
+            .iter()
+            .map(level)
+            .collect()
+    }
 }
 
 fn names<'a>(key: &Key<'a>) -> (&'a str, &'a str, &'a str) {
@@ -247,17 +339,6 @@ fn names<'a>(key: &Key<'a>) -> (&'a str, &'a str, &'a str) {
         key.scope.unwrap_or_default(),
         key.regime.unwrap_or_default(),
     )
-}
-
-/// A weighted amount as it leaves.
-fn weighted(digits: I256) -> Result<I256, RuleError> {
-    round(Decimal::new(digits, WEIGHTED_SCALE))
-}
-
-fn round(amount: Decimal) -> Result<I256, RuleError> {
-    amount
-        .round(AMOUNT_SCALE)
-        .map_err(|_too_large| RuleError::Overflow)
 }
 
 #[cfg(test)]

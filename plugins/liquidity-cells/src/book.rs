@@ -1,6 +1,6 @@
 //! The cells of one entity as they fill.
 
-use lcr_rules::{Day, I256, Regime, RuleError, add, day_of, weigh};
+use lcr_rules::{Class, Day, Factor, I256, Regime, RuleError, Terms, add, day_of, weigh};
 use std::collections::BTreeMap;
 
 /// With overrides, or as if there were none.
@@ -39,111 +39,201 @@ impl Side {
     }
 }
 
+/// Up to how many percent of the outflows inflows count, but for those that a policy names.
+pub(crate) const INFLOW_CAP: i32 = 75;
+
+/// What the ratio of all currencies together is of.
+pub(crate) const TOTAL: &str = "total";
+
 /// Which cell. All that the factor depends on is in here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
+    pub(crate) scope: String,
     pub(crate) regime: Regime,
     pub(crate) basis: Basis,
     pub(crate) side: Side,
     pub(crate) line: String,
     pub(crate) detail: String,
     pub(crate) day: i32,
+    pub(crate) inflow_cap: i32,
+    pub(crate) is_day_net: bool,
 }
 
 /// What is in a cell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sums {
     pub(crate) unweighted: I256,
-    pub(crate) percent: u8,
+    pub(crate) factor: Factor,
     pub(crate) weighted: I256,
+}
+
+/// Which ratios an amount is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope<'a> {
+    /// The total, and that of its currency where one is significant.
+    Both(Option<&'a str>),
+    /// That of its currency alone.
+    Currency(&'a str),
 }
 
 /// Where an amount goes, but for regime and basis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
+    pub(crate) scope: Scope<'a>,
     pub(crate) side: Side,
     pub(crate) line: &'a str,
     pub(crate) detail: &'a str,
     pub(crate) day: i32,
+    pub(crate) inflow_cap: i32,
+    pub(crate) is_day_net: bool,
 }
 
-/// One set of rules on one set of classes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
-    pub(crate) regime: Regime,
-    pub(crate) basis: Basis,
+impl<'a> Place<'a> {
+    /// Of the stock, or of its unwind.
+    pub(crate) const fn of_stock(
+        side: Side,
+        class: Class,
+        currency: Option<&'a str>,
+        detail: &'a str,
+        day: i32,
+    ) -> Self {
+        Self {
+            scope: Scope::Both(currency),
+            side,
+            line: class.name(),
+            detail,
+            day,
+            inflow_cap: INFLOW_CAP,
+            is_day_net: false,
+        }
+    }
 }
+
+/// One set of rules on one set of classes, at one date.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'b> {
+    pub(crate) terms: &'b Terms,
+    pub(crate) basis: Basis,
+    date: i32,
+}
+
+impl View<'_> {
+    /// The day of a flow, see [`day_of`].
+    pub(crate) fn day(&self, date: Option<i32>, last: Option<bool>) -> Day {
+        day_of(self.date, self.terms.horizon, date, last.unwrap_or(false))
+    }
+
+    pub(crate) fn is_eu(&self) -> bool {
+        self.terms.regime == Regime::Eu
+    }
+}
+
+/// Of a scope and regime, under an agreement with a counterparty; and the cap on inflows from them.
+type Net = (String, Regime, String, String, i32);
 
 /// The cells of one entity.
 #[derive(Debug)]
 pub(crate) struct Book<'b> {
-    regimes: &'b [Regime],
-    business_date: i32,
+    views: Vec<View<'b>>,
+    all: Vec<View<'b>>,
+    significant: &'b [String],
     cells: BTreeMap<Key, Sums>,
-    nets: BTreeMap<(String, String), I256>,
+    nets: BTreeMap<Net, I256>,
     pub(crate) is_incomplete: bool,
 }
 
 impl<'b> Book<'b> {
-    pub(crate) fn new(regimes: &'b [Regime], business_date: i32) -> Self {
+    /// Empty, for these regimes of all the terms and these currencies.
+    pub(crate) fn new(
+        terms: &'b [Terms],
+        regimes: &[Regime],
+        significant: &'b [String],
+        date: i32,
+    ) -> Self {
+        let both = |terms| [Basis::Adjusted, Basis::Base].map(|basis| View { terms, basis, date });
+        let all: Vec<View<'b>> = terms.iter().flat_map(both).collect();
+        let is_written = |view: &&View<'b>| regimes.contains(&view.terms.regime);
         Self {
-            regimes,
-            business_date,
+            views: all.iter().filter(is_written).copied().collect(),
+            all,
+            significant,
             cells: BTreeMap::new(),
             nets: BTreeMap::new(),
             is_incomplete: false,
         }
     }
 
-    pub(crate) fn regimes(&self) -> &'b [Regime] {
-        self.regimes
+    /// The views to write, with and without overrides.
+    pub(crate) fn views(&self) -> Vec<View<'b>> {
+        self.views.clone()
     }
 
-    /// All regimes, with and without overrides.
-    pub(crate) fn views(&self) -> impl Iterator<Item = View> + use<'b> {
-        let both = [Basis::Adjusted, Basis::Base];
-        self.regimes.iter().flat_map(move |regime| {
-            both.map(|basis| View {
-                regime: *regime,
-                basis,
-            })
-        })
+    /// Whether this holds in some regime, written here or not, with overrides.
+    pub(crate) fn in_any(&self, holds: impl Fn(&View<'b>) -> bool) -> bool {
+        let mut views = self.all.iter();
+        views.any(|view| view.basis == Basis::Adjusted && holds(view))
     }
 
-    /// The day of a flow, see [`day_of`].
-    pub(crate) fn day(&self, date: Option<i32>, last: bool) -> Day {
-        day_of(self.business_date, date, last)
+    /// The ratios that an amount of this scope is in.
+    pub(crate) fn scopes<'s>(&self, scope: Scope<'s>) -> impl Iterator<Item = &'s str> + use<'s> {
+        let (total, currency) = match scope {
+            Scope::Both(currency) => (Some(TOTAL), currency),
+            Scope::Currency(currency) => (None, Some(currency)),
+        };
+        let is_significant =
+            |currency: &&str| self.significant.iter().any(|known| known == currency);
+        total.into_iter().chain(currency.filter(is_significant))
     }
 
-    /// Adds an amount, of which `percent` counts.
+    /// Adds an amount, of which a factor counts.
     pub(crate) fn add(
         &mut self,
-        view: View,
+        view: &View<'_>,
         place: Place<'_>,
         unweighted: I256,
-        percent: u8,
+        factor: Factor,
+    ) -> Result<(), RuleError> {
+        let mut scopes = self.scopes(place.scope);
+        scopes.try_for_each(|scope| self.add_in(scope, view, place, unweighted, factor))
+    }
+
+    fn add_in(
+        &mut self,
+        scope: &str,
+        view: &View<'_>,
+        place: Place<'_>,
+        unweighted: I256,
+        factor: Factor,
     ) -> Result<(), RuleError> {
         if unweighted.is_zero() {
             return Ok(());
         }
-        let View { regime, basis } = view;
-        let (line, detail) = (place.line.to_owned(), place.detail.to_owned());
-        let key = Key {
-            regime,
-            basis,
-            side: place.side,
-            line,
-            detail,
-            day: place.day,
+        // Only the EU tells inflows apart.
+        let is_told = view.is_eu() && place.side == Side::In;
+        let (inflow_cap, bucket) = match place.inflow_cap {
+            90 if is_told => (90, "90 %"),
+            100 if is_told => (100, "exempt"),
+            _ => (INFLOW_CAP, ""),
         };
-        let weighted = weigh(unweighted, percent)?;
+        let key = Key {
+            scope: scope.to_owned(),
+            regime: view.terms.regime,
+            basis: view.basis,
+            side: place.side,
+            line: place.line.to_owned(),
+            detail: [place.detail, bucket].join(" ").trim().to_owned(),
+            day: place.day,
+            inflow_cap,
+            is_day_net: place.is_day_net,
+        };
+        let weighted = weigh(unweighted, factor)?;
         let empty = Sums {
             unweighted: I256::ZERO,
-            percent,
+            factor,
             weighted: I256::ZERO,
         };
         let cell = self.cells.entry(key).or_insert(empty);
-        debug_assert_eq!(cell.percent, percent, "a cell has one factor");
+        debug_assert_eq!(cell.factor, factor, "a cell has one factor");
         let sums = (
             add(cell.unweighted, unweighted)?,
             add(cell.weighted, weighted)?,
@@ -152,34 +242,15 @@ impl<'b> Book<'b> {
         Ok(())
     }
 
-    /// The same in every regime, with and without overrides.
-    pub(crate) fn add_to_all(
-        &mut self,
-        place: Place<'_>,
-        unweighted: I256,
-        percent: u8,
-    ) -> Result<(), RuleError> {
-        self.views()
-            .try_for_each(|view| self.add(view, place, unweighted, percent))
-    }
-
-    /// Adds a payment (negative) or receipt to the net under an agreement with a counterparty.
-    pub(crate) fn add_to_net(
-        &mut self,
-        counterparty: &str,
-        agreement: &str,
-        amount: I256,
-    ) -> Result<(), RuleError> {
-        let net = self
-            .nets
-            .entry((counterparty.to_owned(), agreement.to_owned()))
-            .or_insert(I256::ZERO);
+    /// Adds a payment (negative) or receipt to a net.
+    pub(crate) fn add_to_net(&mut self, net: Net, amount: I256) -> Result<(), RuleError> {
+        let net = self.nets.entry(net).or_insert(I256::ZERO);
         *net = add(*net, amount)?;
         Ok(())
     }
 
     /// Takes the nets that were summed up.
-    pub(crate) fn take_nets(&mut self) -> BTreeMap<(String, String), I256> {
+    pub(crate) fn take_nets(&mut self) -> BTreeMap<Net, I256> {
         std::mem::take(&mut self.nets)
     }
 

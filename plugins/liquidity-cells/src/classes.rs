@@ -1,7 +1,7 @@
 //! The classes of a security, by regime, with overrides and without.
 
 use crate::book::{Basis, View};
-use lcr_rules::{Class, Regime};
+use lcr_rules::Class;
 
 /// Columns in the order of the regimes: with overrides, then without.
 #[derive(Clone, Copy, Debug)]
@@ -21,19 +21,12 @@ impl Classes {
     }
 
     /// The class that a view sees.
-    pub(crate) fn seen(self, view: View) -> Class {
+    pub(crate) fn seen(self, view: &View<'_>) -> Class {
         let classes = match view.basis {
             Basis::Adjusted => &self.adjusted,
             Basis::Base => &self.base,
         };
-        classes[view.regime.column()]
-    }
-
-    /// Whether some regime, written here or not, takes it for not liquid.
-    pub(crate) fn is_non_anywhere(self) -> bool {
-        Regime::ALL
-            .iter()
-            .any(|regime| !self.adjusted[regime.column()].is_liquid())
+        classes[view.terms.regime.column()]
     }
 }
 

@@ -10,9 +10,9 @@ mod book;
 mod classes;
 mod exposures;
 
-use book::{Book, Key};
+use book::{Book, TOTAL};
 use exposures::{Balance, Flow, Named, Netted, Secured, SecurityFlow, Stock, Swap};
-use lcr_rules::{Regime, RuleError};
+use lcr_rules::{Regime, RuleError, Rules};
 use weir_sdk::{
     Answers, Data, Description, Failure, Group, Groups, Json, Record, Shape, export_group, record,
 };
@@ -22,7 +22,7 @@ record! {
     pub struct Cell<'a> {
         /// Whose.
         entity: utf8 required,
-        /// What the ratio is of: `total`.
+        /// What the ratio is of: `total`, or a significant currency.
         scope: utf8 required,
         /// Whose rules.
         regime: utf8 required,
@@ -39,9 +39,13 @@ record! {
         /// The amount.
         unweighted: decimal256(76, 18) required,
         /// What of it counts.
-        factor: decimal128(38, 2) required,
+        factor: decimal128(38, 4) required,
         /// What counts.
-        weighted: decimal256(76, 20) required,
+        weighted: decimal256(76, 22) required,
+        /// Of an inflow: up to how many percent of the outflows it counts, 100, 90 or 75.
+        inflow_cap: int32 required,
+        /// Whether it is in the US net cumulative maturity outflow.
+        day_net: bool required,
     }
 }
 
@@ -50,7 +54,7 @@ record! {
     pub struct EntityState<'a> {
         /// Which.
         entity: utf8 required,
-        /// What the ratio is of: `total`.
+        /// What the ratio is of: `total`, or a significant currency.
         scope: utf8 required,
         /// Whose rules.
         regime: utf8 required,
@@ -59,17 +63,18 @@ record! {
     }
 }
 
-const SCOPE: &str = "total";
-
 const DAY_US: i64 = 86_400_000_000;
 
-const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"required":["regimes"],
-"properties":{"regimes":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["basel"]}}}}"#;
+const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,
+"properties":{"regimes":{"description":"Whose cells are written.","type":"array","default":["basel","us","eu"],"minItems":1,"uniqueItems":true,"items":{"enum":["basel","us","eu"]}},
+"significant_currencies":{"description":"Codes with commas between them: each has a ratio of its own beside the total.","type":"string","default":"","pattern":"^([A-Z]{3}(,[A-Z]{3})*)?$"}}}"#;
 
-/// The plugin: the regimes it writes cells for.
+/// The plugin: the regimes and currencies it writes cells for, and the rules.
 #[derive(Clone, Debug)]
 pub struct LiquidityCells {
     regimes: Vec<Regime>,
+    significant: Vec<String>,
+    rules: Rules,
 }
 
 impl Group for LiquidityCells {
@@ -79,6 +84,7 @@ impl Group for LiquidityCells {
             ("stock", Stock::fields()),
             ("security_flows", SecurityFlow::fields()),
             ("flows", Flow::fields()),
+            ("currency_flows", Flow::fields()),
             ("secured", Secured::fields()),
             ("swaps", Swap::fields()),
             ("netted", Netted::fields()),
@@ -93,25 +99,37 @@ impl Group for LiquidityCells {
         }
     }
 
-    fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
-        let names = config
-            .get("regimes")
-            .map(|regimes| regimes.items().iter().filter_map(Json::as_str));
-        let regimes: Option<Vec<Regime>> =
-            names.and_then(|names| names.map(Regime::parse).collect());
-        let regimes = regimes.filter(|regimes| !regimes.is_empty());
-        let regimes = regimes
-            .ok_or_else(|| Failure::new("config_invalid", "`regimes` is a list such as [basel]"))?;
-        Ok(Self { regimes })
+    fn open(config: &Json, data: &Data) -> Result<Self, Failure> {
+        let named = config.get("regimes").map(Json::items).unwrap_or_default();
+        let named = named.iter().filter_map(Json::as_str);
+        let regimes: Vec<Regime> = named.filter_map(Regime::parse).collect();
+        let currencies = config.get("significant_currencies").and_then(Json::as_str);
+        let currencies = currencies.unwrap_or_default().split(',');
+        Ok(Self {
+            significant: currencies
+                .filter(|currency| !currency.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            regimes: if regimes.is_empty() {
+                Regime::ALL.to_vec()
+            } else {
+                regimes
+            },
+            rules: Rules::of(
+                |name| data.text(name),
+                |why| Failure::new("rules_invalid", why),
+            )?,
+        })
     }
 
     fn evaluate(&self, as_of_us: i64, groups: &Groups, out: &mut Answers) {
         let business_date = i32::try_from(as_of_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
+        let terms = Regime::ALL.map(|regime| self.rules.terms(regime, business_date));
         for (group, key) in groups.keys::<Named<'_>>() {
             let Some(entity) = key.entity else { continue };
-            let mut book = Book::new(&self.regimes, business_date);
+            let mut book = Book::new(&terms, &self.regimes, &self.significant, business_date);
             fill(&mut book, groups, group, out);
-            write(&book, entity, group, out);
+            self.write(&book, entity, group, out);
         }
     }
 }
@@ -136,6 +154,12 @@ fn fill<'a>(book: &mut Book<'_>, groups: &'a Groups, group: u32, out: &mut Answe
         groups.input::<Flow<'a>>("flows").of(group),
         out,
         exposures::flow,
+    );
+    each(
+        book,
+        groups.input::<Flow<'a>>("currency_flows").of(group),
+        out,
+        exposures::currency_flow,
     );
     each(
         book,
@@ -179,46 +203,38 @@ fn each<'r, 'b, R>(
     }
 }
 
-fn write(book: &Book<'_>, entity: &str, group: u32, out: &mut Answers) {
-    for (
-        Key {
-            regime,
-            basis,
-            side,
-            line,
-            detail,
-            day,
-        },
-        cell,
-    ) in book.cells()
-    {
-        let row = Cell {
-            entity,
-            scope: SCOPE,
-            regime: regime.name(),
-            basis: basis.name(),
-            side: side.name(),
-            line,
-            detail,
-            day: *day,
-            unweighted: cell.unweighted,
-            factor: cell.percent.into(),
-            weighted: cell.weighted,
-        };
-        out.push("cells", group, &row);
-    }
-    for regime in book.regimes() {
-        let incomplete = book.is_incomplete;
-        out.push(
-            "states",
-            group,
-            &EntityState {
+impl LiquidityCells {
+    fn write(&self, book: &Book<'_>, entity: &str, group: u32, out: &mut Answers) {
+        for (key, cell) in book.cells() {
+            let row = Cell {
                 entity,
-                scope: SCOPE,
-                regime: regime.name(),
-                incomplete,
-            },
-        );
+                scope: &key.scope,
+                regime: key.regime.name(),
+                basis: key.basis.name(),
+                side: key.side.name(),
+                line: &key.line,
+                detail: &key.detail,
+                day: key.day,
+                unweighted: cell.unweighted,
+                factor: cell.factor.digits(),
+                weighted: cell.weighted,
+                inflow_cap: key.inflow_cap,
+                day_net: key.is_day_net,
+            };
+            out.push("cells", group, &row);
+        }
+        let currencies = self.significant.iter().map(String::as_str);
+        for scope in std::iter::once(TOTAL).chain(currencies) {
+            for regime in &self.regimes {
+                let state = EntityState {
+                    entity,
+                    scope,
+                    regime: regime.name(),
+                    incomplete: book.is_incomplete,
+                };
+                out.push("states", group, &state);
+            }
+        }
     }
 }
 

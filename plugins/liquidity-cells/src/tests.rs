@@ -16,8 +16,25 @@ const L1: &str = r#""hqla_class": "L1", "us_class": "L1", "eu_class": "L1",
 const OVERRIDDEN: &str = r#""hqla_class": "NON", "us_class": "NON", "eu_class": "NON",
     "base_hqla_class": "L1", "base_us_class": "L1", "base_eu_class": "L1""#;
 
+/// The project's rules.
+fn rules() -> Data {
+    let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+    Data::new(vec![
+        file(
+            "basel.csv",
+            include_str!("../../../schemas/rules/basel.csv"),
+        ),
+        file("us.csv", include_str!("../../../schemas/rules/us.csv")),
+        file("eu.csv", include_str!("../../../schemas/rules/eu.csv")),
+    ])
+}
+
 /// Rows of one input, one in each line, without the entity; `<L2A>`, `<L1>` and `<L1 now NON>` stand for the class columns.
 fn check(input: &str, rows: &str, expected: &Expect) {
+    check_in("basel", input, rows, expected);
+}
+
+fn check_in(regime: &str, input: &str, rows: &str, expected: &Expect) {
     let row = |row: &str| {
         let row = row
             .trim()
@@ -33,10 +50,10 @@ fn check(input: &str, rows: &str, expected: &Expect) {
         .collect();
     let rows = rows.join("\n");
     let inputs = [("entities", r#"{"entity": "E"}"#), (input, rows.as_str())];
-    let config = r#"{"regimes": ["basel"]}"#;
+    let config = format!(r#"{{"regimes": ["{regime}"]}}"#);
     let ran = harness::group::<LiquidityCells>(
-        config,
-        &Data::default(),
+        &config,
+        &rules(),
         "2026-03-02T12:00:00Z",
         &["entity"],
         &inputs,
@@ -44,16 +61,26 @@ fn check(input: &str, rows: &str, expected: &Expect) {
     .unwrap();
     let print = |cell: &Cell<'_>| {
         let unweighted = Decimal::new(cell.unweighted, 18);
-        let weighted = Decimal::new(cell.weighted, 20);
+        let weighted = Decimal::new(cell.weighted, 22);
         let Cell {
             side,
             line,
             detail,
             day,
             factor,
+            inflow_cap,
+            day_net,
             ..
         } = cell;
-        format!("{side} {line} [{detail}] day {day}: {unweighted} at {factor} % = {weighted}")
+        let factor = Decimal::from_i128(*factor, 2);
+        let marks = [
+            (*inflow_cap != 75).then(|| format!(", capped at {inflow_cap} %")),
+            day_net.then(|| ", in the day net".to_owned()),
+        ];
+        let marks: String = marks.into_iter().flatten().collect();
+        format!(
+            "{side} {line} [{detail}] day {day}: {unweighted} at {factor} % = {weighted}{marks}"
+        )
     };
     let printed = |basis: &str| -> BTreeSet<String> {
         let cells = ran
@@ -112,10 +139,10 @@ fn security_flows() {
            <L1 now NON>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-04-02", "last": false, "value": 40
            <L1 now NON>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-03-01", "last": false, "value": 80"#,
         &expect![[r#"
-            IN redemption [] day 30: 20 at 100 % = 20
-            OUT pending_purchase [] day 0: 10 at 100 % = 10
-            adjusted alone: IN redemption [] day 30: 20 at 100 % = 20
-            adjusted alone: OUT pending_purchase [] day 0: 10 at 100 % = 10
+            IN redemption [] day 30: 20 at 100 % = 20, in the day net
+            OUT pending_purchase [] day 0: 10 at 100 % = 10, in the day net
+            adjusted alone: IN redemption [] day 30: 20 at 100 % = 20, in the day net
+            adjusted alone: OUT pending_purchase [] day 0: 10 at 100 % = 10, in the day net
             incomplete: false
         "#]],
     );
@@ -145,9 +172,9 @@ fn flows() {
            "line": "interest", "direction": "PAY", "reused": true, "payment_date": "2026-03-03", "last": true, "value": 4, "unrated": 0
            "line": "fx", "direction": "PAY", "payment_date": "2026-04-02", "last": true, "value": 8, "unrated": 3"#,
         &expect![[r#"
-            IN interest [] day 1: 2 at 100 % = 2
-            IN interest [reused] day 1: 1 at 0 % = 0
-            OUT interest [] day 1: 4 at 100 % = 4
+            IN interest [] day 1: 2 at 100 % = 2, in the day net
+            IN interest [reused] day 1: 1 at 0 % = 0, in the day net
+            OUT interest [] day 1: 4 at 100 % = 4, in the day net
             incomplete: false
         "#]],
     );
@@ -170,14 +197,14 @@ fn repos() {
            <L1 now NON>, "direction": "PAY", "central_bank": true, "rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true, "cash": 10, "collateral": 12
            <L2A>, "direction": "PAY", "central_bank": false, "rehypothecable": true, "reused": false, "payment_date": "2026-04-02", "last": true, "rated": true, "valued": true, "cash": 1000, "collateral": 1200"#,
         &expect![[r#"
-            OUT repo [L2A] day 1: 100 at 15 % = 15
-            OUT repo_central_bank [NON] day 10: 10 at 0 % = 0
+            OUT repo [L2A] day 1: 100 at 15 % = 15, in the day net
+            OUT repo_central_bank [NON] day 10: 10 at 0 % = 0, in the day net
             UNWIND L1 [cash] day 1: -100 at 100 % = -100
             UNWIND L2A [collateral] day 1: 120 at 85 % = 102
-            ~ OUT repo_central_bank [L1] day 10: 10 at 0 % = 0
+            ~ OUT repo_central_bank [L1] day 10: 10 at 0 % = 0, in the day net
             ~ UNWIND L1 [cash] day 10: -10 at 100 % = -10
             ~ UNWIND L1 [collateral] day 10: 12 at 100 % = 12
-            adjusted alone: OUT repo_central_bank [NON] day 10: 10 at 0 % = 0
+            adjusted alone: OUT repo_central_bank [NON] day 10: 10 at 0 % = 0, in the day net
             incomplete: false
         "#]],
     );
@@ -194,8 +221,8 @@ fn reverse_repos() {
            <L2A>, "direction": "RECEIVE", "central_bank": false, "rehypothecable": true, "reused": false, "last": false, "rated": true, "valued": true, "cash": 1000, "collateral": 1200"#,
         &expect![[r#"
             HQLA L2A [collateral held] day 0: 1320 at 85 % = 1122
-            IN reverse_repo [L2A] day 10: 101 at 15 % = 15.15
-            IN reverse_repo_reused [L2A] day 10: 10 at 0 % = 0
+            IN reverse_repo [L2A] day 10: 101 at 15 % = 15.15, in the day net
+            IN reverse_repo_reused [L2A] day 10: 10 at 0 % = 0, in the day net
             UNWIND L1 [cash] day 10: 100 at 100 % = 100
             UNWIND L2A [collateral] day 10: -120 at 85 % = -102
             incomplete: false
@@ -210,7 +237,7 @@ fn secured_without_value() {
         "secured",
         r#"<L2A>, "direction": "PAY", "central_bank": false, "rehypothecable": true, "reused": false, "last": false, "rated": true, "valued": false, "cash": 100, "collateral": 0"#,
         &expect![[r#"
-            OUT repo [L2A] day 1: 100 at 15 % = 15
+            OUT repo [L2A] day 1: 100 at 15 % = 15, in the day net
             incomplete: true
         "#]],
     );
@@ -265,20 +292,20 @@ fn swaps() {
         "swaps",
         &swap(dated, "L2B 100", "L1 80"),
         &expect![[r#"
-        HQLA L1 [collateral held] day 0: 80 at 100 % = 80
-        OUT collateral_swap [L2B for L1] day 10: 100 at 50 % = 50
-        UNWIND L1 [collateral held] day 10: -80 at 100 % = -80
-        UNWIND L2B [collateral given] day 10: 100 at 50 % = 50
-        incomplete: false
-    "#]],
+            HQLA L1 [collateral held] day 0: 80 at 100 % = 80
+            OUT collateral_swap [L2B for L1] day 10: 100 at 50 % = 50, in the day net
+            UNWIND L1 [collateral held] day 10: -80 at 100 % = -80
+            UNWIND L2B [collateral given] day 10: 100 at 50 % = 50
+            incomplete: false
+        "#]],
     );
     check(
         "swaps",
         &swap(dated, "L1 100", "NON 120"),
         &expect![[r#"
-        IN collateral_swap [L1 for NON] day 10: 120 at 100 % = 120
-        incomplete: false
-    "#]],
+            IN collateral_swap [L1 for NON] day 10: 120 at 100 % = 120, in the day net
+            incomplete: false
+        "#]],
     );
     check(
         "swaps",
@@ -294,10 +321,10 @@ fn swaps() {
         "swaps",
         &swap(open, "NON 100", "L1 80"),
         &expect![[r#"
-        HQLA L1 [collateral held] day 0: 80 at 100 % = 80
-        OUT collateral_swap [NON for L1] day 1: 100 at 100 % = 100
-        incomplete: false
-    "#]],
+            HQLA L1 [collateral held] day 0: 80 at 100 % = 80
+            OUT collateral_swap [NON for L1] day 1: 100 at 100 % = 100, in the day net
+            incomplete: false
+        "#]],
     );
     check(
         "swaps",
@@ -349,10 +376,10 @@ fn balances() {
            "kind": "nostro_excess", "value": 40"#,
         &expect![[r#"
             HQLA L1 [cb_reserve] day 0: 1000 at 100 % = 1000
-            IN loan_financial [] day 0: 20 at 100 % = 20
-            IN nostro_excess [] day 1: 40 at 100 % = 40
+            IN loan_financial [] day 0: 20 at 100 % = 20, in the day net
+            IN nostro_excess [] day 1: 40 at 100 % = 40, in the day net
             OUT commitment_bank [] day 30: 100 at 40 % = 40
-            OUT deposit_nonfin [] day 1: 100 at 40 % = 40
+            OUT deposit_nonfin [] day 1: 100 at 40 % = 40, in the day net
             incomplete: false
         "#]],
     );
@@ -370,4 +397,110 @@ fn balances() {
         incomplete: true
     "#]],
     );
+}
+
+/// The EU: the cash leg alone is unwound, covered bonds have a line, inflows have their caps.
+#[test]
+fn by_eu_rules() {
+    let secured = r#""central_bank": false, "rehypothecable": true, "reused": false, "payment_date": "2026-03-12", "last": true, "rated": true, "valued": true"#;
+    check_in(
+        "eu",
+        "secured",
+        &format!(
+            r#"<L1 now NON>, "direction": "PAY", {secured}, "cash": 100, "collateral": 120
+               <L2A>, "direction": "RECEIVE", "inflow_cap": 90, {secured}, "cash": 10, "collateral": 12"#
+        ),
+        &expect![[r#"
+            HQLA L1CB [collateral held] day 0: 12 at 93 % = 11.16
+            IN reverse_repo [L1CB 90 %] day 10: 10 at 7 % = 0.7, capped at 90 %, in the day net
+            OUT repo [NON] day 10: 100 at 100 % = 100, in the day net
+            UNWIND L1 [cash] day 10: -90 at 100 % = -90
+            UNWIND L1CB [collateral] day 10: -12 at 93 % = -11.16
+            ~ OUT repo [L1] day 10: 100 at 0 % = 0, in the day net
+            ~ UNWIND L1 [collateral] day 10: 120 at 100 % = 120
+            adjusted alone: OUT repo [NON] day 10: 100 at 100 % = 100, in the day net
+            incomplete: false
+        "#]],
+    );
+    check_in(
+        "eu",
+        "balances",
+        r#""kind": "loan_retail", "maturity": "2026-03-02", "value": 20, "inflow_cap": 100
+           "kind": "loan_retail", "maturity": "2026-03-02", "value": 40, "inflow_cap": 75"#,
+        &expect![[r#"
+            IN loan_retail [] day 0: 40 at 50 % = 20, in the day net
+            IN loan_retail [exempt] day 0: 20 at 50 % = 10, capped at 100 %, in the day net
+            incomplete: false
+        "#]],
+    );
+}
+
+/// The US: no coins, retail deposits at any maturity, what is in the cumulative outflow; no caps by counterparty.
+#[test]
+fn by_us_rules() {
+    check_in(
+        "us",
+        "balances",
+        r#""kind": "cash_coins", "value": 1000
+           "kind": "deposit_retail_term", "maturity": "2030-01-01", "value": 100
+           "kind": "deposit_nonfin", "value": 100
+           "kind": "loan_retail", "maturity": "2026-03-05", "value": 20, "inflow_cap": 100"#,
+        &expect![[r#"
+            IN loan_retail [] day 3: 20 at 50 % = 10, in the day net
+            OUT deposit_nonfin [] day 1: 100 at 40 % = 40, in the day net
+            OUT deposit_retail_term [] day 30: 100 at 10 % = 10
+            incomplete: false
+        "#]],
+    );
+}
+
+/// A significant currency has cells of its own: what is in it, exchanges by their legs, nets of its part alone.
+#[test]
+fn significant_currencies() {
+    let balances = r#"{"entity": "E", "kind": "deposit_nonfin", "currency": "EUR", "value": 100}
+        {"entity": "E", "kind": "deposit_nonfin", "currency": "USD", "value": 1000}"#;
+    let flows = r#"{"entity": "E", "line": "fx", "direction": "PAY", "payment_date": "2026-03-05", "value": 1, "unrated": 0}"#;
+    let legs = r#"{"entity": "E", "line": "fx", "direction": "PAY", "payment_date": "2026-03-05", "currency": "EUR", "value": 41, "unrated": 0}
+        {"entity": "E", "line": "fx", "direction": "RECEIVE", "payment_date": "2026-03-05", "currency": "USD", "value": 40, "unrated": 0}"#;
+    let netted = r#"{"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-05", "currency": "EUR", "value": 7}
+        {"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-05", "currency": "USD", "value": -10}"#;
+    let ran = harness::group::<LiquidityCells>(
+        r#"{"regimes": ["basel"], "significant_currencies": "EUR,JPY"}"#,
+        &rules(),
+        "2026-03-02T12:00:00Z",
+        &["entity"],
+        &[
+            ("entities", r#"{"entity": "E"}"#),
+            ("balances", balances),
+            ("flows", flows),
+            ("currency_flows", legs),
+            ("netted", netted),
+        ],
+    )
+    .unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for (_, cell) in ran.output("cells").records::<Cell<'_>>() {
+        if cell.basis == "adjusted" {
+            let amount = Decimal::new(cell.unweighted, 18);
+            lines.push(format!(
+                "{} {} {} {amount}",
+                cell.scope, cell.side, cell.line
+            ));
+        }
+    }
+    for (_, state) in ran.output("states").records::<EntityState<'_>>() {
+        lines.push(format!("{} incomplete: {}", state.scope, state.incomplete));
+    }
+    expect![[r#"
+        EUR OUT deposit_nonfin 100
+        EUR OUT fx 41
+        EUR IN net_derivatives 7
+        total OUT deposit_nonfin 1100
+        total OUT fx 1
+        total OUT net_derivatives 3
+        total incomplete: false
+        EUR incomplete: false
+        JPY incomplete: false
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
 }

@@ -1,10 +1,10 @@
 //! One message of the FX blotter, read and checked.
 
 use fields::{
-    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount,
+    Action, Cell, Currency, Date, Number, Refusal, Terms, Trade, amount, received_amount,
 };
 use weir_exact::Decimal;
-use weir_sdk::{I256, record};
+use weir_sdk::{I256, Output, record};
 
 record! {
     /// The columns of `trades.fx` as the decoder writes them.
@@ -50,102 +50,54 @@ record! {
     }
 }
 
-/// A message that is accepted.
-#[derive(Debug)]
-pub(crate) struct Deal<'a> {
-    trade: Trade<'a>,
-    /// None for a cancel.
-    booked: Option<Booked<'a>>,
-}
-
-#[derive(Debug)]
-struct Booked<'a> {
-    product: &'static str,
-    entity: &'a str,
-    book: &'a str,
-    counterparty: &'a str,
-    netting_agreement: Option<&'a str>,
-    trade_date: Date,
-    payments: Vec<Payment>,
-    terms: Terms,
-}
-
-/// One flow; above 0 it is received.
+/// One flow.
 #[derive(Clone, Copy, Debug)]
 struct Payment {
     exchange: i32,
+    receives: bool,
     amount: I256,
     currency: Currency,
     date: Date,
 }
 
-impl<'a> Deal<'a> {
-    /// Reads a message.
-    pub(crate) fn read(message: &Message<'a>) -> Result<Self, Refusal> {
-        let action = Cell::new("action", message.action);
-        let trade = Trade {
-            id: Cell::new("dealId", message.deal_id).required()?,
-            version: Cell::new("version", message.version).version(message.offset)?,
-            action: action.one_of_or(&Action::SPELLINGS, Action::New)?,
-            asset_class: "FX",
-        };
-        let booked = match trade.action {
-            Action::Cancel => None,
-            Action::New | Action::Amend => Some(Booked::read(message)?),
-        };
-        Ok(Self { trade, booked })
+/// Reads a message and writes its legs, after the last field is read.
+pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
+    let action = Cell::new("action", message.action);
+    let trade = Trade {
+        id: Cell::new("dealId", message.deal_id).required()?,
+        version: Cell::new("version", message.version).version(message.offset)?,
+        action: action.one_of_or(&Action::SPELLINGS, Action::New)?,
+        asset_class: "FX",
+    };
+    let mut leg = trade.bare_leg();
+    if trade.action == Action::Cancel {
+        out.push(row, &leg);
+        return Ok(());
     }
-
-    /// The rows to write.
-    pub(crate) fn legs(&self) -> Vec<Leg<'_>> {
-        let bare = self.trade.bare_leg();
-        let Some(booked) = &self.booked else {
-            return vec![bare];
-        };
-        let maturity_date = booked.payments.iter().map(|payment| payment.date).max();
-        let trade = Leg {
-            product: Some(booked.product),
-            entity: Some(booked.entity),
-            book: Some(booked.book),
-            counterparty: Some(booked.counterparty),
-            netting_agreement: booked.netting_agreement,
-            trade_date: Some(booked.trade_date),
-            maturity_date,
-            kind: Some("CASH"),
-            terms: booked.terms.as_str(),
-            ..bare
-        };
-        (0..)
-            .zip(&booked.payments)
-            .map(|(leg, payment)| Leg {
-                leg,
-                ..payment.on(&trade)
-            })
-            .collect()
+    let product = Cell::new("product", message.product);
+    let product = product.one_of_or(&Product::SPELLINGS, Product::Spot)?;
+    let quoted = Quoted::read(message)?;
+    let payments = quoted.payments(product)?;
+    let terms = quoted.terms(product);
+    leg.product = Some(product.as_str());
+    leg.entity = Some(Cell::new("entity", message.entity).required()?);
+    leg.book = Some(Cell::new("book", message.book).required()?);
+    leg.counterparty = Some(Cell::new("cpty", message.counterparty).required()?);
+    leg.netting_agreement = Cell::new("nettingAgreement", message.netting_agreement).optional();
+    leg.trade_date = Some(Cell::new("tradeDate", message.trade_date).date()?);
+    leg.maturity_date = payments.iter().flatten().map(|payment| payment.date).max();
+    leg.kind = Some("CASH");
+    leg.terms = terms.as_str();
+    for (number, payment) in (0..).zip(payments.iter().flatten()) {
+        leg.leg = number;
+        leg.exchange = Some(payment.exchange);
+        leg.direction = Some(if payment.receives { "RECEIVE" } else { "PAY" });
+        leg.amount = Some(payment.amount);
+        leg.currency = Some(payment.currency.as_str());
+        leg.payment_date = Some(payment.date);
+        out.push(row, &leg);
     }
-}
-
-impl<'a> Booked<'a> {
-    fn read(message: &Message<'a>) -> Result<Self, Refusal> {
-        let product = Cell::new("product", message.product);
-        let product = product.one_of_or(&Product::SPELLINGS, Product::Spot)?;
-        let quoted = Quoted::read(message)?;
-        let payments = match product {
-            Product::Spot | Product::Forward => quoted.near().to_vec(),
-            Product::Swap => [quoted.near(), quoted.far()?].concat(),
-            Product::Ndf => vec![quoted.difference()?],
-        };
-        Ok(Self {
-            product: product.as_str(),
-            entity: Cell::new("entity", message.entity).required()?,
-            book: Cell::new("book", message.book).required()?,
-            counterparty: Cell::new("cpty", message.counterparty).required()?,
-            netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
-            trade_date: Cell::new("tradeDate", message.trade_date).date()?,
-            payments,
-            terms: quoted.terms(product),
-        })
-    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -208,8 +160,17 @@ impl Quoted {
         })
     }
 
-    fn near(&self) -> [Payment; 2] {
-        self.exchange(1, self.buys, self.rate, self.date)
+    /// The flows, near ones first.
+    fn payments(&self, product: Product) -> Result<[Option<Payment>; 4], Refusal> {
+        let [base, quote] = match product {
+            Product::Ndf => return Ok([Some(self.difference()?), None, None, None]),
+            _ => self.exchange(1, self.buys, self.rate, self.date),
+        };
+        let far = match product {
+            Product::Swap => self.far()?.map(Some),
+            _ => [None, None],
+        };
+        Ok([Some(base), Some(quote), far[0], far[1]])
     }
 
     fn far(&self) -> Result<[Payment; 2], Refusal> {
@@ -221,22 +182,18 @@ impl Quoted {
     }
 
     fn exchange(&self, exchange: i32, buys: bool, rate: i128, date: Date) -> [Payment; 2] {
-        let signed = |receives: bool, amount: I256| if receives { amount } else { -amount };
         let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
+        let payment = |receives, amount, currency| Payment {
+            exchange,
+            receives,
+            amount,
+            currency,
+            date,
+        };
         let cost = amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1);
         [
-            Payment {
-                exchange,
-                amount: signed(buys, received_amount(self.notional)),
-                currency: self.base,
-                date,
-            },
-            Payment {
-                exchange,
-                amount: signed(!buys, cost),
-                currency: self.quote,
-                date,
-            },
+            payment(buys, received_amount(self.notional), self.base),
+            payment(!buys, cost, self.quote),
         ]
     }
 
@@ -249,7 +206,8 @@ impl Quoted {
             .ok_or_else(|| Refusal::missing("settleCcy"))?;
         Ok(Payment {
             exchange: 1,
-            amount: received_amount(settled),
+            receives: settled >= 0,
+            amount: received_amount(settled).abs(),
             currency,
             date: self.date,
         })
@@ -282,22 +240,5 @@ impl Quoted {
             .code("side", Some(if self.buys { "BUY" } else { "SELL" }))
             .digits("notional", Some(self.notional))
             .digits("rate", Some(self.rate))
-    }
-}
-
-impl Payment {
-    fn on<'t>(&'t self, trade: &Leg<'t>) -> Leg<'t> {
-        Leg {
-            exchange: Some(self.exchange),
-            direction: Some(if self.amount.is_negative() {
-                "PAY"
-            } else {
-                "RECEIVE"
-            }),
-            amount: Some(self.amount.abs()),
-            currency: Some(self.currency.as_str()),
-            payment_date: Some(self.date),
-            ..*trade
-        }
     }
 }

@@ -6,7 +6,7 @@
 
 mod deal;
 
-use deal::{Deal, Message};
+use deal::Message;
 use fields::Leg;
 use weir_sdk::{
     Batch, Data, Description, Failure, Json, Output, Record, Shape, Transform, export_transform,
@@ -32,9 +32,8 @@ impl Transform for NormalizeFx {
 
     fn transform(&self, rows: &Batch, out: &mut Output) {
         for (row, message) in rows.records::<Message<'_>>() {
-            match Deal::read(&message) {
-                Ok(deal) => deal.legs().iter().for_each(|leg| out.push(row, leg)),
-                Err(refusal) => refusal.write(out, row),
+            if let Err(refusal) = deal::write(&message, row, out) {
+                refusal.write(out, row);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `balances`: the last known state of an account, a commitment, a margin.
 
 use crate::{deleted_key, is_empty};
-use fields::{Cell, Number, Refusal};
+use fields::{Cell, EuInflows, Number, Refusal};
 use weir_sdk::{Output, record};
 
 record! {
@@ -33,6 +33,7 @@ record! {
         amount: decimal128(38, 6),
         maturity: date32,
         counterparty: utf8,
+        inflow_cap: int32,
         entity: utf8,
         book: utf8,
     }
@@ -66,7 +67,13 @@ const KINDS: [&str; 25] = [
     "loan_financial",
 ];
 
-pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result<(), Refusal> {
+pub(crate) fn write(
+    policy: &EuInflows,
+    message: &Message<'_>,
+    row: u32,
+    out: &mut Output,
+) -> Result<(), Refusal> {
+    let counterparty = Cell::new("counterparty", message.counterparty).optional();
     if is_empty(&[
         message.account_id,
         message.kind,
@@ -88,7 +95,8 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         currency: Some(currency.as_str()),
         amount: Some(Cell::new("amount", message.amount).not_negative(Number::AMOUNT)?),
         maturity: Cell::new("maturity", message.maturity).maturity()?,
-        counterparty: Cell::new("counterparty", message.counterparty).optional(),
+        counterparty,
+        inflow_cap: Some(policy.cap(counterparty)),
         entity: Some(Cell::new("entity", message.entity).required()?),
         book: Cell::new("book", message.book).optional(),
     };
@@ -107,6 +115,7 @@ fn deleted(key: &str) -> Balance<'_> {
         amount: None,
         maturity: None,
         counterparty: None,
+        inflow_cap: None,
         entity: None,
         book: None,
     }

@@ -14,17 +14,17 @@ mod price;
 mod rate;
 mod settlement;
 
-use fields::{Cell, Code, Refusal};
+use fields::{Cell, Code, EuInflows, Refusal};
 use weir_sdk::{
     Batch, Data, Description, Failure, Field, Json, Output, Record, Shape, Transform,
     export_transform,
 };
 
 /// The plugin, for one topic.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum NormalizeReference {
     /// `balances`.
-    Balance,
+    Balance(EuInflows),
     /// `holdings`.
     Holding,
     /// `settlements`.
@@ -42,7 +42,9 @@ pub enum NormalizeReference {
 }
 
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"required":["record"],"properties":{"record":{
-"enum":["balance","holding","settlement","instrument","counterparty","price","rate","adjustment"]}}}"#;
+"enum":["balance","holding","settlement","instrument","counterparty","price","rate","adjustment"]},
+"eu_exempt":{"description":"Of balances: counterparties whose inflows the EU does not cap.","type":"array","default":[],"uniqueItems":true,"items":{"type":"string"}},
+"eu_90_percent":{"description":"Of balances: those whose inflows it caps at 90 %.","type":"array","default":[],"uniqueItems":true,"items":{"type":"string"}}}}"#;
 
 impl Transform for NormalizeReference {
     fn description() -> Description {
@@ -89,7 +91,7 @@ impl Transform for NormalizeReference {
 
     fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
         match config.get("record").and_then(Json::as_str) {
-            Some("balance") => Ok(Self::Balance),
+            Some("balance") => EuInflows::open(config).map(Self::Balance),
             Some("holding") => Ok(Self::Holding),
             Some("settlement") => Ok(Self::Settlement),
             Some("instrument") => Ok(Self::Instrument),
@@ -106,7 +108,9 @@ impl Transform for NormalizeReference {
 
     fn transform(&self, rows: &Batch, out: &mut Output) {
         match self {
-            Self::Balance => each(rows, out, balance::write),
+            Self::Balance(policy) => each(rows, out, |message, row, out| {
+                balance::write(policy, message, row, out)
+            }),
             Self::Holding => each(rows, out, holding::write),
             Self::Settlement => each(rows, out, settlement::write),
             Self::Instrument => each(rows, out, instrument::write),

@@ -67,9 +67,9 @@ fn balances() {
             &[("version", r#""1.5""#)],
         ],
         &expect![[r"
-            0: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 entity=E
-            1: key=A1 deleted=false version=3 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 counterparty=C entity=E book=B
-            2: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=0 maturity=2026-03-17 entity=E
+            0: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 inflow_cap=75 entity=E
+            1: key=A1 deleted=false version=3 account_id=A1 kind=deposit_nonfin currency=USD amount=32300000 counterparty=C inflow_cap=75 entity=E book=B
+            2: key=A1 deleted=false version=7 account_id=A1 kind=deposit_nonfin currency=USD amount=0 maturity=2026-03-17 inflow_cap=75 entity=E
             refused 3: missing_field (accountId): accountId is missing
             refused 4: unknown_value (kind): kind is none of cb_reserve, cash_coins, nostro_operational, nostro_excess, deposit_retail_stable, deposit_retail_less_stable, deposit_retail_term, deposit_operational, deposit_operational_insured, deposit_nonfin, deposit_nonfin_insured, deposit_financial, debt_issued, commitment_credit_retail, commitment_credit_nonfin, commitment_liquidity_nonfin, commitment_bank, commitment_credit_otherfin, commitment_liquidity_otherfin, posted_non_l1_collateral, hlba, other_contractual_out, loan_retail, loan_nonfin, loan_financial
             refused 5: bad_currency (ccy): ccy is not a currency code

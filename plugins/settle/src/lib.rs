@@ -2,15 +2,15 @@
 //!
 //! A bond or equity trade is delivered piece by piece: its `SECURITY` row stays as long as the trade lives, with the
 //! cost of what is not delivered yet, and each delivery that counts is a `DELIVERY` row. Any other trade is settled
-//! in full by any confirmation, and has no rows any more. Confirmations of a trade that is not there wait.
+//! in full by the first confirmation: goods are delivered then, and anything else has no rows any more. Confirmations of a trade that is not there wait.
 //! topics.md: settlements, section 3 "Running".
 
 mod delivery;
 
 use delivery::{Confirmation, Delivered, deliver, remaining_amount};
+use fields::EuInflows;
 use weir_sdk::{
-    Answers, Data, Description, Failure, Group, Groups, I256, Json, Record, Shape, export_group,
-    record,
+    Answers, Data, Description, Failure, Group, Groups, Json, Record, Shape, export_group, record,
 };
 
 record! {
@@ -18,6 +18,8 @@ record! {
     pub struct TradeLeg<'a> {
         /// The trade.
         trade_id: utf8,
+        /// What is traded.
+        asset_class: utf8,
         /// The bank entity.
         entity: utf8,
         /// Its book.
@@ -30,9 +32,9 @@ record! {
         start_date: date32,
         /// Counts the legs from 0.
         leg: int32,
-        /// The exchange of an FX trade.
+        /// Flows of one number net on their date.
         exchange: int32,
-        /// `SECURITY` or what the flow is.
+        /// `SECURITY`, `PHYSICAL` or what the flow is.
         kind: utf8,
         /// `PAY` or `RECEIVE`; of a security `RECEIVE` is a purchase.
         direction: utf8,
@@ -76,17 +78,21 @@ record! {
     pub struct SettledLeg<'a> {
         /// The trade.
         trade_id: utf8,
+        /// What is traded.
+        asset_class: utf8,
         /// The bank entity.
         entity: utf8,
         /// Its book.
         book: utf8,
         /// With whom.
         counterparty: utf8,
+        /// Up to how many percent of the outflows the EU counts inflows from them.
+        inflow_cap: int32 required,
         /// The agreement that the trade names.
         netting_agreement: utf8,
         /// Counts the legs from 0.
         leg: int32,
-        /// The exchange of an FX trade.
+        /// Flows of one number net on their date.
         exchange: int32,
         /// The leg's kind, or `DELIVERY`.
         kind: utf8,
@@ -123,9 +129,13 @@ record! {
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct Settle;
+const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"properties":{
+"eu_exempt":{"description":"Counterparties whose inflows the EU does not cap.","type":"array","default":[],"uniqueItems":true,"items":{"type":"string"}},
+"eu_90_percent":{"description":"Those whose inflows it caps at 90 %.","type":"array","default":[],"uniqueItems":true,"items":{"type":"string"}}}}"#;
+
+/// The plugin, with the policy on inflows.
+#[derive(Clone, Debug)]
+pub struct Settle(EuInflows);
 
 impl Group for Settle {
     fn description() -> Description {
@@ -136,13 +146,13 @@ impl Group for Settle {
         Description {
             name: "settle",
             version: env!("CARGO_PKG_VERSION"),
-            config_schema: r#"{"type":"object","additionalProperties":false}"#,
+            config_schema: CONFIG_SCHEMA,
             shapes: vec![Shape::group(inputs, vec![("legs", SettledLeg::fields())])],
         }
     }
 
-    fn open(_config: &Json, _data: &Data) -> Result<Self, Failure> {
-        Ok(Self)
+    fn open(config: &Json, _data: &Data) -> Result<Self, Failure> {
+        EuInflows::open(config).map(Self)
     }
 
     fn evaluate(&self, _as_of_us: i64, groups: &Groups, out: &mut Answers) {
@@ -152,7 +162,7 @@ impl Group for Settle {
             let mut legs: Vec<TradeLeg<'_>> = trades.of(group).map(|(_, leg)| leg).collect();
             legs.sort_by_key(|leg| leg.leg);
             let confirmed = confirmations.of(group).filter_map(confirmation).collect();
-            settle(group, &legs, confirmed, out);
+            settle(group, &self.pending(&legs), confirmed, out);
         }
     }
 }
@@ -169,27 +179,36 @@ fn confirmation((number, row): (u32, ConfirmationRow<'_>)) -> Option<Confirmatio
     })
 }
 
+/// Writes the rows of a trade whose legs are these, wholly to come.
 fn settle(
     group: u32,
-    legs: &[TradeLeg<'_>],
+    legs: &[SettledLeg<'_>],
     confirmations: Vec<Confirmation<'_>>,
     out: &mut Answers,
 ) {
-    let is_security = |leg: &&TradeLeg<'_>| leg.kind == Some("SECURITY");
-    if let Some(security) = legs.iter().find(is_security) {
+    let is = |kind| legs.iter().find(|leg| leg.kind == Some(kind));
+    if let Some(security) = is("SECURITY") {
         deliveries(group, security, confirmations, out);
+    } else if let Some(goods) = is("PHYSICAL") {
+        let first = confirmations
+            .iter()
+            .min_by_key(|confirmation| (confirmation.settled_at, confirmation.id));
+        out.push(
+            "legs",
+            group,
+            &SettledLeg {
+                kind: Some("SECURITY"),
+                ..*goods
+            },
+        );
+        if let Some(first) = first {
+            out.push("legs", group, &delivery(goods, goods.quantity, first));
+        }
     } else if confirmations.is_empty() {
         let last_date = legs.iter().filter_map(|leg| leg.payment_date).max();
         for leg in legs {
-            let is_last = leg.payment_date.is_some() && leg.payment_date == last_date;
-            out.push(
-                "legs",
-                group,
-                &SettledLeg {
-                    last: is_last,
-                    ..pending(leg)
-                },
-            );
+            let last = leg.payment_date.is_some() && leg.payment_date == last_date;
+            out.push("legs", group, &SettledLeg { last, ..*leg });
         }
     }
 }
@@ -197,7 +216,7 @@ fn settle(
 /// The security's own row and a row per delivery that counts; refuses those that would be too much.
 fn deliveries(
     group: u32,
-    security: &TradeLeg<'_>,
+    security: &SettledLeg<'_>,
     confirmations: Vec<Confirmation<'_>>,
     out: &mut Answers,
 ) {
@@ -215,23 +234,14 @@ fn deliveries(
         group,
         &SettledLeg {
             amount,
-            ..pending(security)
+            ..*security
         },
     );
-    for delivery in counted {
-        let delivered_on = i32::try_from(delivery.settled_at.div_euclid(DAY_US)).ok();
-        let quantity = Some(delivery.quantity);
-        let kind = Some("DELIVERY");
+    for counts in counted {
         out.push(
             "legs",
             group,
-            &SettledLeg {
-                kind,
-                quantity,
-                delivered_on,
-                amount: None,
-                ..pending(security)
-            },
+            &delivery(security, Some(counts.quantity), &counts),
         );
     }
     for confirmation in refused {
@@ -244,13 +254,37 @@ fn deliveries(
     }
 }
 
-/// The leg as it is, wholly to come.
-fn pending<'a>(leg: &TradeLeg<'a>) -> SettledLeg<'a> {
+fn delivery<'a>(
+    of: &SettledLeg<'a>,
+    quantity: Option<i128>,
+    confirmation: &Confirmation<'_>,
+) -> SettledLeg<'a> {
+    SettledLeg {
+        kind: Some("DELIVERY"),
+        quantity,
+        delivered_on: i32::try_from(confirmation.settled_at.div_euclid(DAY_US)).ok(),
+        amount: None,
+        ..*of
+    }
+}
+
+impl Settle {
+    /// The legs as they are, wholly to come.
+    fn pending<'a>(&self, legs: &[TradeLeg<'a>]) -> Vec<SettledLeg<'a>> {
+        legs.iter()
+            .map(|leg| pending(leg, self.0.cap(leg.counterparty)))
+            .collect()
+    }
+}
+
+fn pending<'a>(leg: &TradeLeg<'a>, inflow_cap: i32) -> SettledLeg<'a> {
     SettledLeg {
         trade_id: leg.trade_id,
+        asset_class: leg.asset_class,
         entity: leg.entity,
         book: leg.book,
         counterparty: leg.counterparty,
+        inflow_cap,
         netting_agreement: leg.netting_agreement,
         leg: leg.leg,
         exchange: leg.exchange,
@@ -261,7 +295,7 @@ fn pending<'a>(leg: &TradeLeg<'a>) -> SettledLeg<'a> {
         quantity: leg.quantity,
         received_instrument_id: leg.received_instrument_id,
         received_quantity: leg.received_quantity,
-        amount: leg.amount.filter(|amount| *amount != I256::ZERO),
+        amount: leg.amount,
         currency: leg.currency,
         payment_date: leg.payment_date,
         last: true,

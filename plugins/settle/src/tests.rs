@@ -36,10 +36,10 @@ fn deliveries_in_order_and_one_too_many() {
            {"trade_id": "B", "confirmation_id": "C2", "quantity": 20, "settled_at": "2026-03-02T10:00:00Z"}
            {"trade_id": "B", "confirmation_id": "C1", "quantity": 40, "settled_at": "2026-03-01T23:59:59Z"}"#,
         &expect![[r#"
-            legs 0: trade_id=B entity=E book=K leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 amount=9.85 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
-            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=40 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-01 rehypothecable=true reused=false
-            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=20 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
-            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=30 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 amount=9.85 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=40 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-01 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=20 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=30 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
             refused 2: over_settled (quantity): with this confirmation more would be delivered than the trade's winning version orders
         "#]],
     );
@@ -52,8 +52,8 @@ fn wholly_delivered() {
         &bond(),
         r#"{"trade_id": "B", "confirmation_id": "C1", "quantity": 100, "settled_at": "2026-03-02T10:00:00Z"}"#,
         &expect![[r#"
-            legs 0: trade_id=B entity=E book=K leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
-            legs 0: trade_id=B entity=E book=K leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=SECURITY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true rehypothecable=true reused=false
+            legs 0: trade_id=B entity=E book=K inflow_cap=75 leg=0 kind=DELIVERY direction=RECEIVE instrument_id=I quantity=100 currency=USD payment_date=2026-03-04 last=true delivered_on=2026-03-02 rehypothecable=true reused=false
         "#]],
     );
 }
@@ -67,8 +67,8 @@ fn other_trades_settle_in_full() {
            {"trade_id": "G", "entity": "E", "leg": 0, "kind": "CASH", "direction": "PAY", "amount": 7, "currency": "USD", "payment_date": "2026-03-04"}"#,
         r#"{"trade_id": "G", "confirmation_id": "C1", "quantity": 1, "settled_at": "2026-03-02T10:00:00Z"}"#,
         &expect![[r#"
-            legs 0: trade_id=F entity=E leg=0 kind=CASH direction=PAY amount=5 currency=USD payment_date=2026-03-04 last=false rehypothecable=true reused=false
-            legs 0: trade_id=F entity=E leg=1 kind=CASH direction=RECEIVE amount=5 currency=USD payment_date=2026-04-04 last=true rehypothecable=true reused=false
+            legs 0: trade_id=F entity=E inflow_cap=75 leg=0 kind=CASH direction=PAY amount=5 currency=USD payment_date=2026-03-04 last=false rehypothecable=true reused=false
+            legs 0: trade_id=F entity=E inflow_cap=75 leg=1 kind=CASH direction=RECEIVE amount=5 currency=USD payment_date=2026-04-04 last=true rehypothecable=true reused=false
         "#]],
     );
 }
@@ -80,7 +80,7 @@ fn open_repo() {
         r#"{"trade_id": "R", "entity": "E", "leg": 0, "kind": "SECURED", "direction": "PAY", "instrument_id": "I", "quantity": 10, "amount": 9, "currency": "USD", "start_date": "2026-03-05", "rehypothecable": true, "reused": false}"#,
         "",
         &expect![[r#"
-            legs 0: trade_id=R entity=E leg=0 kind=SECURED direction=PAY instrument_id=I quantity=10 amount=9 currency=USD last=false starts_at=2026-03-05T00:00:00Z rehypothecable=true reused=false
+            legs 0: trade_id=R entity=E inflow_cap=75 leg=0 kind=SECURED direction=PAY instrument_id=I quantity=10 amount=9 currency=USD last=false starts_at=2026-03-05T00:00:00Z rehypothecable=true reused=false
         "#]],
     );
 }
@@ -92,5 +92,19 @@ fn confirmations_wait() {
         "",
         r#"{"trade_id": "X", "confirmation_id": "C1", "quantity": 1, "settled_at": "2026-03-02T10:00:00Z"}"#,
         &expect![],
+    );
+}
+
+/// Goods stay a position; the first confirmation, whatever its quantity, delivers all of them.
+#[test]
+fn goods() {
+    check(
+        r#"{"trade_id": "G", "entity": "E", "book": "K", "leg": 0, "kind": "PHYSICAL", "direction": "PAY", "instrument_id": "GOLD", "quantity": 100}"#,
+        r#"{"trade_id": "G", "confirmation_id": "C2", "quantity": 1, "settled_at": "2026-03-02T11:00:00Z"}
+           {"trade_id": "G", "confirmation_id": "C1", "quantity": 7, "settled_at": "2026-03-01T10:00:00Z"}"#,
+        &expect![[r#"
+            legs 0: trade_id=G entity=E book=K inflow_cap=75 leg=0 kind=SECURITY direction=PAY instrument_id=GOLD quantity=100 last=true rehypothecable=true reused=false
+            legs 0: trade_id=G entity=E book=K inflow_cap=75 leg=0 kind=DELIVERY direction=PAY instrument_id=GOLD quantity=100 last=true delivered_on=2026-03-01 rehypothecable=true reused=false
+        "#]],
     );
 }

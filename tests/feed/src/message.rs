@@ -8,13 +8,13 @@ use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// The topics that a day has, and whether their values are Avro.
-pub(crate) const TOPICS: [(&str, bool); 11] = [
+/// The topics of the contract, and whether their values are Avro.
+pub(crate) const TOPICS: [(&str, bool); 15] = [
     ("adjustments", false),
     ("balances", false),
     ("holdings", true),
@@ -24,7 +24,11 @@ pub(crate) const TOPICS: [(&str, bool); 11] = [
     ("refdata.prices", false),
     ("settlements", false),
     ("trades.bonds", false),
+    ("trades.commodities", false),
+    ("trades.derivatives", false),
+    ("trades.equities", false),
     ("trades.fx", false),
+    ("trades.interbank", false),
     ("trades.repos", true),
 ];
 
@@ -122,17 +126,23 @@ fn line(record: &Record) -> Value {
     line.into()
 }
 
-/// Reads a folder of files back, in the order of each file.
+/// Reads a folder of files back, in the order of each file; a topic without one is empty.
 pub(crate) fn read(dir: &Path) -> Result<BTreeMap<&'static str, Vec<Record>>> {
     let mut topics = BTreeMap::new();
     for (topic, _) in TOPICS {
         let path = dir.join(format!("{topic}.jsonl"));
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = if path.exists() {
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
+        } else {
+            String::new()
+        };
         let parsed = text.lines().enumerate().map(|(number, line)| {
             parse(topic, line).with_context(|| format!("{}:{}", path.display(), number + 1))
         });
         topics.insert(topic, parsed.collect::<Result<Vec<_>>>()?);
+    }
+    if topics.values().all(Vec::is_empty) {
+        bail!("{} holds no records of any topic", dir.display());
     }
     Ok(topics)
 }

@@ -245,7 +245,7 @@ impl Cells<'_> {
     fn write(&self, starts: &[usize], next: &mut [usize], bytes: &mut [u8]) {
         match &self.values {
             Values::Bits(bits) => {
-                self.write_fixed(starts, next, bytes, |row| [u8::from(bits.value(row))])
+                self.write_fixed(starts, next, bytes, |row| [u8::from(bits.value(row))]);
             }
             Values::Four(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
             Values::Eight(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
@@ -320,10 +320,10 @@ fn part_length(length: usize) -> usize {
 fn write_part(part: &[u8], out: &mut [u8]) -> usize {
     let (mut length, mut at) = (part.len(), 0);
     while length >= 0x80 {
-        out[at] = (length & 0x7f) as u8 | 0x80;
+        out[at] = 0x80 | length.to_le_bytes()[0];
         (length, at) = (length >> 7, at + 1);
     }
-    out[at] = length as u8;
+    out[at] = length.to_le_bytes()[0];
     copy(part, &mut out[at + 1..at + 1 + part.len()]);
     at + 1 + part.len()
 }
@@ -385,7 +385,7 @@ fn nulls(rows: &[&[u8]], index: usize) -> Option<NullBuffer> {
     if rows.iter().all(is_valid) {
         return None;
     }
-    Some(NullBuffer::from_iter(rows.iter().map(is_valid)))
+    Some(rows.iter().map(is_valid).collect())
 }
 
 /// Lets each row's value be read off the row's rest; `read` answers how many bytes it took.
@@ -525,8 +525,14 @@ mod tests {
         let texts: StringArray = rows.iter().map(|row| row.0.as_deref()).collect();
         let words: DictionaryArray<UInt32Type> = rows.iter().map(|row| row.0.as_deref()).collect();
         let numbers: Int64Array = rows.iter().map(|row| row.1).collect();
-        let narrow: Int32Array = rows.iter().map(|row| row.1.map(|n| n as i32)).collect();
-        let short: Int16Array = rows.iter().map(|row| row.1.map(|n| n as i16)).collect();
+        let narrow: Int32Array = rows
+            .iter()
+            .map(|row| row.1.map(|n| i32::try_from(n).unwrap()))
+            .collect();
+        let short: Int16Array = rows
+            .iter()
+            .map(|row| row.1.map(|n| i16::try_from(n).unwrap()))
+            .collect();
         let wide: Decimal256Array = rows.iter().map(|row| row.1.map(i256::from)).collect();
         let flags: BooleanArray = rows.iter().map(|row| row.2).collect();
         let lists =

@@ -322,14 +322,15 @@ impl Scratch {
         self.bytes.clear();
         let row = |row: &u32| kept.row(*row as usize);
         if rows.is_sorted_by_key(row) {
-            rows.iter()
-                .for_each(|only| push_part(row(only), &mut self.bytes));
+            for only in rows {
+                push_part(row(only), &mut self.bytes);
+            }
         } else {
             let mut sorted: Vec<&[u8]> = rows.iter().map(row).collect();
             sorted.sort_unstable();
-            sorted
-                .iter()
-                .for_each(|row| push_part(row, &mut self.bytes));
+            for row in sorted {
+                push_part(row, &mut self.bytes);
+            }
         }
         self.bytes[..].into()
     }
