@@ -146,46 +146,6 @@ impl Phase {
     }
 }
 
-/// What the loop does with its time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    /// There is nothing to do.
-    Wait,
-    /// Records are taken from the sources.
-    Fetch,
-    /// Records become rows.
-    Decode,
-    /// Rows go through the stages.
-    Stages,
-    /// Tables take the answers, and readers are told.
-    Publish,
-}
-
-/// Time spent in each phase so far.
-#[derive(Default)]
-struct Phases(BTreeMap<Phase, Duration>);
-
-impl Phases {
-    /// Adds the time since `began`; answers now.
-    fn add(&mut self, phase: Phase, began: Instant) -> Instant {
-        let now = Instant::now();
-        *self.0.entry(phase).or_default() += now.duration_since(began);
-        now
-    }
-}
-
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Wait => "wait",
-            Self::Fetch => "fetch",
-            Self::Decode => "decode",
-            Self::Stages => "stages",
-            Self::Publish => "publish",
-        }
-    }
-}
-
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
