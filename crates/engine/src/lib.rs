@@ -20,7 +20,7 @@ mod transform;
 
 pub use checkpoint::{Keep, plan_digest};
 pub use intake::{Intake, Sources};
-pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};
+pub use read::{CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, State, Status};
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
 pub use step::Fault;
