@@ -319,7 +319,7 @@ async fn catching_up_is_told() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         body,
-        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "error": null})
+        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "checkpoint_error": null, "error": null})
     );
     let (_, body) = fixture.get("/api/v1/tables").await;
     assert_eq!(

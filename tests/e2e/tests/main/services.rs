@@ -5,6 +5,8 @@
 
 #[path = "services/brokers.rs"]
 mod brokers;
+#[path = "services/kills.rs"]
+mod kills;
 #[path = "services/poison.rs"]
 mod poison;
 #[path = "services/recorded.rs"]
