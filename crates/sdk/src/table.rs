@@ -194,7 +194,7 @@ impl Builder {
     #[inline]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
         if let Some(value) = value {
-            self.text(row, value)
+            self.text(row, value);
         } else {
             self.expect(Layout::VARLEN);
             self.skip(row);
