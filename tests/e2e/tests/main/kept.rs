@@ -3,7 +3,7 @@
 use crate::served::day;
 use crate::weir;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -67,9 +67,7 @@ fn rest(pipeline: &str, more: &[&str]) -> Result<(Tables, String), (i32, String)
 fn files(folder: &Path) -> Tables {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten();
     let file = |entry: std::fs::DirEntry| {
-        let mut text = String::new();
-        let mut file = std::fs::File::open(entry.path()).expect("a file");
-        file.read_to_string(&mut text).expect("it is text");
+        let text = std::fs::read_to_string(entry.path()).expect("it is text");
         (entry.file_name().into_string().expect("UTF-8"), text)
     };
     entries.map(file).collect()
