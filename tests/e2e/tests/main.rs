@@ -15,6 +15,8 @@ mod demo;
 mod driver;
 #[path = "main/http.rs"]
 mod http;
+#[path = "main/kept.rs"]
+mod kept;
 #[path = "main/served.rs"]
 mod served;
 #[path = "main/services.rs"]
