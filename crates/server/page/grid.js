@@ -13,7 +13,7 @@ const OVERSCAN = 6;
 const HEIGHT_PX_MAX = 8_000_000;
 const CELL_PAD_PX = 22;
 /** Text that is longer is cut; a number never is. */
-const TEXT_PX_MAX = 340;
+const TEXT_PX_MAX = 480;
 const ARROW_PX = 13;
 /** The weight of headings and keys. */
 const HEAVY = 600;
