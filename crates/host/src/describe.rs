@@ -134,7 +134,6 @@ impl Description {
             name: self.name.clone(),
             version: self.version.clone(),
             is_group: self.world == World::Group,
-            config_schema: self.config_schema.clone(),
             inputs: ports(&shape.inputs)?,
             outputs: ports(&shape.outputs)?,
         })
