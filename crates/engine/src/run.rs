@@ -4,11 +4,12 @@
 //! epochs wherever it likes. While catching up nothing is published and `group` plugins rest; the first
 //! epoch after that shows the net of everything.
 
+use crate::asked::{Asked, Library};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
-use crate::step::{self, Fault, Pass, Step};
+use crate::step::{Blueprint, Fault, Pass, Step};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -82,6 +83,9 @@ pub struct Engine {
     guard_clock: bool,
     steps: Vec<Step>,
     tables: Vec<(Arc<TablePlan>, Table)>,
+    /// Tables that are worked out when a reader asks, and what for.
+    asked: Vec<Arc<Asked>>,
+    library: Library,
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
@@ -154,10 +158,16 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Builds everything a plan names. Nothing is read yet.
     pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
-        let (steps, edges) = step::build(plan, parts.plugins.as_ref())?;
+        let mut blueprint = Blueprint::of(plan, Arc::clone(&parts.plugins))?;
+        let mut steps = blueprint.all()?;
+        let blueprint = Arc::new(blueprint);
+        let edges = &blueprint.edges;
+        let asked = Asked::of(&blueprint);
+        steps.retain(|step| !asked.iter().any(|asked| asked.runs(step.index)));
         let tables: Vec<_> = plan
             .tables
             .iter()
+            .filter(|table| table.asked_by.is_none())
             .map(|table| {
                 (
                     Arc::new(table.clone()),
@@ -181,7 +191,8 @@ impl Engine {
             dead_letters: 0,
             error: None,
         };
-        let shown = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let mut shown: Vec<_> = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        shown.extend(asked.iter().map(|asked| Arc::clone(asked.table())));
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
         let engine = Self {
             settings: plan.engine.clone(),
@@ -197,6 +208,8 @@ impl Engine {
             steps,
             odd_keys: vec![0; tables.len()],
             tables,
+            library: Library::of(&asked),
+            asked,
             letters: Letters::default(),
             feed,
             run: parts.run,
@@ -477,7 +490,8 @@ impl Engine {
             self.letters.add("decode", refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
-        for (index, step) in self.steps.iter_mut().enumerate() {
+        for step in &mut self.steps {
+            let index = step.index;
             let out = step.step(&edges, as_of_us, pass)?;
             more |= out.more;
             // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
@@ -498,6 +512,7 @@ impl Engine {
     }
 
     fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
+        self.library.take(edges);
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
                 let odd = table.apply(delta);
@@ -530,6 +545,8 @@ impl Engine {
                 .iter()
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
+            asked: self.asked.clone(),
+            library: self.library.clone(),
         });
         let state = if ended { State::Ended } else { State::Live };
         self.enter(state);

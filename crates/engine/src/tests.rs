@@ -229,6 +229,7 @@ fn plan() -> Plan {
             from,
             key: vec!["text".to_owned()],
             schema: counted,
+            asked_by: None,
         }],
         views: vec![],
     }

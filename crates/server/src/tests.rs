@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tower::ServiceExt as _;
+use weir_engine::asked::Library;
 use weir_engine::read::SourceStatus;
 use weir_engine::{
     DeadLetter, Edge, Feed, Handle, Published, Sample, State, Status, TablePlan, ViewPlan,
@@ -84,6 +85,7 @@ impl Fixture {
             from: Edge::Source(0),
             key,
             schema,
+            asked_by: None,
         });
         let view = ViewPlan::Headline {
             table: "stock".into(),
@@ -94,11 +96,13 @@ impl Fixture {
             line: true,
             percent: false,
             title: "Stock".into(),
+            drill: vec![],
         };
         let grid = ViewPlan::Grid {
             table: "stock".into(),
             columns: vec!["item".into()],
             title: "All".into(),
+            drill: vec![],
         };
         let (handle, feed) = Handle::fed(
             vec![view, grid],
@@ -138,6 +142,8 @@ impl Fixture {
             as_of_us: NOON_US,
             offsets,
             tables,
+            asked: vec![],
+            library: Library::default(),
         });
         self.feed.status(status(State::Live, epoch));
         self.app.handle.published().unwrap()
