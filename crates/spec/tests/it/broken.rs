@@ -645,3 +645,11 @@ fn other_forms() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&found[0]).unwrap());
 }
+
+#[test]
+fn tables_that_are_worked_out_when_asked() {
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\n  a: { from: trades, key: [trade_id], asked_by: trade_id }\n  b: { from: trades, key: [trade_id], asked_by: version }\n  c: { from: trades, key: [trade_id], asked_by: book_id }\nviews:\n  - { grid: a }\n  - { grid: t, drill: [{ table: a, by: [trade_id, entity] }, { table: x, by: [trade_id] }, { table: t, by: [rate] }] }\n",
+        expect![[""]],
+    );
+}
