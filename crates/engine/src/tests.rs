@@ -728,7 +728,7 @@ fn a_fickle_transform_leaves_no_residue() {
 }
 
 /// Texts that the counts name, with how often they came; worked out when asked, or in every epoch.
-fn pairs(asked_by: Option<&str>) -> Plan {
+fn naming(asked_by: Option<&str>) -> Plan {
     let mut plan = plan();
     let schema = |plan: &Plan, step: usize| Arc::clone(&plan.steps[step].outputs[0].1);
     let edge = |step| Edge::Step { step, port: 0 };
@@ -788,7 +788,7 @@ proptest! {
         let records: Vec<RawRecord> = texts.iter().enumerate().map(record).collect();
         let run = |asked_by| {
             let intake = Held::new(&[0, 0]);
-            let (mut engine, handle) = engine_with(&intake, &pairs(asked_by), Arc::new(Texts));
+            let (mut engine, handle) = engine_with(&intake, &naming(asked_by), Arc::new(Texts));
             engine.begin();
             let (first, rest) = records.split_at(cut.min(records.len()));
             for part in [first, rest] {

@@ -5,6 +5,8 @@
     reason = "what a binary said is shown with a failing test"
 )]
 
+#[path = "main/books.rs"]
+mod books;
 #[path = "main/browser.rs"]
 mod browser;
 #[path = "main/day.rs"]
