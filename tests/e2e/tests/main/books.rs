@@ -267,6 +267,42 @@ async fn cells_of_generated_books_are_told_by_their_records() {
     http::check_records(&served, 7).await;
 }
 
+/// Goal: the day rolls by the clock alone: what is live over midnight says what a start after it says. Method: a book
+/// that is followed while it happens, the clock going on without records, beside the same book read at once.
+#[test]
+fn the_day_rolls_by_the_clock_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(&book(SEEDS[0]), folder.path());
+    let run = Run::reference(weir::root(), weir::binary());
+    let mut days = Vec::new();
+    for until in [
+        "2026-03-03T00:00:00Z",
+        "2026-03-09T12:00:00Z",
+        "2026-04-20T00:00:00Z",
+    ] {
+        let dump = |more: &[&str]| -> Tables {
+            let out = tempfile::tempdir().expect("a temporary folder");
+            run.replay(folder.path(), until, out.path(), more)
+                .expect("the day replays");
+            day::check_sums(out.path(), until);
+            let table = |name: &'static str| {
+                (
+                    name,
+                    lines(&out.path().join(format!("{name}.jsonl"))).expect("a table"),
+                )
+            };
+            TABLES.map(table).into()
+        };
+        let (live, at_once) = (dump(&["--speed", "20000"]), dump(&[]));
+        assert_same(&live, &at_once, &[]);
+        days.push(at_once["ladder"].clone());
+    }
+    assert!(
+        days[0] != days[1] && days[1] != days[2],
+        "flows come nearer and go"
+    );
+}
+
 /// A record with every amount and quantity times three; what is no number stays.
 fn tripled(topic: &str, line: &Value) -> Value {
     let mut line = line.clone();
