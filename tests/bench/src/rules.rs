@@ -321,7 +321,11 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
         }
         for part in 0..2 {
             let id = number * 2 + part;
-            let kind = ["LOAN_PLACED", "DEPOSIT_TAKEN"][usize::from(part == 1)];
+            let kind = if part == 1 {
+                "DEPOSIT_TAKEN"
+            } else {
+                "LOAN_PLACED"
+            };
             let (entity, maturity) = (entity(id), date(1 + id % 60));
             let line = format!(
                 "I{id},{kind},CP-{},{}.25,USD,2026-02-20,{maturity},4.2,ACT/360,1,NEW,{entity},MM",
@@ -436,7 +440,7 @@ fn instrument(id: &str, issuer: &str) -> Value {
 }
 
 fn fx(id: &str, number: u64, agreement: Option<&str>, version: u64) -> Value {
-    json!({"dealId": id, "ccyPair": "EUR/USD", "side": ["BUY", "SELL"][usize::from(number % 2 == 1)],
+    json!({"dealId": id, "ccyPair": "EUR/USD", "side": (if number % 2 == 1 { "SELL" } else { "BUY" }),
         "notional": format!("{}.25", 10_000 + number % 90_000), "rate": format!("1.08{:02}", number % 100),
         "tradeDate": "2026-03-02", "settlementDate": date(1 + number % 40), "entity": entity(number), "book": "FXT",
         "cpty": format!("CP-{}", number % 90), "product": "FORWARD", "nettingAgreement": agreement, "version": version})
@@ -444,7 +448,7 @@ fn fx(id: &str, number: u64, agreement: Option<&str>, version: u64) -> Value {
 
 fn repo(number: u64, version: u64, cash: &str) -> Value {
     json!({"repo_id": format!("R{number}"), "version": version, "action": "NEW",
-        "direction": ["REPO", "REVERSE_REPO"][usize::from(number % 2 == 1)],
+        "direction": (if number % 2 == 1 { "REVERSE_REPO" } else { "REPO" }),
         "collateral": {"instrument_id": instrument_id(number % INSTRUMENTS), "nominal": "1010000"}, "received": null,
         "cash": cash, "ccy": "USD", "repo_rate_pct": "4.25", "start_date": "2026-02-27", "maturity_date": date(1 + number % 60),
         "entity": entity(number), "book": format!("K{}", number % BOOKS), "counterparty": format!("CP-{}", number % 90),
@@ -453,7 +457,7 @@ fn repo(number: u64, version: u64, cash: &str) -> Value {
 
 fn bond(number: u64) -> Value {
     json!({"tradeRef": format!("B{number}"), "rev": 1, "status": "NEW", "isin": instrument_id(number % INSTRUMENTS),
-        "buySell": ["B", "S"][usize::from(number % 2 == 1)], "quantity": 50_000 + number % 1_000, "cleanPrice": 98.5,
+        "buySell": (if number % 2 == 1 { "S" } else { "B" }), "quantity": 50_000 + number % 1_000, "cleanPrice": 98.5,
         "accrued": 1.25, "ccy": "USD", "tradeDt": "2026-03-02", "settleDt": date(1 + number % 10),
         "account": format!("K{}", number % BOOKS), "entity": entity(number), "cpty": format!("CP-{}", number % 90)})
 }
