@@ -179,7 +179,7 @@ pub(crate) async fn check_records(served: &Served, step: usize) {
     let (_, answer) = served.get("/api/v1/tables/cells/rows?limit=100000").await;
     let cells = answer["rows"].as_array().expect("rows");
     assert!(cells.len() > 500, "{} cells", cells.len());
-    for cell in cells.iter().step_by(step) {
+    let check = async |cell: &Value| {
         let key = cell["drill_key"].as_str().expect("a key");
         let quoted = key
             .replace('%', "%25")
@@ -201,7 +201,9 @@ pub(crate) async fn check_records(served: &Served, step: usize) {
             assert!(place.iter().all(|cell| !cell.is_null()), "{row}");
             assert_eq!(&row["drill_key"], key);
         }
-    }
+    };
+    let asked = futures::stream::iter(cells.iter().step_by(step));
+    asked.for_each_concurrent(4, check).await;
 }
 
 /// Goal: a foreign page or a name bound anew reads nothing, also over a real socket.
