@@ -25,7 +25,7 @@ record! {
 
 record! {
     /// What a row was read from.
-    pub struct Origin<'a> {
+    pub struct Place<'a> {
         /// `trade`, `delivery`, `holding` or `balance`.
         origin: utf8,
         /// Its id.
@@ -104,7 +104,7 @@ pub(crate) fn inputs() -> Vec<(&'static str, Vec<Field>)> {
 }
 
 fn with_origin(mut fields: Vec<Field>) -> Vec<Field> {
-    for field in Origin::fields() {
+    for field in Place::fields() {
         if fields.iter().all(|known| known.name != field.name) {
             fields.push(field);
         }
@@ -171,7 +171,7 @@ impl<'a> Trace<'a, '_> {
         take: impl Fn(&mut Book<'a>, &R) -> Result<(), RuleError>,
     ) {
         let rows = self.groups.input::<R>(input);
-        let origins = self.groups.input::<Origin<'a>>(input);
+        let origins = self.groups.input::<Place<'a>>(input);
         for ((number, row), (_, origin)) in rows.of(self.group).zip(origins.of(self.group)) {
             let mut book = Book::new(self.terms, &self.regimes, &[], self.date);
             match take(&mut book, &row) {
@@ -181,7 +181,7 @@ impl<'a> Trace<'a, '_> {
         }
     }
 
-    fn push(&mut self, book: &Book<'_>, origin: &Origin<'a>) {
+    fn push(&mut self, book: &Book<'_>, origin: &Place<'a>) {
         let asked = self.asked;
         let found = book.cells().find(|(key, _)| {
             key.scope == TOTAL
