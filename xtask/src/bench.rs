@@ -104,7 +104,8 @@ fn rules(trades: u64) -> Outcome {
 
 /// The border alone, then the FX normaliser in the engine and natively.
 fn border() -> Outcome {
-    run(cargo().args(["build", "--package", "weir-host", "--example", "border"]))?;
+    // The whole workspace, so that features are those of every other build.
+    run(cargo().args(["build", "--workspace", "--example", "border", "--locked"]))?;
     let mut native = cargo();
     native
         .current_dir(root().join("plugins"))

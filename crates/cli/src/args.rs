@@ -32,6 +32,23 @@ pub(crate) enum Command {
     /// Work with plugin files.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Look into a state folder.
+    #[command(subcommand)]
+    State(State),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// Say what the newest checkpoint holds: epoch, clock, offsets, files.
+    Inspect {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Read every byte of every checkpoint. Exit 0 when the newest is whole, else 2.
+    Verify {
+        /// The folder.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -83,12 +100,16 @@ pub struct RunArgs {
     /// Serve to anyone who can reach an address that is not loopback. There is no sign-in.
     #[arg(long)]
     pub allow_unauthenticated: bool,
-    /// The folder for compiled plugins [default: the user's cache folder].
+    /// Keep what the pipeline knows in this folder, and go on from there at the next start; in the place of the
+    /// file's `engine.checkpoint.to`. Compiled plugins are kept there, too [their default: the user's cache folder].
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Forget what the state folder holds.
+    /// Forget what the state folder holds, and read everything again.
     #[arg(long)]
     pub fresh: bool,
+    /// Seconds that the last checkpoint may take when the process is told to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub grace: u64,
     /// Threads that decode and run plugins, in the place of the file's `engine.workers`.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,

@@ -13,6 +13,7 @@ mod dump;
 mod plugin;
 mod registry;
 pub mod run;
+mod state;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ pub fn main() -> ExitCode {
         args::Command::Plugin(args::Plugin::Describe { file, config }) => {
             plugin::describe(&file, &config)
         }
+        args::Command::State(args::State::Inspect { dir }) => state::inspect(&dir),
+        args::Command::State(args::State::Verify { dir }) => state::verify(&dir),
     };
     done.unwrap_or_else(|error| {
         eprintln!("weir: {error:#}");

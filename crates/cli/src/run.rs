@@ -6,18 +6,24 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_engine::replay::Topic;
-use weir_engine::{Engine, Handle, Intake, Pace, Parts, Replay, Sources, State, Stop};
+use weir_engine::state::{Manifest, StateError, Store};
+use weir_engine::{
+    Engine, Handle, Intake, Keep, Pace, Parts, Replay, Sources, State, Stop, plan_digest,
+};
 use weir_kafka::{KafkaSource, SourceOptions, Start};
 use weir_server::Options;
 use weir_spec::plan::{ClockPlan, EncodingPlan, SourcePlan, StartPlan};
 use weir_spec::{Diagnostic, Plan, Problem};
-use weir_stage::{Clock as _, Decoder};
+use weir_stage::{Clock as _, Decoder, Position};
 
 /// The schema id in the wire format of replayed Avro records; no registry is asked.
 const REPLAYED_SCHEMA_ID: u32 = 1;
 /// How long open answers may take to finish when the process ends.
-const CLOSING: std::time::Duration = std::time::Duration::from_secs(2);
+const CLOSING: Duration = Duration::from_secs(2);
+/// Seconds between two checkpoints where the file does not say.
+const CHECKPOINT_S: u64 = 10;
 
 /// Runs the pipeline until it is told to stop or, with `--until-end`, until its input ends.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
@@ -38,7 +44,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     settle(&mut plan, args);
-    let (engine, handle) = build(&plan, args, &world)?;
+    let keep = match keep(&plan, args) {
+        Err(error) if error.is::<StateError>() => {
+            eprintln!("weir: {error}");
+            return Ok(ExitCode::from(2));
+        }
+        keep => keep?,
+    };
+    let (engine, handle) = build(&plan, args, &world, keep)?;
     serve(engine, &handle, args)
 }
 
@@ -81,7 +94,35 @@ fn cache(args: &RunArgs) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)> {
+/// The state folder, with the checkpoint to go on from; a replay has one only where `--state` names it.
+fn keep(plan: &Plan, args: &RunArgs) -> Result<Option<Keep>> {
+    let asked = plan.engine.checkpoint.as_ref();
+    let folder = match (&args.state, asked) {
+        (Some(folder), _) => folder,
+        (None, Some(asked)) if args.replay.is_none() => &asked.to,
+        (None, _) => return Ok(None),
+    };
+    let digest = plan_digest(plan)?;
+    let opened = Store::open(folder, &digest, args.fresh)?;
+    for error in &opened.passed_over {
+        eprintln!("weir: warning: {error}; the checkpoint before it is used");
+    }
+    Ok(Some(Keep {
+        store: opened.store,
+        manifest: opened.manifest,
+        every: Duration::from_secs(asked.map_or(CHECKPOINT_S, |asked| asked.every_s)),
+        plan: digest,
+    }))
+}
+
+fn build(
+    plan: &Plan,
+    args: &RunArgs,
+    world: &World,
+    keep: Option<Keep>,
+) -> Result<(Engine, Handle)> {
+    let stored = keep.as_ref().and_then(|keep| keep.manifest.as_ref());
+    let intake = intake(plan, args, stored)?;
     let decoder = |source: &SourcePlan| -> Result<Arc<dyn Decoder>> {
         let made = if args.replay.is_some() {
             local_decoder(&source.decode)
@@ -94,7 +135,8 @@ fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)>
     let parts = Parts {
         decoders: plan.sources.iter().map(decoder).collect::<Result<_>>()?,
         plugins: Arc::clone(&world.host) as _,
-        intake: intake(plan, args)?,
+        intake,
+        keep,
         clock: Arc::new(WallClock),
         run: format!("{:x}-{:x}", WallClock.now_us(), std::process::id()),
         guard_clock: args.replay.is_none(),
@@ -102,8 +144,10 @@ fn build(plan: &Plan, args: &RunArgs, world: &World) -> Result<(Engine, Handle)>
     Engine::build(plan, parts).context("cannot build the pipeline")
 }
 
-fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
+fn intake(plan: &Plan, args: &RunArgs, stored: Option<&Manifest>) -> Result<Box<dyn Intake>> {
+    let position = |source: &SourcePlan| stored?.offsets.get(&source.name).cloned();
     let Some(folder) = &args.replay else {
+        let live = |source| live(source, position(source));
         let sources = plan.sources.iter().map(live).collect::<Result<_>>()?;
         return Ok(Box::new(Sources::new(sources)));
     };
@@ -113,7 +157,7 @@ fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
         Speed::Times(times) => Pace::Times(times, Arc::new(WallClock)),
     };
     let replay = Replay::read(folder, &topics, args.until, pace.clone())?;
-    Ok(Box::new(match args.interleave {
+    let replay = match args.interleave {
         None => replay,
         Some(seed) => Replay::of(
             interleaved(replay.into_records(), seed),
@@ -121,11 +165,16 @@ fn intake(plan: &Plan, args: &RunArgs) -> Result<Box<dyn Intake>> {
             args.until,
             pace,
         ),
-    }))
+    };
+    let positions = plan
+        .sources
+        .iter()
+        .map(|source| position(source).unwrap_or_default());
+    Ok(Box::new(replay.from(positions.collect())))
 }
 
 /// A topic of a Kafka cluster, read from where the plan says.
-fn live(source: &SourcePlan) -> Result<Box<dyn weir_stage::Source>> {
+fn live(source: &SourcePlan, position: Option<Position>) -> Result<Box<dyn weir_stage::Source>> {
     let options = SourceOptions {
         topic: source.topic.clone(),
         properties: source.properties.clone(),
@@ -134,7 +183,7 @@ fn live(source: &SourcePlan) -> Result<Box<dyn weir_stage::Source>> {
             StartPlan::Latest => Start::Latest,
             StartPlan::At(us) => Start::At(us),
         },
-        position: None,
+        position,
     };
     let opened = KafkaSource::open(options).with_context(|| format!("source {}", source.name))?;
     Ok(Box::new(opened))
@@ -224,6 +273,21 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
     .context("cannot start the engine's thread")?;
     let waited = runtime.block_on(wait(handle, &running, args));
     stop.stop();
+    let ended = async {
+        while !running.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let grace = Duration::from_secs(args.grace);
+    if runtime
+        .block_on(async { tokio::time::timeout(grace, ended).await })
+        .is_err()
+    {
+        anyhow::bail!(
+            "the last checkpoint took longer than --grace {}; the next start goes on from the one before",
+            args.grace
+        );
+    }
     let ran = running
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -264,7 +328,7 @@ async fn wait(
             _ = tokio::signal::ctrl_c() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = changed.changed() => {}
-            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
 }

@@ -13,39 +13,63 @@ use std::sync::Arc;
 use weir_spec::Plan;
 use weir_spec::plan::{Edge, TablePlan, WorkPlan};
 use weir_zset::Delta;
-use weir_zset::kept::Kept;
+use weir_zset::kept::{Keeper, Kept};
 use weir_zset::op::{JoinKind, JoinSpec, OpSpec};
 use weir_zset::table::{Table, Version};
 
 /// Rows of an edge, and the columns that they are found by.
 type Shelf = (Edge, Vec<String>);
 
-/// The rows that questions are answered from. Cloning is cheap, and nothing changes the clone.
+/// The rows that questions are answered from, as of one cut.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     shelves: BTreeMap<Shelf, Kept>,
 }
 
-impl Library {
+/// The writing side of a [`Library`]. Its shelves have one order, which is that of the plan.
+#[derive(Debug)]
+pub(crate) struct Shelves(Vec<(Shelf, Keeper)>);
+
+impl Shelves {
     pub(crate) fn of(asked: &[Arc<Asked>]) -> Self {
         let mut shelves = BTreeMap::new();
         for asked in asked {
             let read = asked.read.values().flatten();
             for (edge, by) in read.flatten().chain(&asked.shown) {
-                let kept = || Kept::new(&asked.blueprint.edges[edge], by);
-                shelves.entry((*edge, by.clone())).or_insert_with(kept);
+                let keeper = || Keeper::new(&asked.blueprint.edges[edge], by);
+                shelves.entry((*edge, by.clone())).or_insert_with(keeper);
             }
         }
-        Self { shelves }
+        Self(shelves.into_iter().collect())
     }
 
     /// Takes in what came on the edges.
     pub(crate) fn take(&mut self, edges: &BTreeMap<Edge, Delta>) {
-        for ((edge, _), kept) in &mut self.shelves {
+        for ((edge, _), keeper) in &mut self.0 {
             if let Some(delta) = edges.get(edge) {
-                kept.apply(delta);
+                keeper.apply(delta);
             }
         }
+    }
+
+    /// What they hold now.
+    pub(crate) fn library(&self) -> Library {
+        let shelf = |(shelf, keeper): &(Shelf, Keeper)| (shelf.clone(), keeper.kept());
+        Library {
+            shelves: self.0.iter().map(shelf).collect(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Keeper> {
+        self.0.get_mut(index).map(|(_, keeper)| keeper)
+    }
+
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Keeper> {
+        self.0.iter_mut().map(|(_, keeper)| keeper)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_spec::plan::{GroupClock, OnFailure};
 use weir_stage::{Group, GroupInput, PluginError, Port, RawBatch, RawRecord};
+use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
@@ -82,7 +83,13 @@ pub(crate) struct GroupStep {
     evaluated_day: Option<i64>,
     /// Rows of all groups, in and out.
     rows: usize,
+    unsaved: Dirty,
 }
+
+/// Entries are of these kinds: a row of an input; a group's answers, and whether it is due; the day.
+const INPUT: u8 = 0;
+const GROUP: u8 = 1;
+const DAY: u8 = 2;
 
 impl GroupStep {
     /// A step over inputs of these schemas, which the plugin knows by `ports` in the same order.
@@ -117,6 +124,7 @@ impl GroupStep {
             dirty: BTreeSet::new(),
             evaluated_day: None,
             rows: 0,
+            unsaved: Dirty::default(),
         }
     }
 
@@ -150,6 +158,9 @@ impl GroupStep {
         }
         self.evaluated_day = Some(day);
         let dirty: Vec<RowBytes> = std::mem::take(&mut self.dirty).into_iter().collect();
+        for key in &dirty {
+            self.unsaved.touch_with(|| group_entry(key));
+        }
         let mut changes: Vec<Bag> = vec![Bag::new(); self.outputs.len()];
         for chunk in self.chunks(&dirty) {
             self.evaluate(chunk, as_of_us, &mut changes, &mut out)?;
@@ -188,10 +199,96 @@ impl GroupStep {
                 let now = add(bag, rows.row(row).data(), weight);
                 self.rows = self.rows + bag.len() - before;
                 errors += u64::from(now < 0 && weight < 0);
+                self.unsaved.touch_with(|| group_entry(&key));
+                self.unsaved
+                    .touch_with(|| input_entry(index, &key, rows.row(row).data()));
                 self.dirty.insert(key);
             }
         }
         errors
+    }
+
+    /// Tells what changed since it was told last; the first time, all.
+    pub(crate) fn save(&mut self, put: &mut Put<'_>) {
+        if let Some(day) = self.evaluated_day {
+            put(&[DAY], Some(&day.to_le_bytes()));
+        }
+        if let Some(entries) = self.unsaved.take() {
+            for entry in &entries {
+                if entry[0] == GROUP {
+                    put(entry, self.saved_group(&entry[1..]).as_deref());
+                    continue;
+                }
+                let (input, key, row) = input_of(entry).expect("it was put together here");
+                let bags = self.groups.get(key).map(|state| &state.inputs);
+                let weight = bags.and_then(|bags| bags.get(input)?.get(row));
+                let weight = weight.map(|weight| weight.to_le_bytes());
+                put(entry, weight.as_ref().map(<[u8; 8]>::as_slice));
+            }
+            return;
+        }
+        for (key, state) in &self.groups {
+            for (index, bag) in state.inputs.iter().enumerate() {
+                for (row, weight) in bag {
+                    put(&input_entry(index, key, row), Some(&weight.to_le_bytes()));
+                }
+            }
+            put(&group_entry(key), self.saved_group(key).as_deref());
+        }
+    }
+
+    fn saved_group(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let state = self.groups.get(key)?;
+        let mut out = Writer::tagged(u8::from(self.dirty.contains(key))).count(state.answers.len());
+        for bag in &state.answers {
+            out = out.count(bag.len());
+            for (row, weight) in bag {
+                out = out.i64(*weight).part(row);
+            }
+        }
+        Some(crate::letters::save_refusals(out, state.refusals.iter()).done())
+    }
+
+    /// Takes an entry back.
+    pub(crate) fn load(&mut self, entry: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.unsaved.settle();
+        let mut value = Reader::new(value);
+        match *entry.first().ok_or(Unreadable)? {
+            DAY => {
+                self.evaluated_day = Some(value.i64()?);
+                value.end()
+            }
+            INPUT => {
+                let (input, key, row) = input_of(entry)?;
+                let state = self.groups.entry(key.into()).or_default();
+                state.inputs.resize_with(self.inputs.len(), Bag::new);
+                let bag = state.inputs.get_mut(input).ok_or(Unreadable)?;
+                bag.insert(row.into(), value.i64()?);
+                self.rows += 1;
+                value.end()
+            }
+            GROUP => {
+                let key: RowBytes = entry[1..].into();
+                if value.tag()? == 1 {
+                    self.dirty.insert(key.clone());
+                }
+                let mut answers = Vec::new();
+                for _ in 0..value.u32()? {
+                    let rows = (0..value.u32()?).map(|_| {
+                        let weight = value.i64()?;
+                        Ok((value.part()?.into(), weight))
+                    });
+                    answers.push(rows.collect::<Result<Bag, _>>()?);
+                }
+                self.rows += rows_in(&answers);
+                let state = self.groups.entry(key).or_default();
+                state.inputs.resize_with(self.inputs.len(), Bag::new);
+                state.answers = answers;
+                state.refusals = crate::letters::load_refusals(value)?;
+                Ok(())
+            }
+            _ => Err(Unreadable),
+        }
     }
 
     /// Cuts the keys into calls.
@@ -419,6 +516,21 @@ impl InputCodec {
         RecordBatch::try_new_with_options(Arc::clone(&self.asked_schema), columns, &options)
             .expect("the plan checked the columns' types")
     }
+}
+
+fn group_entry(key: &[u8]) -> Vec<u8> {
+    Writer::tagged(GROUP).raw(key).done()
+}
+
+fn input_entry(input: usize, key: &[u8], row: &[u8]) -> Vec<u8> {
+    Writer::tagged(INPUT).count(input).part(key).raw(row).done()
+}
+
+/// The input, the key and the row of an entry.
+fn input_of(entry: &[u8]) -> Result<(usize, &[u8], &[u8]), Unreadable> {
+    let mut entry = Reader::new(entry);
+    entry.tag()?;
+    Ok((entry.u32()? as usize, entry.part()?, entry.rest()))
 }
 
 fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {

@@ -4,6 +4,7 @@
 //! Every published epoch is a function of the offsets it has seen and its clock alone.
 
 pub mod asked;
+mod checkpoint;
 mod group;
 mod ingest;
 pub mod intake;
@@ -12,13 +13,15 @@ mod narrow;
 pub mod read;
 pub mod replay;
 mod run;
+pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 mod transform;
 
+pub use checkpoint::{Keep, plan_digest};
 pub use intake::{Intake, Sources};
-pub use read::{DeadLetter, Feed, Handle, Published, Sample, State, Status};
+pub use read::{CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, State, Status};
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
 pub use step::Fault;

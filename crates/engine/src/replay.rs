@@ -157,6 +157,17 @@ impl Replay {
         }
     }
 
+    /// Leaves out what stands before these positions, one per source.
+    #[must_use]
+    pub fn from(mut self, positions: Vec<Position>) -> Self {
+        self.records.retain(|(source, record)| {
+            let position = positions[*source].get(&record.partition);
+            position.is_none_or(|next| record.offset >= *next)
+        });
+        self.positions = positions;
+        self
+    }
+
     /// The records not yet handed out, in order: what a test shuffles.
     pub fn into_records(self) -> Vec<(usize, RawRecord)> {
         self.records

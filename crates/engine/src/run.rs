@@ -4,7 +4,8 @@
 //! epochs wherever it likes. While catching up nothing is published and `group` plugins rest; the first
 //! epoch after that shows the net of everything.
 
-use crate::asked::{Asked, Library};
+use crate::asked::{Asked, Shelves};
+use crate::checkpoint::{Checkpointer, Keep};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// This run's id.
     pub run: String,
+    /// Where the pipeline keeps what it knows; none: it begins anew each time.
+    pub keep: Option<Keep>,
     /// Whether records far in front of the wall clock are kept from moving the clock (not in a replay).
     pub guard_clock: bool,
 }
@@ -85,7 +88,7 @@ pub struct Engine {
     tables: Vec<(Arc<TablePlan>, Table)>,
     /// Tables that are worked out when a reader asks, and what for.
     asked: Vec<Arc<Asked>>,
-    library: Library,
+    shelves: Shelves,
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
@@ -104,6 +107,7 @@ pub struct Engine {
     phases: Phases,
     /// When the last epoch ended.
     epoch_at: Instant,
+    checkpoints: Option<Checkpointer>,
 }
 
 /// What the loop does with its time.
@@ -189,12 +193,13 @@ impl Engine {
             as_of_us: None,
             sources: Vec::new(),
             dead_letters: 0,
+            checkpoint: None,
             error: None,
         };
         let mut shown: Vec<_> = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
         shown.extend(asked.iter().map(|asked| Arc::clone(asked.table())));
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
-        let engine = Self {
+        let mut engine = Self {
             settings: plan.engine.clone(),
             names: plan
                 .sources
@@ -208,7 +213,7 @@ impl Engine {
             steps,
             odd_keys: vec![0; tables.len()],
             tables,
-            library: Library::of(&asked),
+            shelves: Shelves::of(&asked),
             asked,
             letters: Letters::default(),
             feed,
@@ -223,8 +228,146 @@ impl Engine {
             taken: vec![(0, 0); count],
             phases: Phases::default(),
             epoch_at: Instant::now(),
+            checkpoints: None,
         };
+        if let Some(keep) = parts.keep {
+            engine.restore(&keep)?;
+            let names = engine.part_names();
+            engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
+        }
         Ok((engine, handle))
+    }
+
+    /// The parts of the state, by their number: steps, tables, rows for questions, dead letters.
+    fn part_names(&self) -> Vec<String> {
+        let steps = self
+            .steps
+            .iter()
+            .map(|step| format!("stage {}", step.stage));
+        let tables = self
+            .tables
+            .iter()
+            .map(|(plan, _)| format!("table {}", plan.name));
+        let shelves = (0..self.shelves.len()).map(|number| format!("kept rows {number}"));
+        steps
+            .chain(tables)
+            .chain(shelves)
+            .chain(["dead letters".to_owned()])
+            .collect()
+    }
+
+    /// Takes back what was kept, and shows it until the sources have caught up.
+    fn restore(&mut self, keep: &Keep) -> Result<(), Fault> {
+        let Some(manifest) = &keep.manifest else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let mut entries = 0_u64;
+        keep.store.each(|part, key, value| -> Result<(), Fault> {
+            entries += 1;
+            let part = usize::from(part);
+            let table = part.wrapping_sub(self.steps.len());
+            let loaded = if let Some(step) = self.steps.get_mut(part) {
+                step.load(key, value)
+            } else if let Some((_, rows)) = self.tables.get_mut(table) {
+                rows.load(key, value)
+            } else if let Some(rows) = self.shelves.get_mut(table - self.tables.len()) {
+                rows.load(key, value)
+            } else {
+                self.letters.load(key, value)
+            };
+            loaded.map_err(|source| {
+                let part = manifest.parts.get(part).cloned().unwrap_or_default();
+                Fault::Restore { part, source }
+            })
+        })?;
+        for (odd, (_, table)) in self.odd_keys.iter_mut().zip(&self.tables) {
+            *odd = table.odd_keys();
+        }
+        for (source, (name, _)) in self.names.iter().enumerate() {
+            self.applied[source] = manifest.offsets.get(name).cloned().unwrap_or_default();
+        }
+        self.as_of_us = manifest.as_of_us;
+        self.epoch = manifest.epoch;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(epoch = self.epoch, entries, took_ms, "state restored");
+        if self.epoch > 0 {
+            self.show_cut();
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint when one is due.
+    fn checkpoint(&mut self) -> Result<(), Fault> {
+        if self.checkpoints.as_mut().is_some_and(Checkpointer::is_due) {
+            self.write_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), Fault> {
+        self.release()?;
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        let (steps, tables, letters) = (&mut self.steps, &mut self.tables, &mut self.letters);
+        let shelves = &mut self.shelves;
+        let gather = |changes: &mut crate::state::Changes| {
+            let mut part = 0;
+            let mut save = |save: &mut dyn FnMut(&mut weir_zset::op::Put<'_>)| {
+                save(&mut |key, value| changes.push(part, key, value));
+                part += 1;
+            };
+            for step in steps {
+                save(&mut |put| step.save(put));
+            }
+            for (_, table) in tables {
+                save(&mut |put| table.save(put));
+            }
+            for rows in shelves.each() {
+                save(&mut |put| rows.save(put));
+            }
+            save(&mut |put| letters.save(put));
+        };
+        let (epoch, as_of_us) = (self.epoch, self.as_of_us);
+        let sources = self.names.iter().map(|(name, _)| name.clone());
+        let offsets = sources.zip(self.applied.iter().cloned()).collect();
+        checkpoints.write(gather, |manifest| {
+            manifest.epoch = epoch;
+            manifest.as_of_us = as_of_us;
+            manifest.offsets = offsets;
+        });
+        Ok(())
+    }
+
+    /// Lets go of what is held back while catching up, so that the state is whole.
+    fn release(&mut self) -> Result<(), Fault> {
+        if self.state != State::CatchingUp {
+            return Ok(());
+        }
+        loop {
+            let nothing = Raw::new();
+            let (edges, more) = self.pass(Rows::new(), &mut Raws::new(&nothing), Pass::Release)?;
+            self.fill_tables(&edges);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the last checkpoint and waits for it.
+    fn end(&mut self) -> Result<(), Fault> {
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        checkpoints.settle();
+        self.write_checkpoint()?;
+        let checkpoints = self.checkpoints.as_mut().expect("there are some");
+        if checkpoints.end() {
+            return Ok(());
+        }
+        let error = checkpoints.standing().error;
+        Err(Fault::Checkpoint(error.unwrap_or_default()))
     }
 
     /// Runs until told to stop or, when `until_end`, until the input has ended. An error that stops the
@@ -235,6 +378,7 @@ impl Engine {
         while !stop.is_asked() {
             let began = Instant::now();
             let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
+            self.checkpoint()?;
             if self.state == State::Ended && until_end {
                 break;
             }
@@ -256,6 +400,7 @@ impl Engine {
                 self.phases.add(Phase::Wait, began);
             }
         }
+        self.end()?;
         self.show();
         self.show_metrics();
         Ok(())
@@ -512,7 +657,7 @@ impl Engine {
     }
 
     fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
-        self.library.take(edges);
+        self.shelves.take(edges);
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
                 let odd = table.apply(delta);
@@ -530,6 +675,13 @@ impl Engine {
 
     fn publish(&mut self, ended: bool) {
         self.epoch += 1;
+        self.show_cut();
+        let state = if ended { State::Ended } else { State::Live };
+        self.enter(state);
+    }
+
+    /// Shows the tables as they are.
+    fn show_cut(&self) {
         self.feed.publish(Published {
             run: self.run.clone(),
             epoch: self.epoch,
@@ -546,10 +698,8 @@ impl Engine {
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
             asked: self.asked.clone(),
-            library: self.library.clone(),
+            library: self.shelves.library(),
         });
-        let state = if ended { State::Ended } else { State::Live };
-        self.enter(state);
     }
 
     fn enter(&mut self, state: State) {
@@ -598,6 +748,7 @@ impl Engine {
             as_of_us: self.as_of_us,
             sources: standing.iter().enumerate().map(source).collect(),
             dead_letters: self.letters.len() as u64,
+            checkpoint: self.checkpoints.as_ref().map(Checkpointer::standing),
             error: None,
         }
     }
@@ -625,6 +776,18 @@ impl Engine {
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        if let Some(kept) = self.checkpoints.as_ref().map(Checkpointer::standing) {
+            let result = |result: &str| vec![("result", result.to_owned())];
+            samples.extend([
+                one("weir_checkpoint_epoch", vec![], kept.epoch.unwrap_or(0)),
+                one("weir_checkpoint_age_seconds", vec![], kept.age_s),
+                one("weir_checkpoints_total", result("written"), kept.written),
+                one("weir_checkpoints_total", result("failed"), kept.failed),
+                one("weir_checkpoint_bytes", vec![], kept.bytes),
+                one("weir_checkpoint_disk_bytes", vec![], kept.disk_bytes),
+                one("weir_checkpoint_stall_us_total", vec![], kept.stall_us),
+            ]);
         }
         for (phase, time) in &self.phases.0 {
             let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

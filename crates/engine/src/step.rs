@@ -13,7 +13,7 @@ use weir_spec::plan::{Edge, StepPlan, WasmPlan, WorkPlan};
 use weir_stage::{
     Limits, Opening, PluginError, Plugins, RawBatch, RawRecord, RowRefusal, Shape, SourceError,
 };
-use weir_zset::op::{Names, Operator};
+use weir_zset::op::{Names, Operator, Put, Unreadable};
 use weir_zset::{Delta, OpError, Refusal, meta};
 
 /// What stops a pipeline from being built or going on.
@@ -38,6 +38,20 @@ pub enum Fault {
         /// Why.
         source: OpError,
     },
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    /// What was kept cannot be taken back.
+    #[error("{part}: cannot be restored; read everything again with --fresh")]
+    Restore {
+        /// Of which part.
+        part: String,
+        /// Why.
+        source: Unreadable,
+    },
+    /// The last checkpoint was not written.
+    #[error("the last checkpoint was not written: {0}; the next start goes on from the one before")]
+    Checkpoint(String),
     /// A plugin's data file cannot be read.
     #[error("stage {stage}: cannot read data file {path}")]
     Data {
@@ -127,6 +141,24 @@ impl Step {
             Work::Op(operator) => operator.state_rows(),
             Work::Transform(step) => step.state_rows(),
             Work::Group(step) => step.state_rows(),
+        }
+    }
+
+    /// Tells what of its state changed since it was told last; the first time, all.
+    pub(crate) fn save(&mut self, put: &mut Put<'_>) {
+        match &mut self.work {
+            Work::Op(operator) => operator.save(put),
+            Work::Transform(step) => step.save(put),
+            Work::Group(step) => step.save(put),
+        }
+    }
+
+    /// Takes an entry of its state back.
+    pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        match &mut self.work {
+            Work::Op(operator) => operator.load(key, value),
+            Work::Transform(step) => step.load(key, value),
+            Work::Group(step) => step.load(key, value),
         }
     }
 

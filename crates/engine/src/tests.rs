@@ -218,6 +218,7 @@ fn plan() -> Plan {
             epoch_bytes_max: 1_000_000,
             workers: 2,
             clock: ClockPlan::Event { max_ahead_ms: 0 },
+            checkpoint: None,
         },
         sources: vec![source("left"), source("right")],
         steps: vec![
@@ -246,6 +247,7 @@ fn engine_with(intake: &Held, plan: &Plan, left: Arc<dyn Decoder>) -> (Engine, c
         intake: Box::new(intake.clone()),
         clock: Arc::new(Still),
         run: "test".to_owned(),
+        keep: None,
         guard_clock: false,
     };
     Engine::build(plan, parts).unwrap()

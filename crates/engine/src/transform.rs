@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_spec::plan::OnFailure;
 use weir_stage::{PluginError, Produced, Transform};
+use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
@@ -37,6 +38,7 @@ struct Memo {
     input: RowCodec,
     output: RowCodec,
     rows: BTreeMap<RowBytes, Remembered>,
+    dirty: Dirty,
 }
 
 #[derive(Default)]
@@ -44,6 +46,25 @@ struct Remembered {
     weight: i64,
     answers: Vec<RowBytes>,
     refusals: Vec<Refusal>,
+}
+
+impl Remembered {
+    fn save(&self) -> Vec<u8> {
+        let out = Writer::default().i64(self.weight).count(self.answers.len());
+        let out = self.answers.iter().fold(out, |out, row| out.part(row));
+        crate::letters::save_refusals(out, self.refusals.iter()).done()
+    }
+
+    fn load(value: &[u8]) -> Result<Self, Unreadable> {
+        let mut value = Reader::new(value);
+        let weight = value.i64()?;
+        let answers = (0..value.u32()?).map(|_| value.part().map(RowBytes::from));
+        Ok(Self {
+            weight,
+            answers: answers.collect::<Result<_, _>>()?,
+            refusals: crate::letters::load_refusals(value)?,
+        })
+    }
 }
 
 impl TransformStep {
@@ -66,6 +87,7 @@ impl TransformStep {
             input: RowCodec::new(Arc::clone(input)),
             output: RowCodec::new(Arc::clone(&output)),
             rows: BTreeMap::new(),
+            dirty: Dirty::default(),
         });
         let meta = (0..input.fields().len()).filter(is_meta).collect();
         Self {
@@ -82,6 +104,32 @@ impl TransformStep {
     /// Rows it keeps.
     pub(crate) fn state_rows(&self) -> usize {
         self.memo.as_ref().map_or(0, |memo| memo.rows.len())
+    }
+
+    /// Tells the answers that changed since they were told last; the first time, all.
+    pub(crate) fn save(&mut self, put: &mut Put<'_>) {
+        let Some(memo) = &mut self.memo else {
+            return;
+        };
+        match memo.dirty.take() {
+            None => {
+                for (row, kept) in &memo.rows {
+                    put(row, Some(&kept.save()));
+                }
+            }
+            Some(keys) => keys.iter().for_each(|row| {
+                let kept = memo.rows.get(row).map(Remembered::save);
+                put(row, kept.as_deref());
+            }),
+        }
+    }
+
+    /// Takes an answer back.
+    pub(crate) fn load(&mut self, row: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        let memo = self.memo.as_mut().ok_or(Unreadable)?;
+        memo.dirty.settle();
+        memo.rows.insert(row.into(), Remembered::load(value)?);
+        Ok(())
     }
 
     /// Takes one delta.
@@ -138,6 +186,7 @@ impl TransformStep {
         let mut answers: BTreeMap<RowBytes, i64> = BTreeMap::new();
         for (row, change) in changes {
             let kept = memo.rows.get_mut(&row).expect("asked for above");
+            memo.dirty.touch(&row);
             kept.weight += change;
             out.errors += u64::from(kept.weight < 0);
             for answer in &kept.answers {

@@ -327,9 +327,12 @@ async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     let topics: Vec<Value> = named
         .map(|source| json!({ "topic": source.topic, "lag": source.lag, "error": source.error }))
         .collect();
+    let checkpoint = status.checkpoint.and_then(|checkpoint| checkpoint.error);
     (
         code,
-        Json(json!({ "state": status.state, "topics": topics, "error": status.error })),
+        Json(json!({
+            "state": status.state, "topics": topics, "checkpoint_error": checkpoint, "error": status.error,
+        })),
     )
 }
 

@@ -173,6 +173,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "lag": status.sources.iter().map(|source| source.lag).sum::<i64>(),
         "sources": status.sources,
         "dead_letters": status.dead_letters,
+        "checkpoint": status.checkpoint,
         "error": status.error,
     })
 }

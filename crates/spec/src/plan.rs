@@ -37,6 +37,17 @@ pub struct EnginePlan {
     pub workers: usize,
     /// What moves the clock.
     pub clock: ClockPlan,
+    /// Where and how often the pipeline keeps what it knows.
+    pub checkpoint: Option<CheckpointPlan>,
+}
+
+/// Checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointPlan {
+    /// Seconds between two of them.
+    pub every_s: u64,
+    /// The folder.
+    pub to: PathBuf,
 }
 
 /// What moves the clock.

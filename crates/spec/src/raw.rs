@@ -94,6 +94,20 @@ pub struct EngineSpec {
     /// With `clock: event`: a record this far in front of the wall clock does not move it, in milliseconds.
     /// Default: 3600000.
     pub max_ahead_ms: Option<u64>,
+    /// Where and how often the pipeline keeps what it knows, so that a restart goes on from there. Without it, and
+    /// without `--state`, a restart reads every topic from where its source starts.
+    pub checkpoint: Option<CheckpointSpec>,
+}
+
+/// Checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSpec {
+    /// Seconds between two of them. Default: 10.
+    #[schemars(range(min = 1))]
+    pub every_s: Option<u32>,
+    /// The folder, from that of the pipeline file. `--state` takes its place.
+    pub to: String,
 }
 
 /// What moves the clock.

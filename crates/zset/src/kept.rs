@@ -2,6 +2,7 @@
 //! share what did not change.
 
 use crate::Delta;
+use crate::op::{Dirty, Put, Unreadable};
 use crate::rows::RowCodec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -11,7 +12,14 @@ use std::sync::Arc;
 
 type Bytes = Arc<[u8]>;
 
-/// Rows with weights. Cloning is cheap, and nothing changes the clone.
+/// The writing side of rows that are kept.
+#[derive(Debug)]
+pub struct Keeper {
+    kept: Kept,
+    dirty: Dirty,
+}
+
+/// Rows with weights, as they were when [`Keeper::kept`] was asked. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Kept {
     rows: OrdMap<Bytes, i64>,
@@ -29,7 +37,7 @@ struct Shape {
     back: Vec<usize>,
 }
 
-impl Kept {
+impl Keeper {
     /// Nothing yet, of this schema, to be found by these of its columns.
     pub fn new(schema: &SchemaRef, by: &[String]) -> Self {
         let index = |name: &String| schema.index_of(name).expect("the plan checked the columns");
@@ -49,27 +57,65 @@ impl Kept {
             order,
             back,
         };
-        Self {
+        let kept = Kept {
             rows: OrdMap::new(),
             shape: Arc::new(shape),
+        };
+        Self {
+            kept,
+            dirty: Dirty::default(),
         }
+    }
+
+    /// The rows now.
+    pub fn kept(&self) -> Kept {
+        self.kept.clone()
     }
 
     /// Takes a delta in.
     pub fn apply(&mut self, delta: &Delta) {
-        let shape = Arc::clone(&self.shape);
+        let shape = Arc::clone(&self.kept.shape);
         let batch = delta.batch.project(&shape.order);
         let rows = shape.row.encode(&batch.expect("deltas have the schema"));
         for (row, weight) in rows.iter().zip(delta.weights.iter()) {
-            let now = self.rows.get(row.data()).copied().unwrap_or(0) + weight;
+            let kept = &mut self.kept.rows;
+            let now = kept.get(row.data()).copied().unwrap_or(0) + weight;
             if now == 0 {
-                self.rows.remove(row.data());
+                kept.remove(row.data());
             } else {
-                self.rows.insert(row.data().into(), now);
+                kept.insert(row.data().into(), now);
             }
+            self.dirty.touch(row.data());
         }
     }
 
+    /// Tells the rows that changed since they were told last; the first time, all.
+    pub fn save(&mut self, put: &mut Put<'_>) {
+        let rows = &self.kept.rows;
+        if let Some(keys) = self.dirty.take() {
+            for key in &keys {
+                let weight = rows.get(key.as_ref()).map(|weight| weight.to_le_bytes());
+                put(key, weight.as_ref().map(<[u8; 8]>::as_slice));
+            }
+            return;
+        }
+        for (row, weight) in rows {
+            put(row, Some(&weight.to_le_bytes()));
+        }
+    }
+
+    /// Takes a row back.
+    pub fn load(&mut self, row: &[u8], weight: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let weight = weight.try_into().map_err(|_other_length| Unreadable)?;
+        self.kept
+            .rows
+            .insert(row.into(), i64::from_le_bytes(weight));
+        Ok(())
+    }
+}
+
+impl Kept {
     /// All rows.
     pub fn all(&self) -> Delta {
         self.decode(self.rows.iter())
@@ -154,14 +200,25 @@ mod tests {
             asked in proptest::collection::vec(0u8..5, 0..4),
         ) {
             let first = batch(&[]);
-            let mut kept = Kept::new(&first.schema(), &["key".to_owned()]);
+            let mut keeper = Keeper::new(&first.schema(), &["key".to_owned()]);
+            let mut saved: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
             let mut twin: BTreeMap<(i64, Option<String>), i64> = BTreeMap::new();
             for &(value, key, weight) in &rows {
-                kept.apply(&Delta::new(batch(&[(value, key)]), vec![weight]));
+                keeper.apply(&Delta::new(batch(&[(value, key)]), vec![weight]));
+                keeper.save(&mut |row, weight| match weight {
+                    Some(weight) => drop(saved.insert(row.to_vec(), weight.to_vec())),
+                    None => drop(saved.remove(row)),
+                });
                 *twin.entry((value, key_text(key))).or_insert(0) += weight;
             }
             twin.retain(|_, weight| *weight != 0);
+            let kept = keeper.kept();
             prop_assert_eq!(&shown(&kept.all()), &twin);
+            let mut restored = Keeper::new(&first.schema(), &["key".to_owned()]);
+            for (row, weight) in &saved {
+                restored.load(row, weight).expect("as it was saved");
+            }
+            prop_assert_eq!(&shown(&restored.kept().all()), &twin);
             let keys: Vec<(i64, u8)> = asked.iter().map(|key| (0, *key)).collect();
             let keys = batch(&keys).project(&[1]).expect("it has two columns");
             let wanted: Vec<Option<String>> = asked.iter().map(|key| key_text(*key)).collect();

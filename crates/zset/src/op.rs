@@ -17,10 +17,12 @@ mod log;
 mod narrow;
 mod overrides;
 mod project;
+mod saved;
 mod union;
 mod valid;
 
 pub use narrow::Names;
+pub use saved::{Dirty, Put, Reader, Unreadable, Writer};
 
 use crate::nearest::nearest;
 use crate::{Delta, meta};
@@ -122,6 +124,13 @@ pub trait Operator: Send {
     }
     /// Rows it keeps, for the metrics.
     fn state_rows(&self) -> usize;
+    /// Tells the entries of its state that changed since they were told last; the first time, all. Nothing may be
+    /// held back when it is called.
+    fn save(&mut self, _put: &mut Put<'_>) {}
+    /// Takes one entry back, before the first step, in the order of their keys.
+    fn load(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), Unreadable> {
+        Err(Unreadable)
+    }
 }
 
 /// One row set per key: that of the highest version. Over a log only (inserts in offset order).

@@ -3,6 +3,7 @@
 //! A key should have one row of weight 1. Where the pipeline breaks that, nothing is lost: all rows of the
 //! key are kept beside, the least one that is inserted shows, and the breach is counted.
 
+use crate::op::{Dirty, Put, Reader, Unreadable, Writer};
 use crate::rows::RowCodec;
 use crate::{Delta, meta};
 use arrow::array::RecordBatch;
@@ -22,6 +23,7 @@ pub struct Table {
     columns: Vec<usize>,
     /// Keys that do not have exactly one row of weight 1.
     odd: BTreeMap<Bytes, BTreeMap<Bytes, i64>>,
+    dirty: Dirty,
 }
 
 /// What a reader sees: one version of a table. Cloning is cheap, and nothing changes it any more.
@@ -72,6 +74,7 @@ impl Table {
             },
             columns,
             odd: BTreeMap::new(),
+            dirty: Dirty::default(),
         }
     }
 
@@ -99,8 +102,50 @@ impl Table {
             *by_row.entry(rows.row(index).data()).or_insert(0) += weight;
         }
         for (key, changes) in net {
+            self.dirty.touch(key);
             self.change(key, changes);
         }
+        self.odd.len()
+    }
+
+    /// Tells the keys that changed since they were told last, each with its rows; the first time, all.
+    pub fn save(&mut self, put: &mut Put<'_>) {
+        let value = |key: &[u8]| {
+            if let Some(rows) = self.odd.get(key) {
+                let add = |out: Writer, (row, weight): (&Bytes, &i64)| out.i64(*weight).part(row);
+                return Some(rows.iter().fold(Writer::default(), add).done());
+            }
+            let row = self.version.rows.get(key)?;
+            Some(Writer::default().i64(1).part(row).done())
+        };
+        if let Some(keys) = self.dirty.take() {
+            keys.iter().for_each(|key| put(key, value(key).as_deref()));
+            return;
+        }
+        let hidden = self
+            .odd
+            .keys()
+            .filter(|key| !self.version.rows.contains_key(*key));
+        for key in self.version.rows.keys().chain(hidden) {
+            put(key, value(key).as_deref());
+        }
+    }
+
+    /// Takes a key back.
+    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let mut value = Reader::new(value);
+        let mut rows: BTreeMap<&[u8], i64> = BTreeMap::new();
+        while !value.is_at_end() {
+            let weight = value.i64()?;
+            rows.insert(value.part()?, weight);
+        }
+        self.change(key, rows);
+        Ok(())
+    }
+
+    /// How many keys do not have exactly one row.
+    pub fn odd_keys(&self) -> usize {
         self.odd.len()
     }
 

@@ -8,7 +8,7 @@ mod logs;
 mod plain;
 mod properties;
 
-use crate::op::Operator;
+use crate::op::{OpSpec, Operator, Step};
 use crate::{Delta, Refusal};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
@@ -252,4 +252,57 @@ fn run(
         all.push((shown.clone(), refused.clone()));
     }
     all
+}
+
+/// An operator that is saved now and then, and lives on in a new one made from what was saved.
+struct Reborn {
+    spec: OpSpec,
+    schemas: Vec<SchemaRef>,
+    operator: Box<dyn Operator>,
+    saved: BTreeMap<Vec<u8>, Vec<u8>>,
+    steps: usize,
+}
+
+fn reborn(spec: &OpSpec, schemas: &[SchemaRef]) -> Reborn {
+    Reborn {
+        spec: spec.clone(),
+        schemas: schemas.to_vec(),
+        operator: spec.build(schemas).unwrap(),
+        saved: BTreeMap::new(),
+        steps: 0,
+    }
+}
+
+impl Operator for Reborn {
+    fn schema(&self) -> SchemaRef {
+        self.operator.schema()
+    }
+
+    fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+        let step = self.operator.step(inputs, as_of_us);
+        self.steps += 1;
+        let dies = self.steps.is_multiple_of(3);
+        if dies || self.steps % 2 == 1 {
+            let saved = &mut self.saved;
+            self.operator.save(&mut |key, value| {
+                match value {
+                    Some(value) => saved.insert(key.to_vec(), value.to_vec()),
+                    None => saved.remove(key),
+                };
+            });
+        }
+        if dies {
+            let rows = self.operator.state_rows();
+            self.operator = self.spec.build(&self.schemas).unwrap();
+            for (key, value) in &self.saved {
+                self.operator.load(key, value).unwrap();
+            }
+            assert_eq!(self.operator.state_rows(), rows);
+        }
+        step
+    }
+
+    fn state_rows(&self) -> usize {
+        self.operator.state_rows()
+    }
 }

@@ -18,8 +18,8 @@ const START_MS: i64 = 1_772_452_800_000;
 /// How fast the day goes by.
 const SPEED: i64 = 120;
 /// The first change comes when the book must long be loaded; then one after the other; then midnight.
-const FIRST_MS: i64 = 10 * 3_600_000;
-const STEP_MS: i64 = 8 * 60_000;
+const FIRST_MS: i64 = 8 * 3_600_000;
+const STEP_MS: i64 = 20 * 60_000;
 const MIDNIGHT_MS: i64 = 12 * 3_600_000 + 1_000;
 /// Engine times are shown this often.
 const SETTLE: Duration = Duration::from_millis(600);

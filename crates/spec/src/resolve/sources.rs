@@ -4,7 +4,9 @@ use super::{Flow, Output, Resolver};
 use crate::catalog::Problem;
 use crate::codes;
 use crate::nearest::{hint, nearest};
-use crate::plan::{ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, SourcePlan, StartPlan};
+use crate::plan::{
+    CheckpointPlan, ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, SourcePlan, StartPlan,
+};
 use crate::raw::{
     ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, ScalarSpec, SourceSpec, ValueSpec,
 };
@@ -30,6 +32,7 @@ impl Resolver<'_, '_> {
             workers,
             clock,
             max_ahead_ms,
+            checkpoint,
         } = &self.spec.engine;
         let clock = match clock.unwrap_or(ClockSpec::Event) {
             ClockSpec::Event => ClockPlan::Event {
@@ -52,6 +55,10 @@ impl Resolver<'_, '_> {
                 .unwrap_or(usize::MAX),
             workers: workers.unwrap_or(2) as usize,
             clock,
+            checkpoint: checkpoint.as_ref().map(|checkpoint| CheckpointPlan {
+                every_s: checkpoint.every_s.unwrap_or(10).into(),
+                to: self.world.base.join(&checkpoint.to),
+            }),
         };
         if plan.cycle_min_ms > plan.cycle_max_ms {
             let message = format!(

@@ -188,7 +188,7 @@ tables:
     expect![[r#"
         a trades.fx At(1772409600000000) DecodePlan { value: Text, tombstones: true } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1", "sasl.password": "s3cr3t-token"}
         b b Latest DecodePlan { value: Json { schema: "base/trade.json" }, tombstones: false } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1024", "sasl.password": "s3cr3t-token"}
-        EnginePlan { cycle_min_ms: 5, cycle_max_ms: 250, epoch_rows_max: 65536, epoch_bytes_max: 67108864, workers: 3, clock: Event { max_ahead_ms: 3600000 } }"#]].assert_eq(&text);
+        EnginePlan { cycle_min_ms: 5, cycle_max_ms: 250, epoch_rows_max: 65536, epoch_bytes_max: 67108864, workers: 3, clock: Event { max_ahead_ms: 3600000 }, checkpoint: None }"#]].assert_eq(&text);
 }
 
 /// A long file is checked in milliseconds: what an editor asks for at every key.

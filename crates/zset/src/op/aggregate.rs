@@ -8,6 +8,7 @@
 use super::columns::{batch, chained, distinct, find, find_all, inputs, some, unplaced};
 use super::compact::Compact;
 use super::keyed::Keyed;
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{AggFn, AggregateSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal};
 use accumulators::Accumulators;
@@ -26,6 +27,7 @@ pub(super) struct Aggregate {
     groups: Keyed<Group>,
     values: Vec<Value>,
     step: u64,
+    dirty: Dirty,
 }
 
 struct Group {
@@ -89,6 +91,7 @@ impl Aggregate {
             groups: Keyed::new(),
             values,
             step: 0,
+            dirty: Dirty::default(),
         })
     }
 
@@ -103,6 +106,7 @@ impl Aggregate {
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;
+                self.dirty.touch(keys.row(row));
                 firsts.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
             }
             slots.push(slot);
@@ -255,6 +259,36 @@ impl Operator for Aggregate {
 
     fn state_rows(&self) -> usize {
         self.groups.len()
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        let mut tell = |key: &[u8], slot: Option<u32>| {
+            let value = slot.map(|slot| {
+                let out = Writer::default().i64(self.groups.at(slot).rows);
+                let add = |out, value: &Value| value.accumulators.save(slot, out);
+                self.values.iter().fold(out, add).done()
+            });
+            put(key, value.as_deref());
+        };
+        match self.dirty.take() {
+            None => self
+                .groups
+                .each()
+                .for_each(|(key, _)| tell(key, self.groups.find(key))),
+            Some(keys) => keys.iter().for_each(|key| tell(key, self.groups.find(key))),
+        }
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let mut value = Reader::new(value);
+        let rows = value.i64()?;
+        let (slot, _) = self.groups.slot(key, || Group { rows, step: 0 });
+        for of in &mut self.values {
+            of.accumulators.grow(self.groups.slots());
+            of.accumulators.load(slot, &mut value)?;
+        }
+        value.end()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Encoded rows with weights, in row order; mostly just one.
 
-use super::keyed::Bytes;
+use super::keyed::{Bytes, Keyed};
+use super::saved::{Put, Reader, Unreadable, Writer};
 use std::collections::BTreeMap;
 
 /// A multiset of rows. Weights are never 0, and below 0 only when more was retracted than inserted.
@@ -53,6 +54,21 @@ impl Bag {
         }
     }
 
+    /// A row's weight.
+    pub(super) fn weight(&self, row: &[u8]) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::One(only, weight) => {
+                if **only == *row {
+                    *weight
+                } else {
+                    0
+                }
+            }
+            Self::Many(rows) => rows.get(row).copied().unwrap_or(0),
+        }
+    }
+
     /// All rows, least first.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Bytes, i64)> {
         let (one, many) = match self {
@@ -72,4 +88,40 @@ impl Bag {
     pub(super) fn missing(&self) -> i64 {
         -self.iter().map(|(_, weight)| weight.min(0)).sum::<i64>()
     }
+}
+
+/// Bags by key, whose rows are saved one by one under a tag: the key behind its length, the row.
+pub(super) fn entry(tag: u8, key: &[u8], row: &[u8]) -> Vec<u8> {
+    Writer::tagged(tag).part(key).raw(row).done()
+}
+
+/// Tells all rows of the bags.
+pub(super) fn save_all(tag: u8, bags: &Keyed<Bag>, put: &mut Put<'_>) {
+    for (key, bag) in bags.each() {
+        for (row, weight) in bag.iter() {
+            put(&entry(tag, key, row), Some(&weight.to_le_bytes()));
+        }
+    }
+}
+
+/// Tells the row of this entry (without its tag) as it is now.
+pub(super) fn save_one(bags: &Keyed<Bag>, saved: &[u8], put: &mut Put<'_>) {
+    let mut rest = Reader::new(&saved[1..]);
+    let key = rest.part().expect("it was put together by `entry`");
+    let weight = bags.get(key).map_or(0, |bag| bag.weight(rest.rest()));
+    put(saved, (weight != 0).then_some(&weight.to_le_bytes()));
+}
+
+/// Takes an entry back (without its tag); answers how many rows its bag grew.
+pub(super) fn load(
+    bags: &mut Keyed<Bag>,
+    mut key: Reader<'_>,
+    value: &[u8],
+) -> Result<usize, Unreadable> {
+    let mut value = Reader::new(value);
+    let weight = value.i64()?;
+    value.end()?;
+    let (slot, _) = bags.slot(key.part()?, Bag::default);
+    bags.at_mut(slot).add(&key.rest().into(), weight);
+    Ok(1)
 }

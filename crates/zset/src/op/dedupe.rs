@@ -7,6 +7,7 @@ use super::columns::{Encoder, Records, chained, find_all, inputs, log, some};
 use super::compact::Compact;
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{DedupeSpec, Operator, Step};
 use crate::{Delta, OpError};
 use arrow::array::UInt32Array;
@@ -20,7 +21,12 @@ pub(super) struct Dedupe {
     records: Records,
     partitions: Partitions,
     keys: Keyed<First>,
+    dirty: Dirty,
 }
+
+/// Entries are of these kinds.
+const PARTITION: u8 = 0;
+const KEY: u8 = 1;
 
 struct First {
     partition: u32,
@@ -41,6 +47,7 @@ impl Dedupe {
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
+            dirty: Dirty::default(),
         })
     }
 }
@@ -80,6 +87,7 @@ impl Operator for Dedupe {
                 continue;
             }
             old.extend(std::mem::replace(first, new()).row);
+            self.dirty.touch(self.keys.key(slot));
             fresh.push((slot, row));
         }
         fresh.reverse();
@@ -104,5 +112,45 @@ impl Operator for Dedupe {
 
     fn state_rows(&self) -> usize {
         self.keys.len()
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        self.partitions.save(PARTITION, put);
+        let mut tell = |key: &[u8], first: &First| {
+            let row = first
+                .row
+                .as_ref()
+                .expect("the step that brought it has ended");
+            let value = Writer::default().u32(first.partition).i64(first.offset);
+            let key = Writer::tagged(KEY).raw(key).done();
+            put(&key, Some(&value.raw(row).done()));
+        };
+        match self.dirty.take() {
+            None => self.keys.each().for_each(|(key, first)| tell(key, first)),
+            Some(keys) => keys.iter().for_each(|key| {
+                tell(key, self.keys.get(key).expect("a first row stays"));
+            }),
+        }
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let (mut key, mut value) = (Reader::new(key), value);
+        match key.tag()? {
+            PARTITION => self.partitions.load(key, value),
+            KEY => {
+                let mut head = Reader::new(value);
+                let (partition, offset) = (head.u32()?, head.i64()?);
+                value = head.rest();
+                let row = Some(value.into());
+                self.keys.slot(key.rest(), || First {
+                    partition,
+                    offset,
+                    row,
+                });
+                Ok(())
+            }
+            _ => Err(Unreadable),
+        }
     }
 }

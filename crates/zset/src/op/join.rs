@@ -4,9 +4,10 @@
 //! further one is refused (`more_than_one_match`) for as long as it is there. A right row that was
 //! retracted more often than inserted joins nothing and is refused (`retracted_unknown`) meanwhile.
 
-use super::bag::Bag;
+use super::bag::{self, Bag};
 use super::columns::{Encoder, Records, batch, distinct, find, inputs};
 use super::keyed::{Bytes, Keyed};
+use super::saved::{Dirty, Put, Reader, Unreadable};
 use super::{JoinKind, JoinSpec, Operator, Step};
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Refusal, meta};
@@ -35,7 +36,12 @@ pub(super) struct Join {
     left: Keyed<Bag>,
     right: Keyed<Bag>,
     rows: usize,
+    dirty: Dirty,
 }
+
+/// Entries are of these kinds.
+const LEFT: u8 = 0;
+const RIGHT: u8 = 1;
 
 /// Right rows that a key joins, with weights.
 type Partners = Vec<(Bytes, i64)>;
@@ -87,6 +93,7 @@ impl Join {
             left: Keyed::new(),
             right: Keyed::new(),
             rows: 0,
+            dirty: Dirty::default(),
         })
     }
 
@@ -134,6 +141,8 @@ impl Join {
             let bag = self.right.at_mut(slot);
             self.rows -= bag.len();
             bag.add(&rows.row(row).data().into(), delta.weights[row]);
+            self.dirty
+                .touch_with(|| bag::entry(RIGHT, key, rows.row(row).data()));
             self.rows += bag.len();
             if bag.is_empty() {
                 self.right.remove(slot);
@@ -178,6 +187,8 @@ impl Join {
             let bag = self.left.at_mut(slot);
             self.rows -= bag.len();
             bag.add(&rows.row(row).data().into(), weight);
+            self.dirty
+                .touch_with(|| bag::entry(LEFT, key, rows.row(row).data()));
             self.rows += bag.len();
             if bag.is_empty() {
                 self.left.remove(slot);
@@ -409,5 +420,33 @@ impl Operator for Join {
 
     fn state_rows(&self) -> usize {
         self.rows
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        let Some(keys) = self.dirty.take() else {
+            bag::save_all(LEFT, &self.left, put);
+            bag::save_all(RIGHT, &self.right, put);
+            return;
+        };
+        keys.iter().for_each(|key| {
+            let bags = if key[0] == LEFT {
+                &self.left
+            } else {
+                &self.right
+            };
+            bag::save_one(bags, key, put);
+        });
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let mut key = Reader::new(key);
+        let bags = match key.tag()? {
+            LEFT => &mut self.left,
+            RIGHT => &mut self.right,
+            _ => return Err(Unreadable),
+        };
+        self.rows += bag::load(bags, key, value)?;
+        Ok(())
     }
 }

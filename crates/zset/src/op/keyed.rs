@@ -89,6 +89,12 @@ impl<V> Keyed<V> {
             .1
     }
 
+    /// Every key with its value.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        let taken = self.slots.iter().flatten();
+        taken.map(|(key, value)| (key.as_ref(), value))
+    }
+
     /// One more than the greatest slot.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()

@@ -11,6 +11,7 @@ use super::columns::{Records, find_all, inputs, log, some, typed};
 use super::compact::{Compact, Packed, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{LatestSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal, meta};
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
@@ -36,7 +37,12 @@ pub(super) struct Latest {
     /// Keys whose change was not answered yet, each with what it showed before.
     open: Vec<(u32, Option<Bytes>)>,
     scratch: Scratch,
+    dirty: Dirty,
 }
+
+/// Entries are of these kinds.
+const PARTITION: u8 = 0;
+const KEY: u8 = 1;
 
 /// One step's rows in every form.
 struct Rowed<'a> {
@@ -103,6 +109,7 @@ impl Latest {
             keys: Keyed::new(),
             open: Vec::new(),
             scratch: Scratch::default(),
+            dirty: Dirty::default(),
         })
     }
 
@@ -169,6 +176,7 @@ impl Latest {
 
     /// Remembers what a key that is about to change showed when it was last answered.
     fn touch(&mut self, slot: u32, foreign: &mut Foreign) {
+        self.dirty.touch(self.keys.key(slot));
         let entry = self.keys.at(slot);
         if !entry.is_open {
             let before = entry.shown(&self.partitions).cloned();
@@ -377,5 +385,34 @@ impl Operator for Latest {
 
     fn state_rows(&self) -> usize {
         self.keys.len()
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        self.partitions.save(PARTITION, put);
+        let name = |key: &[u8]| Writer::tagged(KEY).raw(key).done();
+        match self.dirty.take() {
+            None => self
+                .keys
+                .each()
+                .for_each(|(key, entry)| put(&name(key), Some(&entry.save()))),
+            Some(keys) => keys.iter().for_each(|key| {
+                let entry = self.keys.get(key).map(Entry::save);
+                put(&name(key), entry.as_deref());
+            }),
+        }
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let mut key = Reader::new(key);
+        match key.tag()? {
+            PARTITION => self.partitions.load(key, value),
+            KEY => {
+                let entry = Entry::load(value)?;
+                self.keys.slot(key.rest(), || entry);
+                Ok(())
+            }
+            _ => Err(Unreadable),
+        }
     }
 }

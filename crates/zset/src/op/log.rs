@@ -1,5 +1,6 @@
 //! Reading a step of a log: the partitions' numbers, and rows in offset order with records together.
 
+use super::saved::{Put, Reader, Unreadable, Writer};
 use crate::meta;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
@@ -63,6 +64,30 @@ impl Partitions {
         }
     }
 
+    /// Tells the numbers' names under a tag.
+    pub(super) fn save(&self, tag: u8, put: &mut Put<'_>) {
+        for (number, (topic, partition)) in (0..).zip(&self.known) {
+            let key = Writer::tagged(tag).raw(&number_bytes(number)).done();
+            let value = Writer::default()
+                .raw(&partition.to_le_bytes())
+                .raw(topic.as_bytes());
+            put(&key, Some(&value.done()));
+        }
+    }
+
+    /// Takes a name back; they come in the order of their numbers.
+    pub(super) fn load(&mut self, key: Reader<'_>, value: &[u8]) -> Result<(), Unreadable> {
+        let number = u32::try_from(self.known.len()).or(Err(Unreadable))?;
+        (key.rest() == number_bytes(number))
+            .then_some(())
+            .ok_or(Unreadable)?;
+        let mut value = Reader::new(value);
+        let partition = value.raw().map(i32::from_le_bytes)?;
+        let topic = std::str::from_utf8(value.rest()).or(Err(Unreadable))?;
+        self.known.push((topic.to_owned(), partition));
+        Ok(())
+    }
+
     fn number(&mut self, (topic, number): (&str, i32)) -> u32 {
         let known = self
             .known
@@ -74,6 +99,11 @@ impl Partitions {
         });
         u32::try_from(index).expect("fewer partitions than 2^32")
     }
+}
+
+/// In the order of numbers.
+fn number_bytes(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
 }
 
 impl Places {

@@ -4,9 +4,10 @@
 //! are told apart by their other columns, the greatest wins. An override of a scope that the stage
 //! does not list is refused (`unknown_scope`) for as long as it is there; one without a key matches nothing.
 
-use super::bag::Bag;
+use super::bag::{self, Bag};
 use super::columns::{Encoder, Records, batch, distinct, find, find_all, inputs, some, typed};
 use super::keyed::{Bytes, Keyed};
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, OverrideSpec, Step};
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Refusal, meta};
@@ -35,7 +36,11 @@ pub(super) struct Override {
     rows: Keyed<Row>,
     nulls: Bytes,
     kept: usize,
+    dirty: Dirty,
 }
+
+/// Entries are of these kinds; the overrides of scope `n` have tag `n`, which comes first.
+const ROW: u8 = u8::MAX;
 
 struct Scope {
     name: String,
@@ -109,6 +114,7 @@ impl Override {
             records: Records::of(overrides),
             rows: Keyed::new(),
             kept: 0,
+            dirty: Dirty::default(),
         })
     }
 
@@ -123,16 +129,17 @@ impl Override {
         let mut affected: BTreeSet<u32> = BTreeSet::new();
         for (row, is_null) in nulls.into_iter().enumerate() {
             let name = names.is_valid(row).then(|| names.value(row));
-            let (key, rank) = (keys.row(row).data(), ranks.row(row).data().into());
+            let key = keys.row(row).data();
+            let rank: Bytes = ranks.row(row).data().into();
             let weight = delta.weights[row];
             let mut is_known = false;
-            for scope in self
-                .scopes
-                .iter_mut()
-                .filter(|scope| Some(scope.name.as_str()) == name)
+            for (tag, scope) in (0..)
+                .zip(&mut self.scopes)
+                .filter(|(_, scope)| Some(scope.name.as_str()) == name)
             {
                 is_known = true;
                 if !is_null {
+                    self.dirty.touch_with(|| bag::entry(tag, key, &rank));
                     self.kept = self.kept.strict_add_signed(scope.add(key, &rank, weight));
                     affected.extend(scope.rows.get(key).into_iter().flatten());
                 }
@@ -190,6 +197,8 @@ impl Override {
             let row = self.rows.at_mut(slot);
             pairs.push((Bytes::clone(&row.bytes), row.winner.clone(), weight));
             row.weight += weight;
+            self.dirty
+                .touch_with(|| Writer::tagged(ROW).raw(bytes).done());
             if row.weight == 0 {
                 self.remove(slot);
             }
@@ -282,6 +291,9 @@ impl Scope {
 fn scopes(spec: &OverrideSpec, left: &SchemaRef, key: &Field) -> Result<Vec<Scope>, OpError> {
     if spec.matching.is_empty() {
         return Err(OpError::new("missing_key", "`match` names no scope").at(&["match"]));
+    }
+    if spec.matching.len() >= usize::from(ROW) {
+        return Err(OpError::new("too_many", "`match` names more than 254 scopes").at(&["match"]));
     }
     let mut scopes = Vec::new();
     for (name, column) in &spec.matching {
@@ -380,5 +392,52 @@ impl Operator for Override {
 
     fn state_rows(&self) -> usize {
         self.rows.len() + self.kept
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        let value = |row: &Row| {
+            let value = Writer::default().i64(row.weight);
+            let keys = row.keys.iter().fold(value, |value, key| match key {
+                None => value.raw(&[0]),
+                Some(key) => value.raw(&[1]).part(key),
+            });
+            keys.done()
+        };
+        let Some(keys) = self.dirty.take() else {
+            for (tag, scope) in (0..).zip(&self.scopes) {
+                bag::save_all(tag, &scope.overrides, put);
+            }
+            for (bytes, row) in self.rows.each() {
+                let key = Writer::tagged(ROW).raw(bytes).done();
+                put(&key, Some(&value(row)));
+            }
+            return;
+        };
+        keys.iter()
+            .for_each(|key| match self.scopes.get(usize::from(key[0])) {
+                Some(scope) => bag::save_one(&scope.overrides, key, put),
+                None => put(key, self.rows.get(&key[1..]).map(value).as_deref()),
+            });
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let mut key = Reader::new(key);
+        let tag = key.tag()?;
+        if let Some(scope) = self.scopes.get_mut(usize::from(tag)) {
+            self.kept += bag::load(&mut scope.overrides, key, value)?;
+            return Ok(());
+        }
+        let mut value = Reader::new(value);
+        let weight = value.i64()?;
+        let keys = self.scopes.iter().map(|_| match value.tag()? {
+            0 => Ok(None),
+            _ => value.part().map(|key| Some(key.into())),
+        });
+        let keys = keys.collect::<Result<_, _>>()?;
+        value.end()?;
+        let slot = self.insert(&key.rest().into(), keys);
+        self.rows.at_mut(slot).weight = weight;
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use super::columns::{Encoder, chained, inputs, typed};
 use super::keyed::Bytes;
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, Step, ValidSpec};
 use crate::{Delta, OpError};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -27,7 +28,12 @@ pub(super) struct Valid {
     starts: Calendar,
     /// Rows in force that will end.
     ends: Calendar,
+    dirty: Dirty,
 }
+
+/// Entries are of these kinds.
+const STARTS: u8 = 0;
+const ENDS: u8 = 1;
 
 impl Valid {
     pub(super) fn new(spec: &ValidSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
@@ -55,6 +61,7 @@ impl Valid {
             now: i64::MIN,
             starts,
             ends,
+            dirty: Dirty::default(),
         })
     }
 
@@ -62,16 +69,19 @@ impl Valid {
     fn advance(&mut self, now: i64) -> (Vec<Bytes>, Vec<i64>) {
         self.now = self.now.max(now);
         let (mut rows, mut weights) = (Vec::new(), Vec::new());
-        for ((_, row), (end, weight)) in due(&mut self.starts, self.now) {
+        for ((start, row), (end, weight)) in due(&mut self.starts, self.now) {
+            self.dirty.touch_with(|| entry(STARTS, start, &row));
             if end > self.now {
                 if end < i64::MAX {
+                    self.dirty.touch_with(|| entry(ENDS, end, &row));
                     add(&mut self.ends, end, &row, end, weight);
                 }
                 rows.push(row);
                 weights.push(weight);
             }
         }
-        for ((_, row), (_, weight)) in due(&mut self.ends, self.now) {
+        for ((end, row), (_, weight)) in due(&mut self.ends, self.now) {
+            self.dirty.touch_with(|| entry(ENDS, end, &row));
             rows.push(row);
             weights.push(-weight);
         }
@@ -96,6 +106,10 @@ fn add(calendar: &mut Calendar, instant: i64, row: &Bytes, end: i64, weight: i64
     if entry.1 == 0 {
         calendar.remove(&(instant, Bytes::clone(row)));
     }
+}
+
+fn entry(tag: u8, instant: i64, row: &[u8]) -> Vec<u8> {
+    Writer::tagged(tag).i64(instant).raw(row).done()
 }
 
 fn is_instant(found: &DataType) -> bool {
@@ -151,8 +165,10 @@ impl Operator for Valid {
                 .data()
                 .into();
             if start > self.now {
+                self.dirty.touch_with(|| entry(STARTS, start, &bytes));
                 add(&mut self.starts, start, &bytes, end, weights[row]);
             } else {
+                self.dirty.touch_with(|| entry(ENDS, end, &bytes));
                 add(&mut self.ends, end, &bytes, end, weights[row]);
             }
         }
@@ -177,5 +193,41 @@ impl Operator for Valid {
 
     fn state_rows(&self) -> usize {
         self.starts.len() + self.ends.len()
+    }
+
+    fn save(&mut self, put: &mut Put<'_>) {
+        let value = |(end, weight): &(i64, i64)| Writer::default().i64(*end).i64(*weight).done();
+        let Some(keys) = self.dirty.take() else {
+            for (tag, calendar) in [(STARTS, &self.starts), (ENDS, &self.ends)] {
+                for ((instant, row), found) in calendar {
+                    put(&entry(tag, *instant, row), Some(&value(found)));
+                }
+            }
+            return;
+        };
+        keys.iter().for_each(|key| {
+            let mut rest = Reader::new(&key[1..]);
+            let instant = rest.i64().expect("it was put together by `entry`");
+            let calendar = if key[0] == STARTS {
+                &self.starts
+            } else {
+                &self.ends
+            };
+            let found = calendar.get(&(instant, rest.rest().into()));
+            put(key, found.map(value).as_deref());
+        });
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        self.dirty.settle();
+        let (mut key, mut value) = (Reader::new(key), Reader::new(value));
+        let calendar = match key.tag()? {
+            STARTS => &mut self.starts,
+            ENDS => &mut self.ends,
+            _ => return Err(Unreadable),
+        };
+        let instant = key.i64()?;
+        calendar.insert((instant, key.rest().into()), (value.i64()?, value.i64()?));
+        value.end()
     }
 }

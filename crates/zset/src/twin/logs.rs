@@ -2,8 +2,8 @@
 //! nor on how epochs are cut. Method: random logs in random interleavings against a plain replay.
 
 use super::{
-    Cell, Collection, Refused, Row, Rows, add, config, delta, integrate, projected, refuse, run,
-    text,
+    Cell, Collection, Refused, Row, Rows, add, config, delta, integrate, projected, reborn, refuse,
+    run, text,
 };
 use crate::meta;
 use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Step};
@@ -237,7 +237,7 @@ proptest! {
         let schemas = [schema()];
         let (want, refused) = latest(&logs);
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[]), steps(&logs, &[], &[1; 40])] {
-            let answers = run(spec().build(&schemas).unwrap().as_mut(), &schemas, &steps);
+            let answers = run(&mut reborn(&spec(), &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
                 prop_assert_eq!(&answer.0, &want);
                 prop_assert_eq!(&answer.1, &refused);
@@ -282,7 +282,7 @@ proptest! {
         let schemas = [schema()];
         let spec = OpSpec::Dedupe(DedupeSpec { key: vec!["key".to_owned()] });
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[])] {
-            let answers = run(spec.build(&schemas).unwrap().as_mut(), &schemas, &steps);
+            let answers = run(&mut reborn(&spec, &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
                 prop_assert_eq!(answer, &(first(&logs), Refused::new()));
             }

@@ -2,7 +2,9 @@
 //! Method: random weighted rows (retractions too, also of what never was), cut into random steps.
 
 use super::plain;
-use super::{Cell, Collection, Refused, Row, Rows, add, config, digits, projected, run, sum, text};
+use super::{
+    Cell, Collection, Refused, Row, Rows, add, config, digits, projected, reborn, run, sum, text,
+};
 use crate::op::{
     AggFn, AggregateSpec, ExplodeSpec, JoinKind, JoinSpec, Names, OpSpec, OverrideSpec, ValidSpec,
 };
@@ -109,6 +111,8 @@ fn check(
                 .collect()
         })
         .collect();
+    let saved = run(&mut reborn(spec, schemas), schemas, steps);
+    prop_assert_eq!(&saved, &answers);
     let clock = steps.last().map_or(0, |(_, clock)| *clock);
     let whole = run(
         spec.build(schemas).unwrap().as_mut(),

@@ -1,6 +1,7 @@
 //! One aggregate's state for all groups, by the groups' slots.
 
 use super::super::AggFn;
+use super::super::saved::{Reader, Unreadable, Writer};
 use crate::OpError;
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Decimal256Array, Int64Array, new_empty_array,
@@ -164,6 +165,39 @@ impl Accumulators {
             }
             (_, None) => unreachable!("only a count goes without a column"),
         }
+    }
+
+    /// Adds a group's state to an entry.
+    pub(super) fn save(&self, slot: u32, out: Writer) -> Writer {
+        let slot = slot as usize;
+        match &self.state {
+            State::Sum(sums) => out.raw(&sums[slot].to_le_bytes()),
+            State::Count(counts) => out.i64(counts[slot]),
+            State::Mean(means) => out.raw(&means[slot].0.to_le_bytes()).i64(means[slot].1),
+            State::Extreme { values, .. } => {
+                let values = &values[slot];
+                let out = out.count(values.len());
+                values
+                    .iter()
+                    .fold(out, |out, (value, weight)| out.part(value).i64(*weight))
+            }
+        }
+    }
+
+    /// Takes a group's state from an entry.
+    pub(super) fn load(&mut self, slot: u32, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        let slot = slot as usize;
+        match &mut self.state {
+            State::Sum(sums) => sums[slot] = Sum::from_le_bytes(from.raw()?),
+            State::Count(counts) => counts[slot] = from.i64()?,
+            State::Mean(means) => means[slot] = (Sum::from_le_bytes(from.raw()?), from.i64()?),
+            State::Extreme { values, .. } => {
+                for _ in 0..from.u32()? {
+                    values[slot].insert(from.part()?.into(), from.i64()?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The values of these groups, and which of them (by index) overflow.

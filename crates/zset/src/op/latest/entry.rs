@@ -3,6 +3,7 @@
 use super::super::compact::take_part;
 use super::super::keyed::Bytes;
 use super::super::log::Partitions;
+use super::super::saved::{Reader, Unreadable, Writer};
 use crate::Refusal;
 
 /// A key's logs.
@@ -167,6 +168,60 @@ impl Entry {
             }));
         }
         refusals
+    }
+}
+
+impl Entry {
+    /// Its logs as bytes.
+    pub(super) fn save(&self) -> Vec<u8> {
+        let seen = |out: Writer, seen: &Seen| {
+            let out = out.i64(seen.version).raw(&seen.digest.to_le_bytes());
+            out.i64(seen.offset)
+        };
+        let mut out = Writer::default();
+        for log in self.logs() {
+            out = seen(out.u32(log.partition), &log.highest).part(&log.rows);
+            out = log.lower.iter().fold(out.count(log.lower.len()), seen);
+            out = out.count(log.conflicts.len());
+            for (offset, version) in &log.conflicts {
+                out = out.i64(*offset).i64(*version);
+            }
+        }
+        out.done()
+    }
+
+    /// The same from bytes.
+    pub(super) fn load(bytes: &[u8]) -> Result<Self, Unreadable> {
+        fn seen(bytes: &mut Reader<'_>) -> Result<Seen, Unreadable> {
+            Ok(Seen {
+                version: bytes.i64()?,
+                digest: bytes.raw().map(u128::from_le_bytes)?,
+                offset: bytes.i64()?,
+            })
+        }
+        let mut bytes = Reader::new(bytes);
+        let mut logs = Vec::new();
+        while !bytes.is_at_end() {
+            let (partition, highest) = (bytes.u32()?, seen(&mut bytes)?);
+            let rows = bytes.part()?.into();
+            let lower = (0..bytes.u32()?).map(|_| seen(&mut bytes));
+            let lower = lower.collect::<Result<_, _>>()?;
+            let conflicts = (0..bytes.u32()?).map(|_| Ok((bytes.i64()?, bytes.i64()?)));
+            let conflicts = conflicts.collect::<Result<_, _>>()?;
+            logs.push(Log {
+                partition,
+                highest,
+                rows,
+                lower,
+                conflicts,
+            });
+        }
+        let mut logs = logs.into_iter();
+        Ok(Self {
+            first: Some(logs.next().ok_or(Unreadable)?),
+            others: logs.collect(),
+            ..Self::default()
+        })
     }
 }
 

@@ -1,0 +1,68 @@
+//! `weir state`: what a state folder holds, and whether it is whole.
+
+use anyhow::Result;
+use std::path::Path;
+use std::process::ExitCode;
+use weir_engine::state::{self, Manifest};
+
+pub(crate) fn inspect(folder: &Path) -> Result<ExitCode> {
+    let (manifest, passed_over, disk_bytes) = state::inspect(folder)?;
+    for error in passed_over {
+        eprintln!("weir: warning: {error}");
+    }
+    let Some(manifest) = manifest else {
+        eprintln!("weir: {}: there is no checkpoint", folder.display());
+        return Ok(ExitCode::from(2));
+    };
+    println!("checkpoint  {}", manifest.number);
+    println!("pipeline    {}", manifest.pipeline);
+    println!(
+        "written by  weir {}, format {}",
+        manifest.weir, manifest.format
+    );
+    println!("epoch       {}", manifest.epoch);
+    let clock = manifest.as_of_us.map(weir_zset::text::instant);
+    println!(
+        "clock       {}",
+        clock.unwrap_or_else(|| "not set yet".to_owned())
+    );
+    println!("on disk     {disk_bytes} bytes");
+    for (source, position) in &manifest.offsets {
+        for (partition, offset) in position {
+            println!("offset      {source} partition {partition}: {offset}");
+        }
+    }
+    for segment in &manifest.segments {
+        println!(
+            "segment     {}: {} entries, {} bytes",
+            segment.file, segment.entries, segment.bytes
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn verify(folder: &Path) -> Result<ExitCode> {
+    let found = state::verify(folder)?;
+    let told = |manifest: &Manifest| {
+        let (epoch, files) = (manifest.epoch, manifest.segments.len());
+        format!(
+            "whole, epoch {epoch}, {files} segments, {} bytes",
+            manifest.bytes()
+        )
+    };
+    for (path, checked) in &found {
+        match checked {
+            Ok(manifest) => println!("{}: {}", path.display(), told(manifest)),
+            Err(error) => println!("{}: damaged: {error}", path.display()),
+        }
+    }
+    if found.is_empty() {
+        eprintln!("weir: {}: there is no checkpoint", folder.display());
+    }
+    let newest_is_whole = found.first().is_some_and(|(_, checked)| checked.is_ok());
+    Ok(if newest_is_whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    })
+}

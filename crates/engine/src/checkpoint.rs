@@ -1,0 +1,255 @@
+//! Checkpoints of a running engine: what changed is gathered between two epochs, and written by a thread of its
+//! own while epochs go on.
+
+use crate::read::CheckpointStatus;
+use crate::state::{Changes, Manifest, Report, StateError, Store};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_spec::Plan;
+use weir_spec::plan::{EncodingPlan, WasmPlan, WorkPlan};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Where a pipeline keeps what it knows.
+#[derive(Debug)]
+pub struct Keep {
+    /// The folder.
+    pub store: Store,
+    /// The checkpoint to go on from.
+    pub manifest: Option<Manifest>,
+    /// Time between two checkpoints.
+    pub every: Duration,
+    /// What the state is of, see [`plan_digest`].
+    pub plan: BTreeMap<String, String>,
+}
+
+struct Job {
+    changes: Changes,
+    manifest: Manifest,
+}
+
+/// What became of a job: what it cost, or what is still to be written and why.
+type Done = Result<(u64, Report), (Changes, StateError)>;
+
+/// Writes checkpoints.
+pub(crate) struct Checkpointer {
+    every: Duration,
+    began: Instant,
+    jobs: Option<SyncSender<Job>>,
+    done: Receiver<Done>,
+    is_busy: bool,
+    /// What a failed checkpoint did not write.
+    left: Changes,
+    template: Manifest,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    standing: CheckpointStatus,
+    /// When the last one was written; before that, the start.
+    written_at: Instant,
+}
+
+impl Checkpointer {
+    pub(crate) fn start(keep: Keep, pipeline: &str, parts: Vec<String>) -> Self {
+        let (jobs, to_write) = sync_channel::<Job>(1);
+        let (tell, done) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let mut store = keep.store;
+        let write = move || {
+            while let Ok(mut job) = to_write.recv() {
+                let epoch = job.manifest.epoch;
+                let written = store.write(&mut job.changes, job.manifest);
+                let mut done = written
+                    .map(|report| (epoch, report))
+                    .map_err(|error| (job.changes, error));
+                // Told after merging, so that the next job waits for it.
+                while done.is_ok() && !stopped.load(Ordering::Relaxed) {
+                    match store.compact(&stopped) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => done = Err((Changes::default(), error)),
+                    }
+                }
+                if tell.send(done).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(write);
+        Self {
+            every: keep.every,
+            began: Instant::now(),
+            jobs: Some(jobs),
+            done,
+            is_busy: false,
+            left: Changes::default(),
+            template: Manifest {
+                pipeline: pipeline.to_owned(),
+                plan: keep.plan,
+                parts,
+                ..Manifest::default()
+            },
+            stop,
+            thread: Some(thread.expect("the system has a thread for us")),
+            standing: CheckpointStatus::default(),
+            written_at: Instant::now(),
+        }
+    }
+
+    /// Whether it is time for the next one, and the last one is done.
+    pub(crate) fn is_due(&mut self) -> bool {
+        self.hear(false);
+        !self.is_busy && self.began.elapsed() >= self.every
+    }
+
+    /// Writes what `gather` tells, under what `about` says. The call before must have found it due.
+    pub(crate) fn write(
+        &mut self,
+        gather: impl FnOnce(&mut Changes),
+        about: impl FnOnce(&mut Manifest),
+    ) {
+        self.began = Instant::now();
+        let mut changes = Changes::default();
+        gather(&mut changes);
+        if !self.left.is_empty() {
+            let mut left = std::mem::take(&mut self.left);
+            left.append(&changes);
+            changes = left;
+        }
+        let mut manifest = self.template.clone();
+        about(&mut manifest);
+        let jobs = self.jobs.as_ref().expect("it has not ended");
+        let sent = jobs.send(Job { changes, manifest });
+        self.is_busy = sent.is_ok();
+        let stall_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.standing.stall_us += stall_us;
+    }
+
+    /// Waits until nothing is under way; merging is cut short.
+    pub(crate) fn settle(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.hear(true);
+    }
+
+    /// Ends the thread; answers whether the last checkpoint was written.
+    pub(crate) fn end(&mut self) -> bool {
+        self.settle();
+        self.jobs = None;
+        let joined = self.thread.take().map(JoinHandle::join);
+        joined.is_none_or(|joined| joined.is_ok()) && self.standing.error.is_none()
+    }
+
+    pub(crate) fn standing(&self) -> CheckpointStatus {
+        CheckpointStatus {
+            age_s: self.written_at.elapsed().as_secs(),
+            ..self.standing.clone()
+        }
+    }
+
+    /// Hears of the job under way.
+    fn hear(&mut self, wait: bool) {
+        if !self.is_busy {
+            return;
+        }
+        let done = if wait {
+            self.done.recv().map_err(TryRecvError::from)
+        } else {
+            self.done.try_recv()
+        };
+        match done {
+            Ok(Ok((epoch, report))) => {
+                if self.standing.error.take().is_some() {
+                    tracing::info!(epoch, "checkpoints are written again");
+                }
+                self.written_at = Instant::now();
+                self.standing.epoch = Some(epoch);
+                self.standing.bytes = report.bytes;
+                self.standing.disk_bytes = report.disk_bytes;
+                self.standing.written += 1;
+                self.is_busy = false;
+            }
+            Ok(Err((left, error))) => {
+                self.left = left;
+                self.standing.failed += 1;
+                self.is_busy = false;
+                if self.standing.error.is_none() {
+                    tracing::error!(%error, "no checkpoint can be written; the pipeline goes on without");
+                }
+                self.standing.error = Some(error.to_string());
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                self.is_busy = false;
+                self.standing.error = Some("the checkpoint's thread has ended".to_owned());
+            }
+        }
+    }
+}
+
+/// What a state is of: a digest of each source, stage and table, of what plugins and data files hold included.
+/// Paths, clusters, engine settings and views are not in it: they may change.
+pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
+    let mut pieces: BTreeMap<String, String> = BTreeMap::new();
+    for source in &plan.sources {
+        let format = match &source.decode.value {
+            EncodingPlan::Json { schema } => format!("json {}", file(schema)?),
+            EncodingPlan::Avro { schema, .. } => format!("avro {}", file(schema)?),
+            EncodingPlan::Text => "text".to_owned(),
+        };
+        let tombstones = source.decode.tombstones;
+        let text = format!("{} {format} {tombstones} {:?}", source.topic, source.schema);
+        pieces.insert(format!("source {}", source.name), digest(text.as_bytes()));
+    }
+    let mut stages: BTreeMap<&str, String> = BTreeMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let work = match &step.work {
+            WorkPlan::Op(spec) => format!("{spec:?}"),
+            WorkPlan::Transform(wasm) => plugin(wasm)?,
+            WorkPlan::Group { wasm, by, clock } => format!("{} {by:?} {clock:?}", plugin(wasm)?),
+        };
+        let text = stages.entry(&step.stage).or_default();
+        let (inputs, outputs) = (&step.inputs, &step.outputs);
+        writeln!(text, "{index} {inputs:?} {work} {outputs:?}").expect("memory takes any write");
+    }
+    pieces.extend(
+        stages
+            .into_iter()
+            .map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))),
+    );
+    for table in &plan.tables {
+        let shape = (&table.from, &table.key, &table.schema, &table.asked_by);
+        let text = format!("{shape:?}");
+        pieces.insert(format!("table {}", table.name), digest(text.as_bytes()));
+    }
+    Ok(pieces)
+}
+
+fn plugin(wasm: &WasmPlan) -> std::io::Result<String> {
+    let mut text = format!("{} {}", file(&wasm.file)?, wasm.config);
+    for (name, path) in &wasm.data {
+        let data = file(path)?;
+        write!(text, " {name} {data}").expect("memory takes any write");
+    }
+    Ok(text)
+}
+
+fn file(path: &Path) -> std::io::Result<String> {
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    };
+    std::fs::read(path)
+        .map_err(named)
+        .map(|bytes| digest(&bytes))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
