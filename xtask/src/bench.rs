@@ -20,9 +20,12 @@ Prints the project's measures: the time of `weir check`; the plugin border, and 
 natively; Kafka to a table of exact sums, beside a consumer that only counts bytes and the job written by hand.
 
 Usage: cargo xtask bench [--no-services] [--messages 2000000] [--yes]
+       cargo xtask bench rules [--trades 1000000] [--yes]
 
+  rules          what each kind of change costs the reference pipeline, in a book of open trades
   --no-services  leave out what needs Kafka
-  --messages     in the topic";
+  --messages     in the topic
+  --trades       in the book";
 
 /// A check of the reference pipeline describes plugins from their files and runs none.
 const CHECK_GOAL: Duration = Duration::from_millis(100);
@@ -35,9 +38,12 @@ const ENGINE_GOAL_PCT: u64 = 50;
 
 pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
     let (mut with_services, mut messages) = (true, 2_000_000_u64);
+    let (mut only_rules, mut trades) = (false, 1_000_000_u64);
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("no-services") => with_services = false,
+            Value(what) if what == "rules" => only_rules = true,
+            Long("trades") => trades = arguments.value()?.parse()?,
             Long("messages") => messages = arguments.value()?.parse()?,
             Long("yes") => yes = true,
             Short('h') | Long("help") => return help(HELP),
@@ -46,6 +52,9 @@ pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
     }
     build::binaries()?;
     plugins::all(yes)?;
+    if only_rules {
+        return rules(trades);
+    }
     check()?;
     border()?;
     if with_services {
@@ -74,6 +83,23 @@ fn check() -> Outcome {
     let (median, goal) = (times[CHECK_RUNS / 2].as_millis(), CHECK_GOAL.as_millis());
     println!("weir check, reference pipeline: {median} ms (goal: under {goal} ms)");
     Ok(())
+}
+
+/// A book at once, then change by change.
+fn rules(trades: u64) -> Outcome {
+    let folder = target_dir().join("bench-rules");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context(folder.display())?;
+    }
+    println!("changes in a book of {trades} open trades, from the record to the published tables:");
+    run(Command::new(binary("weir-bench"))
+        .args(["rules", "--trades", &trades.to_string()])
+        .arg("--weir")
+        .arg(build::weir())
+        .arg("--pipeline")
+        .arg(root().join("pipelines/treasury-liquidity.yaml"))
+        .arg("--folder")
+        .arg(folder))
 }
 
 /// The border alone, then the FX normaliser in the engine and natively.

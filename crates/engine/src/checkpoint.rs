@@ -243,7 +243,8 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
             .map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))),
     );
     for table in &plan.tables {
-        let text = format!("{:?} {:?} {:?}", table.from, table.key, table.schema);
+        let shape = (&table.from, &table.key, &table.schema, &table.asked_by);
+        let text = format!("{shape:?}");
         pieces.insert(format!("table {}", table.name), digest(text.as_bytes()));
     }
     Ok(pieces)

@@ -3,6 +3,7 @@
 //! [`Engine::build`] makes every stage of a plan, [`Engine::run`] is the loop, [`Handle`] is what readers see.
 //! Every published epoch is a function of the offsets it has seen and its clock alone.
 
+pub mod asked;
 mod checkpoint;
 mod group;
 mod ingest;
@@ -24,4 +25,4 @@ pub use read::{CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, St
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
 pub use step::Fault;
-pub use weir_spec::plan::{Edge, TablePlan, ViewPlan};
+pub use weir_spec::plan::{DrillPlan, Edge, TablePlan, ViewPlan};

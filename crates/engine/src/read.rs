@@ -2,6 +2,8 @@
 //!
 //! Every table in one [`Published`] is from one cut: the same epoch, clock and offsets.
 
+use crate::asked::{Asked, Library};
+use crate::step::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -101,12 +103,23 @@ pub struct Published {
     pub offsets: BTreeMap<String, BTreeMap<i32, i64>>,
     /// The tables in the plan's order.
     pub tables: Vec<(Arc<TablePlan>, Version)>,
+    /// The tables that are worked out when somebody asks.
+    pub asked: Vec<Arc<Asked>>,
+    /// What they are worked out from.
+    pub library: Library,
 }
 
 impl Published {
     /// The table of this name.
     pub fn table(&self, name: &str) -> Option<&(Arc<TablePlan>, Version)> {
         self.tables.iter().find(|(plan, _)| plan.name == name)
+    }
+
+    /// The rows that a table has for this value of its `asked_by` column, worked out from this cut; nothing when no
+    /// such table is worked out when asked. Takes as long as it takes: not on a thread that may not block.
+    pub fn ask(&self, name: &str, value: &str) -> Option<Result<Version, Fault>> {
+        let asked = self.asked.iter().find(|asked| asked.table().name == name)?;
+        Some(asked.answer(&self.library, self.as_of_us, value))
     }
 }
 

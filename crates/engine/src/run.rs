@@ -4,12 +4,13 @@
 //! epochs wherever it likes. While catching up nothing is published and `group` plugins rest; the first
 //! epoch after that shows the net of everything.
 
+use crate::asked::{Asked, Shelves};
 use crate::checkpoint::{Checkpointer, Keep};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
-use crate::step::{self, Fault, Pass, Step};
+use crate::step::{Blueprint, Fault, Pass, Step};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -85,6 +86,9 @@ pub struct Engine {
     guard_clock: bool,
     steps: Vec<Step>,
     tables: Vec<(Arc<TablePlan>, Table)>,
+    /// Tables that are worked out when a reader asks, and what for.
+    asked: Vec<Arc<Asked>>,
+    shelves: Shelves,
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
@@ -158,10 +162,16 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Builds everything a plan names. Nothing is read yet.
     pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
-        let (steps, edges) = step::build(plan, parts.plugins.as_ref())?;
+        let mut blueprint = Blueprint::of(plan, Arc::clone(&parts.plugins))?;
+        let mut steps = blueprint.all()?;
+        let blueprint = Arc::new(blueprint);
+        let edges = &blueprint.edges;
+        let asked = Asked::of(&blueprint);
+        steps.retain(|step| !asked.iter().any(|asked| asked.runs(step.index)));
         let tables: Vec<_> = plan
             .tables
             .iter()
+            .filter(|table| table.asked_by.is_none())
             .map(|table| {
                 (
                     Arc::new(table.clone()),
@@ -186,7 +196,8 @@ impl Engine {
             checkpoint: None,
             error: None,
         };
-        let shown = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let mut shown: Vec<_> = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        shown.extend(asked.iter().map(|asked| Arc::clone(asked.table())));
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
         let mut engine = Self {
             settings: plan.engine.clone(),
@@ -202,6 +213,8 @@ impl Engine {
             steps,
             odd_keys: vec![0; tables.len()],
             tables,
+            shelves: Shelves::of(&asked),
+            asked,
             letters: Letters::default(),
             feed,
             run: parts.run,
@@ -225,7 +238,7 @@ impl Engine {
         Ok((engine, handle))
     }
 
-    /// The parts of the state, by their number: steps, tables, dead letters.
+    /// The parts of the state, by their number: steps, tables, rows for questions, dead letters.
     fn part_names(&self) -> Vec<String> {
         let steps = self
             .steps
@@ -235,8 +248,10 @@ impl Engine {
             .tables
             .iter()
             .map(|(plan, _)| format!("table {}", plan.name));
+        let shelves = (0..self.shelves.len()).map(|number| format!("kept rows {number}"));
         steps
             .chain(tables)
+            .chain(shelves)
             .chain(["dead letters".to_owned()])
             .collect()
     }
@@ -255,6 +270,8 @@ impl Engine {
             let loaded = if let Some(step) = self.steps.get_mut(part) {
                 step.load(key, value)
             } else if let Some((_, rows)) = self.tables.get_mut(table) {
+                rows.load(key, value)
+            } else if let Some(rows) = self.shelves.get_mut(table - self.tables.len()) {
                 rows.load(key, value)
             } else {
                 self.letters.load(key, value)
@@ -294,6 +311,7 @@ impl Engine {
             return Ok(());
         };
         let (steps, tables, letters) = (&mut self.steps, &mut self.tables, &mut self.letters);
+        let shelves = &mut self.shelves;
         let gather = |changes: &mut crate::state::Changes| {
             let mut part = 0;
             let mut save = |save: &mut dyn FnMut(&mut weir_zset::op::Put<'_>)| {
@@ -305,6 +323,9 @@ impl Engine {
             }
             for (_, table) in tables {
                 save(&mut |put| table.save(put));
+            }
+            for rows in shelves.each() {
+                save(&mut |put| rows.save(put));
             }
             save(&mut |put| letters.save(put));
         };
@@ -622,7 +643,8 @@ impl Engine {
             self.letters.add("decode", refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
-        for (index, step) in self.steps.iter_mut().enumerate() {
+        for step in &mut self.steps {
+            let index = step.index;
             let out = step.step(&edges, as_of_us, pass)?;
             more |= out.more;
             // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
@@ -643,6 +665,7 @@ impl Engine {
     }
 
     fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
+        self.shelves.take(edges);
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
                 let odd = table.apply(delta);
@@ -682,6 +705,8 @@ impl Engine {
                 .iter()
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
+            asked: self.asked.clone(),
+            library: self.shelves.library(),
         });
     }
 

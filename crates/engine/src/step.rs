@@ -120,6 +120,8 @@ impl Input {
 
 /// A running step.
 pub(crate) struct Step {
+    /// Its place in the plan.
+    pub(crate) index: usize,
     /// The stage it belongs to.
     pub(crate) stage: String,
     inputs: Vec<Input>,
@@ -202,36 +204,69 @@ impl Step {
     }
 }
 
-/// Builds all steps of a plan; answers the columns that run on each edge, too.
-pub(crate) fn build(
-    plan: &Plan,
-    plugins: &dyn Plugins,
-) -> Result<(Vec<Step>, BTreeMap<Edge, SchemaRef>), Fault> {
-    let narrow = Narrow::of(plan, plugins)?;
-    let mut edges = BTreeMap::new();
-    for (source, wanted) in narrow.sources.iter().enumerate() {
-        let edge = Edge::Source(source);
-        edges.insert(edge, kept(&schema_of(plan, edge), wanted));
+/// What every step is built from.
+pub(crate) struct Blueprint {
+    pub(crate) plan: Plan,
+    narrow: Narrow,
+    plugins: Arc<dyn Plugins>,
+    /// The columns that run on each edge, of the steps built so far.
+    pub(crate) edges: BTreeMap<Edge, SchemaRef>,
+}
+
+impl std::fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blueprint")
+            .field("plan", &self.plan.name)
+            .finish_non_exhaustive()
     }
-    let mut steps = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
+}
+
+impl Blueprint {
+    pub(crate) fn of(plan: &Plan, plugins: Arc<dyn Plugins>) -> Result<Self, Fault> {
+        let narrow = Narrow::of(plan, plugins.as_ref())?;
+        let mut edges = BTreeMap::new();
+        for (source, wanted) in narrow.sources.iter().enumerate() {
+            let edge = Edge::Source(source);
+            edges.insert(edge, kept(&schema_of(plan, edge), wanted));
+        }
+        Ok(Self {
+            plan: plan.clone(),
+            narrow,
+            plugins,
+            edges,
+        })
+    }
+
+    /// Builds all steps of the plan, in its order.
+    pub(crate) fn all(&mut self) -> Result<Vec<Step>, Fault> {
+        let mut steps = Vec::new();
+        for index in 0..self.plan.steps.len() {
+            let (step, outputs) = self.build(index)?;
+            for (port, schema) in outputs.into_iter().enumerate() {
+                self.edges.insert(Edge::Step { step: index, port }, schema);
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// Builds a step whose inputs' columns are known, and the schemas of its outputs.
+    pub(crate) fn build(&self, index: usize) -> Result<(Step, Vec<SchemaRef>), Fault> {
+        let (plan, step) = (&self.plan, &self.plan.steps[index]);
         let input = |((_, edge), needs): (&(String, Edge), &Names)| {
-            let (running, schema) = (&edges[edge], kept(&edges[edge], needs));
+            let (running, schema) = (&self.edges[edge], kept(&self.edges[edge], needs));
             Input {
                 edge: *edge,
                 columns: indexes(running, schema.fields().iter().map(|field| field.name())),
                 schema,
             }
         };
-        let inputs = step.inputs.iter().zip(&narrow.inputs[index]);
+        let inputs = step.inputs.iter().zip(&self.narrow.inputs[index]);
         let inputs = inputs.map(input).collect();
-        let (built, outputs) = build_step(plan, step, inputs, &narrow.outputs[index][0], plugins)?;
-        for (port, schema) in outputs.into_iter().enumerate() {
-            edges.insert(Edge::Step { step: index, port }, schema);
-        }
-        steps.push(built);
+        let wanted = &self.narrow.outputs[index][0];
+        let (step, outputs) = build_step(plan, step, inputs, wanted, self.plugins.as_ref())?;
+        Ok((Step { index, ..step }, outputs))
     }
-    Ok((steps, edges))
 }
 
 /// The fields of these names.
@@ -305,6 +340,7 @@ fn build_step(
         }
     };
     let step = Step {
+        index: 0,
         stage: step.stage.clone(),
         inputs,
         work,

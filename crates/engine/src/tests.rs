@@ -27,7 +27,7 @@ use weir_stage::{
     PluginError, Plugins, Port, Position, Produced, RawBatch, RawRecord, RowRefusal, Shape,
     SourceError, Transform,
 };
-use weir_zset::op::{AggFn, AggregateSpec, DedupeSpec, OpSpec};
+use weir_zset::op::{AggFn, AggregateSpec, DedupeSpec, JoinKind, JoinSpec, OpSpec};
 use weir_zset::{Delta, meta};
 
 pub(crate) struct Still;
@@ -230,6 +230,7 @@ pub(crate) fn plan() -> Plan {
             from,
             key: vec!["text".to_owned()],
             schema: counted,
+            asked_by: None,
         }],
         views: vec![],
     }
@@ -726,4 +727,86 @@ fn a_fickle_transform_leaves_no_residue() {
         [-1]
     );
     assert_eq!(step.state_rows(), 0);
+}
+
+/// Texts that the counts name, with how often they came; worked out when asked, or in every epoch.
+fn naming(asked_by: Option<&str>) -> Plan {
+    let mut plan = plan();
+    let schema = |plan: &Plan, step: usize| Arc::clone(&plan.steps[step].outputs[0].1);
+    let edge = |step| Edge::Step { step, port: 0 };
+    let mut push = |op: OpSpec, inputs: &[usize]| {
+        let schemas: Vec<_> = inputs.iter().map(|step| schema(&plan, *step)).collect();
+        let output = op.output_schema(&schemas).unwrap();
+        plan.steps.push(StepPlan {
+            stage: "pairs".to_owned(),
+            inputs: inputs
+                .iter()
+                .map(|step| (String::new(), edge(*step)))
+                .collect(),
+            work: WorkPlan::Op(op),
+            outputs: vec![(String::new(), output)],
+        });
+    };
+    let named = ["name", "text", "n"].map(|name| (name.to_owned(), name.replace("name", "text")));
+    push(OpSpec::Project(named.to_vec()), &[1]);
+    let join = JoinSpec {
+        on: vec![("text".to_owned(), "text".to_owned())],
+        kind: JoinKind::Inner,
+        columns: ["name", "n"]
+            .map(|name| (name.to_owned(), name.to_owned()))
+            .to_vec(),
+        at_most_one: true,
+    };
+    push(OpSpec::Join(join), &[0, 2]);
+    let rows = AggregateSpec {
+        by: vec!["name".to_owned(), "n".to_owned()],
+        values: vec![("rows".to_owned(), AggFn::Count, None)],
+    };
+    push(OpSpec::Aggregate(rows), &[3]);
+    let table = |plan: &Plan, name: &str, step: usize, asked_by: Option<&str>| TablePlan {
+        name: name.to_owned(),
+        from: edge(step),
+        key: vec!["name".to_owned()],
+        schema: schema(plan, step),
+        asked_by: asked_by.map(str::to_owned),
+    };
+    let tables = [
+        table(&plan, "names", 2, None),
+        table(&plan, "pairs", 4, asked_by),
+    ];
+    plan.tables.extend(tables);
+    plan
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Goal: a table that is worked out when asked has the rows that it would have in every epoch. Method: the plain
+    /// twin is the same plan with a table like any other.
+    #[test]
+    fn what_is_asked_is_what_would_be_shown(texts in prop::collection::vec(0u8..4, 0..30), cut in 0usize..30) {
+        let letters = ["a", "b", "c", "ab"];
+        let record = |(offset, text): (usize, &u8)| record(i64::try_from(offset).unwrap(), letters[usize::from(*text)]);
+        let records: Vec<RawRecord> = texts.iter().enumerate().map(record).collect();
+        let run = |asked_by| {
+            let intake = Held::new(&[0, 0]);
+            let (mut engine, handle) = engine_with(&intake, &naming(asked_by), Arc::new(Texts));
+            engine.begin();
+            let (first, rest) = records.split_at(cut.min(records.len()));
+            for part in [first, rest] {
+                intake.release(0, part.iter().cloned());
+                engine.cycle().unwrap();
+            }
+            handle.published().unwrap()
+        };
+        let (asked, shown) = (run(Some("name")), run(None));
+        prop_assert!(asked.table("pairs").is_none() && shown.ask("pairs", "a").is_none());
+        let (_, all) = shown.table("pairs").unwrap();
+        let mut found = Vec::new();
+        for text in ["a", "ab", "b", "c", "d"] {
+            let rows = asked.ask("pairs", text).unwrap().unwrap();
+            found.extend(rows.scan(1));
+        }
+        prop_assert_eq!(found, all.scan(1).collect::<Vec<_>>());
+    }
 }

@@ -2,6 +2,7 @@
 
 import { Banners } from "./banner.js";
 import { ask, h, instant, text } from "./dom.js";
+import { Drill } from "./drill.js";
 import { grouped } from "./exact.js";
 import { Grid } from "./grid.js";
 import { Headline } from "./headline.js";
@@ -45,10 +46,12 @@ async function begin() {
 }
 
 function build(views) {
+  const drill = new Drill(views);
+  document.body.append(drill.element);
   views.forEach((view, index) => {
     const table = tables.get(view.table);
-    if (view.kind === "headline") headlines.push(new Headline(view, index, table, announce));
-    else grids.push(new Grid(view, table));
+    if (view.kind === "headline") headlines.push(new Headline(view, index, table, announce, drill));
+    else grids.push(new Grid(view, table, drill));
   });
   place("headlines").replaceChildren(...headlines.map((headline) => headline.element));
   grids.forEach((grid, index) => addTab(`view${index}`, grid.view.title, grid));

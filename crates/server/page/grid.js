@@ -1,6 +1,7 @@
 // A grid: only the rows on the screen are elements. Amounts are grouped for the eye and copied exact.
 
 import { h, isCalm, paced, text, words } from "./dom.js";
+import { nameOf } from "./drill.js";
 import { grouped, places } from "./exact.js";
 import { filterOf } from "./filter.js";
 import { Order } from "./order.js";
@@ -31,8 +32,8 @@ let grids = 0;
 
 /** One grid view over one table. */
 export class Grid {
-  constructor(view, table, counted) {
-    Object.assign(this, { view, table, counted });
+  constructor(view, table, drill) {
+    Object.assign(this, { view, table, drill });
     this.id = `grid${(grids += 1)}`;
     this.columns = [];
     this.pool = [];
@@ -68,7 +69,10 @@ export class Grid {
       h("div", { class: "heads", role: "rowgroup" }, this.head),
       this.body,
     );
-    this.element = h("div", { class: "sheet" }, h("div", { class: "tools" }, this.input, this.count), this.grid, this.empty);
+    const tools = h("div", { class: "tools" }, this.input, this.count);
+    if (this.view.drill.length > 0) tools.append(h("span", { class: "count" }, "Enter or a double click opens a row."));
+    this.element = h("div", { class: "sheet" }, tools, this.grid, this.empty);
+    this.grid.addEventListener("dblclick", (event) => this.at(event) && this.openRow());
     this.grid.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()), { passive: true });
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("pointerdown", (event) => this.press(event));
@@ -426,10 +430,20 @@ export class Grid {
     };
     if (moves[event.key]) this.move(...moves[event.key], event.shiftKey);
     else if ((event.key === "Enter" || event.key === " ") && row === -1) this.sortBy(column, event.shiftKey);
+    else if (event.key === "Enter") this.openRow();
     else if (event.key === "a" && jump) this.selectAll();
     else if (event.key === "/" || (event.key === "f" && jump)) this.input.focus();
     else return;
     event.preventDefault();
+  }
+
+  /** Opens what the active row is made of. */
+  openRow() {
+    const row = this.source.row(this.active.row);
+    const { columns } = this.table;
+    if (!row || this.view.drill.length === 0) return;
+    const cells = new Map(columns.map(({ name }, at) => [name, row[at]]));
+    this.drill.open(nameOf(columns, row), this.view.drill, cells);
   }
 
   selectAll() {

@@ -12,8 +12,8 @@ const STATE = "state";
 
 /** One headline view. */
 export class Headline {
-  constructor(view, index, table, announce) {
-    Object.assign(this, { view, index, table, announce });
+  constructor(view, index, table, announce, drill) {
+    Object.assign(this, { view, index, table, announce, drill });
     this.cards = new Map();
     this.nowMs = 0;
     this.list = h("div", { class: view.by.length < 2 ? "cards" : "cards groups" });
@@ -46,7 +46,9 @@ export class Headline {
     if (!this.cards.has(key)) this.add(key, names);
     const value = cell(this.view.column);
     const beside = this.view.beside ? cell(this.view.beside) : null;
-    this.cards.get(key).update(value, beside, cell(STATE), this.nowMs);
+    const card = this.cards.get(key);
+    card.row = row;
+    card.update(value, beside, cell(STATE), this.nowMs);
     return key;
   }
 
@@ -128,8 +130,15 @@ class Card {
     const title = h("h3", {}, h("b", {}, names[0] ?? "–"), ...names.slice(1).map((name) => h("span", {}, name ?? "–")), this.badge);
     const beside = h("p", { class: "beside" }, h("span", {}, words(view.beside ?? "")), " ", this.besideFigure, " ", this.effect);
     this.element = h("article", { class: "card", "aria-label": this.name }, title, this.figure);
+    if (view.drill.length > 0) title.append(h("button", { type: "button", class: "opens", "aria-label": `Open ${this.name}`, on: { click: () => this.open() } }, "Open"));
     if (view.beside) this.element.append(beside);
     if (view.line) this.element.append(this.chart.element);
+  }
+
+  /** Opens what the number is made of. */
+  open() {
+    const { view, table, drill } = this.headline;
+    drill.open(this.name, view.drill, new Map(table.columns.map(({ name }, at) => [name, this.row[at]])));
   }
 
   update(value, beside, state, nowMs) {

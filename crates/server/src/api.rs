@@ -83,10 +83,14 @@ async fn rows(
     let plan = plan(&app, &name)?;
     let parameters = readable(parameters)?;
     let query = Query::new(&parameters, plan)?;
-    let (cut, version) = published(&app, &name)?;
+    let asked = plan.asked_by.as_deref();
+    let asked = asked.map(|column| parameters.value_of(column, &name));
+    let asked = asked.transpose()?;
+    let cut = published(&app)?;
     let (as_arrow, as_text) = (accepts_arrow(&headers), parameters.cells == Cells::Text);
     let key = plan.key.clone();
     let body = bounded(&app, move |deadline| {
+        let version = version(&cut, &name, asked.as_deref())?;
         let found = query.run(&version, &key, deadline)?;
         let write = if as_text { wire::cells } else { wire::objects };
         if as_arrow {
@@ -115,19 +119,27 @@ fn plan<'a>(app: &'a App, name: &str) -> Result<&'a TablePlan, ServeError> {
         })
 }
 
-fn published(app: &App, name: &str) -> Result<(Arc<Published>, Version), ServeError> {
-    let Some(cut) = app.handle.published() else {
+fn published(app: &App) -> Result<Arc<Published>, ServeError> {
+    app.handle.published().ok_or_else(|| {
         let status = app.handle.status();
-        return Err(match status.state {
+        match status.state {
             State::Failed => {
                 ServeError::Stopped(status.error.unwrap_or_else(|| "no reason was given".into()))
             }
             _ => ServeError::CatchingUp,
-        });
-    };
-    let version = cut.table(name).map(|(_, version)| version.clone());
-    let version = version.expect("a cut holds every table of the plan");
-    Ok((cut, version))
+        }
+    })
+}
+
+/// The table as this cut has it, or as it is worked out from the cut for this value.
+fn version(cut: &Published, name: &str, asked: Option<&str>) -> Result<Version, ServeError> {
+    let kept = cut.table(name).map(|(_, version)| Ok(version.clone()));
+    let found = asked.map_or(kept, |value| cut.ask(name, value));
+    let version = found.expect("a cut holds every table of the plan, or can work it out");
+    version.map_err(|fault| ServeError::NotWorkedOut {
+        table: name.to_owned(),
+        message: fault.to_string(),
+    })
 }
 
 fn readable<T>(parameters: Result<UrlQuery<T>, QueryRejection>) -> Result<T, ServeError> {
@@ -249,6 +261,18 @@ struct Which {
     tables: Option<String>,
 }
 
+/// A table that can be followed: not one that is worked out when asked.
+fn followed(app: &App, name: &str) -> Result<String, ServeError> {
+    let plan = plan(app, name)?;
+    match &plan.asked_by {
+        None => Ok(plan.name.clone()),
+        Some(column) => Err(ServeError::AskedBy {
+            table: plan.name.clone(),
+            column: column.clone(),
+        }),
+    }
+}
+
 async fn live(
     Shared(app): Shared<Arc<App>>,
     which: Result<UrlQuery<Which>, QueryRejection>,
@@ -257,14 +281,13 @@ async fn live(
     let tables: Vec<String> = match readable(which)?.tables {
         Some(names) => names
             .split(',')
-            .map(|name| plan(&app, name).map(|p| p.name.clone()))
+            .map(|name| followed(&app, name))
             .collect::<Result<_, _>>()?,
-        None => app
-            .handle
-            .tables()
-            .iter()
-            .map(|plan| plan.name.clone())
-            .collect(),
+        None => {
+            let tables = app.handle.tables().iter();
+            let kept = tables.filter(|plan| plan.asked_by.is_none());
+            kept.map(|plan| plan.name.clone()).collect()
+        }
     };
     let upgrade = upgrade.map_err(|rejection| ServeError::NotWebSocket(rejection.body_text()))?;
     let permit = live::admit(&app)?;

@@ -67,6 +67,22 @@ pub enum ServeError {
         /// What is wrong.
         message: String,
     },
+    /// A table that is worked out when asked was not asked as it can be.
+    #[error("table `{table}` is worked out when a reader names a value of `{column}`")]
+    AskedBy {
+        /// The table.
+        table: String,
+        /// Its column.
+        column: String,
+    },
+    /// Working a table out failed.
+    #[error("table `{table}` could not be worked out: {message}")]
+    NotWorkedOut {
+        /// The table.
+        table: String,
+        /// Why.
+        message: String,
+    },
     /// The query took too long.
     #[error("the query took longer than {max_ms} ms and was stopped")]
     QueryTooSlow {
@@ -125,6 +141,8 @@ impl ServeError {
             Self::AboveLimit { .. } => (StatusCode::BAD_REQUEST, "above_limit"),
             Self::BadExpression { .. } => (StatusCode::BAD_REQUEST, "bad_expression"),
             Self::RowFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "row_failed"),
+            Self::AskedBy { .. } => (StatusCode::BAD_REQUEST, "asked_by"),
+            Self::NotWorkedOut { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "not_worked_out"),
             Self::QueryTooSlow { .. } => (StatusCode::SERVICE_UNAVAILABLE, "query_too_slow"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::TooManyConnections { .. } => {
@@ -158,6 +176,9 @@ impl ServeError {
             Self::QueryTooSlow { .. } => Some(
                 "narrow with `where` on fewer columns, or ask for the whole table as Arrow".into(),
             ),
+            Self::AskedBy { table, column } => Some(format!(
+                "/api/v1/tables/{table}/rows?where={column} = 'value', and nothing else in `where`"
+            )),
             Self::Busy | Self::TooManyConnections { .. } => Some("try again later".into()),
             Self::HostNotAllowed(_) => Some(
                 "use the address the server printed, or name this host when starting it".into(),
@@ -170,6 +191,7 @@ impl ServeError {
             }
             Self::BadParameter(_)
             | Self::NotWebSocket(_)
+            | Self::NotWorkedOut { .. }
             | Self::MethodNotAllowed
             | Self::Columns(_)
             | Self::Thread

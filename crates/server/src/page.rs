@@ -22,6 +22,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page/banner.js", JS, include_str!("../page/banner.js")),
     ("/page/chart.js", JS, include_str!("../page/chart.js")),
     ("/page/dom.js", JS, include_str!("../page/dom.js")),
+    ("/page/drill.js", JS, include_str!("../page/drill.js")),
     ("/page/exact.js", JS, include_str!("../page/exact.js")),
     ("/page/filter.js", JS, include_str!("../page/filter.js")),
     ("/page/grid.js", JS, include_str!("../page/grid.js")),

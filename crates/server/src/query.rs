@@ -42,6 +42,24 @@ pub struct Parameters {
     pub cells: Cells,
 }
 
+impl Parameters {
+    /// The value in `where=column = 'value'`, the only condition that a table asked by this column takes.
+    pub fn value_of(&self, column: &str, table: &str) -> Result<String, ServeError> {
+        let condition = self.r#where.as_deref().unwrap_or_default().trim();
+        let value = || {
+            let rest = condition.strip_prefix(column)?.trim_start();
+            let quoted = rest.strip_prefix('=')?.trim_start();
+            let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
+            let value = inner.replace("''", "'");
+            (value.replace('\'', "''") == inner).then_some(value)
+        };
+        value().ok_or_else(|| ServeError::AskedBy {
+            table: table.to_owned(),
+            column: column.to_owned(),
+        })
+    }
+}
+
 /// How cells are written in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

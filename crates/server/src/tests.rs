@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tower::ServiceExt as _;
+use weir_engine::asked::Library;
 use weir_engine::read::SourceStatus;
 use weir_engine::{
     DeadLetter, Edge, Feed, Handle, Published, Sample, State, Status, TablePlan, ViewPlan,
@@ -85,6 +86,7 @@ impl Fixture {
             from: Edge::Source(0),
             key,
             schema,
+            asked_by: None,
         });
         let view = ViewPlan::Headline {
             table: "stock".into(),
@@ -95,11 +97,13 @@ impl Fixture {
             line: true,
             percent: false,
             title: "Stock".into(),
+            drill: vec![],
         };
         let grid = ViewPlan::Grid {
             table: "stock".into(),
             columns: vec!["item".into()],
             title: "All".into(),
+            drill: vec![],
         };
         let (handle, feed) = Handle::fed(
             vec![view, grid],
@@ -139,6 +143,8 @@ impl Fixture {
             as_of_us: NOON_US,
             offsets,
             tables,
+            asked: vec![],
+            library: Library::default(),
         });
         self.feed.status(status(State::Live, epoch));
         self.app.handle.published().unwrap()
@@ -391,8 +397,8 @@ async fn small_answers_have_their_shape() {
     }
     expect![[r#"
         /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"error":null}],"dead_letters":1,"checkpoint":null,"error":null}
-        /api/v1/tables {"run":"run-1","epoch":1,"tables":[{"name":"stock","columns":[{"name":"item","type":"utf8","nullable":false},{"name":"amount","type":"decimal128(38,3)","nullable":true},{"name":"count","type":"int64","nullable":true},{"name":"day","type":"date32","nullable":true}],"key":["item"],"rows":4}]}
-        /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock"},{"kind":"grid","table":"stock","columns":["item"],"title":"All"}]}
+        /api/v1/tables {"run":"run-1","epoch":1,"tables":[{"name":"stock","columns":[{"name":"item","type":"utf8","nullable":false},{"name":"amount","type":"decimal128(38,3)","nullable":true},{"name":"count","type":"int64","nullable":true},{"name":"day","type":"date32","nullable":true}],"key":["item"],"rows":4,"asked_by":null}]}
+        /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock","drill":[]},{"kind":"grid","table":"stock","columns":["item"],"title":"All","drill":[]}]}
         /api/v1/dead-letters {"run":"run-1","epoch":1,"total":1,"rows":[{"topic":"stock.in","partition":0,"offset":2,"timestamp":"2026-03-02T12:00:00Z","stage":"decode","code":"bad_json","field":null,"message":"it ends in the middle","key":null,"value":"{","value_base64":null}]}
         /healthz {"state":"live","error":null}
         /readyz {"state":"live","topics":[],"checkpoint_error":null,"error":null}

@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde_json::{Value, json};
 use std::io::Write as _;
-use weir_engine::{DeadLetter, Published, State, Status, TablePlan, ViewPlan};
+use weir_engine::{DeadLetter, DrillPlan, Published, State, Status, TablePlan, ViewPlan};
 use weir_zset::text::{self, instant};
 
 /// The rows as a JSON array of objects.
@@ -157,7 +157,9 @@ pub(crate) fn columns(schema: &SchemaRef) -> Value {
 
 /// A table's name, columns, key and, once published, number of rows.
 pub(crate) fn table(plan: &TablePlan, rows: Option<usize>) -> Value {
-    json!({ "name": plan.name, "columns": columns(&plan.schema), "key": plan.key, "rows": rows })
+    json!({
+        "name": plan.name, "columns": columns(&plan.schema), "key": plan.key, "rows": rows, "asked_by": plan.asked_by,
+    })
 }
 
 /// What the pipeline is doing, as `type` (live frames name theirs) and the status itself.
@@ -193,18 +195,27 @@ pub(crate) fn view(view: &ViewPlan) -> Value {
             line,
             percent,
             title,
+            drill,
         } => json!({
             "kind": "headline", "table": table, "column": column, "by": by, "beside": beside, "mark": mark,
-            "line": line, "percent": percent, "title": title,
+            "line": line, "percent": percent, "title": title, "drill": drills(drill),
         }),
         ViewPlan::Grid {
             table,
             columns,
             title,
+            drill,
         } => {
-            json!({ "kind": "grid", "table": table, "columns": columns, "title": title })
+            let drill = drills(drill);
+            json!({ "kind": "grid", "table": table, "columns": columns, "title": title, "drill": drill })
         }
     }
+}
+
+fn drills(drills: &[DrillPlan]) -> Vec<Value> {
+    let drill =
+        |drill: &DrillPlan| json!({ "table": drill.table, "by": drill.by, "title": drill.title });
+    drills.iter().map(drill).collect()
 }
 
 /// A dead letter; its record's bytes as text, or base64 where they are not.

@@ -210,6 +210,8 @@ pub struct TablePlan {
     pub key: Vec<String>,
     /// Its columns: metadata left out.
     pub schema: SchemaRef,
+    /// The column that a reader names a value of, for a table that is worked out only then.
+    pub asked_by: Option<String>,
 }
 
 /// One view of the page.
@@ -233,6 +235,8 @@ pub enum ViewPlan {
         percent: bool,
         /// The heading.
         title: String,
+        /// What a reader opens from it.
+        drill: Vec<DrillPlan>,
     },
     /// A grid of a table.
     Grid {
@@ -242,5 +246,18 @@ pub enum ViewPlan {
         columns: Vec<String>,
         /// The heading.
         title: String,
+        /// What a reader opens from it.
+        drill: Vec<DrillPlan>,
     },
+}
+
+/// Rows of a table that belong to what a reader chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrillPlan {
+    /// The table whose rows are opened.
+    pub table: String,
+    /// Columns of both tables: rows where they are equal.
+    pub by: Vec<String>,
+    /// The heading.
+    pub title: String,
 }

@@ -477,6 +477,9 @@ pub struct TableSpec {
     /// Its key columns: at most one row for each.
     #[schemars(length(min = 1))]
     pub key: Vec<String>,
+    /// A column of text. The table is worked out when a reader names a value of it (`where=column = 'value'`), at the
+    /// cut that is published then: stages that only such tables need do not run otherwise, and nobody is sent its rows.
+    pub asked_by: Option<String>,
 }
 
 /// One view of the page.
@@ -524,6 +527,22 @@ pub struct HeadlineSpec {
     pub percent: bool,
     /// The heading. Default: the column's name.
     pub title: Option<String>,
+    /// What a number opens.
+    #[serde(default)]
+    pub drill: Vec<DrillSpec>,
+}
+
+/// Rows of a table that belong to what the reader chose.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrillSpec {
+    /// The table whose rows are opened.
+    pub table: String,
+    /// Columns that both tables have: rows where they are equal.
+    #[schemars(length(min = 1))]
+    pub by: Vec<String>,
+    /// The heading. Default: the table's name.
+    pub title: Option<String>,
 }
 
 /// A number, or its digits as text.
@@ -555,4 +574,7 @@ pub struct GridSpec {
     pub columns: Vec<String>,
     /// The heading. Default: the table's name.
     pub title: Option<String>,
+    /// What a row opens.
+    #[serde(default)]
+    pub drill: Vec<DrillSpec>,
 }

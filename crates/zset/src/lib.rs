@@ -7,6 +7,7 @@
 
 pub mod delta;
 pub mod expr;
+pub mod kept;
 pub mod meta;
 mod nearest;
 mod nested;

@@ -144,15 +144,25 @@ record! {
 const AMOUNT_SCALE: u8 = 6;
 
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"properties":{"us_percentage":{
-"description":"Of the US net outflow what counts for this bank (12 CFR 249.30(c)).","type":"string","default":"100%"}}}"#;
+"description":"Of the US net outflow what counts for this bank (12 CFR 249.30(c)).","type":"string","default":"100%"},
+"stock_floor":{"description":"A stock that the formula makes negative: as it is, or zero.","enum":["none","zero"],"default":"none"}}}"#;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The plugin: the rules, and what of the US net outflow counts.
+/// The plugin: the rules, and the bank's policy.
 #[derive(Clone, Debug)]
 pub struct Lcr {
     rules: Rules,
+    policy: Policy,
+}
+
+/// What the rules leave to the bank.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// Of the US net outflow what counts.
     us_percentage: Factor,
+    /// Whether a negative stock is none.
+    is_floored: bool,
 }
 
 impl Group for Lcr {
@@ -181,10 +191,14 @@ impl Group for Lcr {
                 |name| data.text(name),
                 |why| Failure::new("rules_invalid", why),
             )?,
-            us_percentage: us_percentage.ok_or_else(|| {
-                let cure = "`us_percentage` is a share above 0 and at most 1: write 85% or 0.85";
-                Failure::new("config_invalid", cure)
-            })?,
+            policy: Policy {
+                us_percentage: us_percentage.ok_or_else(|| {
+                    let cure =
+                        "`us_percentage` is a share above 0 and at most 1: write 85% or 0.85";
+                    Failure::new("config_invalid", cure)
+                })?,
+                is_floored: config.get("stock_floor").and_then(Json::as_str) == Some("zero"),
+            },
         })
     }
 
@@ -208,7 +222,7 @@ impl Group for Lcr {
                 key,
                 terms: &terms[regime.column()],
                 is_incomplete: state.incomplete.unwrap_or(true),
-                us_percentage: self.us_percentage,
+                policy: self.policy,
             };
             let rows = cells.of(group).map(|(_, cell)| cell);
             if let Err(error) = of.answer(group, rows, out) {
@@ -227,7 +241,7 @@ struct Of<'a, 't> {
     key: Key<'a>,
     terms: &'t Terms,
     is_incomplete: bool,
-    us_percentage: Factor,
+    policy: Policy,
 }
 
 impl<'a> Of<'a, '_> {
@@ -247,8 +261,8 @@ impl<'a> Of<'a, '_> {
             totals.add(&cell)?;
         }
         let is_capped = self.key.scope == Some("total");
-        let outcome = adjusted.outcome(self.terms, self.us_percentage, is_capped)?;
-        let base = base.outcome(self.terms, self.us_percentage, is_capped)?;
+        let outcome = adjusted.outcome(self.terms, self.policy, is_capped)?;
+        let base = base.outcome(self.terms, self.policy, is_capped)?;
         let ratio = self.ratio(&adjusted, &outcome, base.ratio)?;
         let levels = self.levels(&adjusted)?;
         let workings = workings::lines(self, self.rules, self.date, &adjusted, &outcome)?;

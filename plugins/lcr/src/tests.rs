@@ -158,6 +158,28 @@ fn by_us_rules() {
     );
 }
 
+/// A stock that the formula makes negative is shown so, unless the policy says otherwise.
+#[test]
+fn a_negative_stock() {
+    let cells = "adjusted HQLA L1 10 10, adjusted HQLA L2A 20 17, adjusted UNWIND L1 40 -40, adjusted OUT a 100 100";
+    let answer = |config: &str| {
+        let text = run_in("basel", config, cells, false).to_string();
+        let found = [
+            "hqla=-",
+            " hqla=0",
+            "lcr=-0.1",
+            "lcr=0 ",
+            "and the policy none",
+        ];
+        found.map(|part| text.contains(part))
+    };
+    assert_eq!(answer("{}"), [true, false, true, false, false]);
+    assert_eq!(
+        answer(r#"{"stock_floor": "zero"}"#),
+        [false, true, false, true, true]
+    );
+}
+
 /// The EU: covered bonds are level 1 with a floor on the rest of it; inflows one bucket after the other.
 #[test]
 fn by_eu_rules() {

@@ -1,9 +1,9 @@
 //! Sums of cells, and what the rules make of them.
 
-use crate::{AMOUNT_SCALE, Cell};
+use crate::{AMOUNT_SCALE, Cell, Policy};
 use lcr_rules::{
-    AddOn, Class, Cut, Factor, Fraction, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError,
-    Terms, WEIGHTED_SCALE, add, addon, coverage_ratio, negate, net_outflow, stock,
+    AddOn, Class, Cut, Fraction, Inflows, Levels, NetOutflow, RATIO_SCALE, RuleError, Terms,
+    WEIGHTED_SCALE, add, addon, coverage_ratio, negate, net_outflow, stock,
 };
 use std::collections::BTreeMap;
 use weir_exact::{Decimal, I256, mul_div_round};
@@ -35,6 +35,8 @@ pub(crate) struct Totals<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) stock: Fraction,
+    /// Whether the formula made it negative and the policy zero.
+    pub(crate) is_floored: bool,
     /// What the caps cut; none where there are none.
     pub(crate) cut: Option<Cut>,
     pub(crate) addon: AddOn,
@@ -115,14 +117,20 @@ impl<'a> Totals<'a> {
     pub(crate) fn outcome(
         &self,
         terms: &Terms,
-        us_percentage: Factor,
+        policy: Policy,
         is_capped: bool,
     ) -> Result<Outcome, RuleError> {
-        let (stock, cut) = if is_capped {
+        let (literal, cut) = if is_capped {
             let capped = stock(&terms.caps, &self.held, &self.unwound()?)?;
             (capped.total, Some(capped.cut))
         } else {
             (Fraction::whole(self.held.total()?), None)
+        };
+        let is_floored = policy.is_floored && literal.digits.is_negative();
+        let stock = if is_floored {
+            Fraction::whole(I256::ZERO)
+        } else {
+            literal
         };
         let addon = if terms.regime == lcr_rules::Regime::Us {
             addon(&self.by_day)?
@@ -130,7 +138,7 @@ impl<'a> Totals<'a> {
             AddOn::default()
         };
         let net = net_outflow(
-            &terms.net(us_percentage),
+            &terms.net(policy.us_percentage),
             self.outflow,
             &self.inflows,
             addon.amount,
@@ -138,6 +146,7 @@ impl<'a> Totals<'a> {
         let ratio = coverage_ratio(stock, net.net)?;
         Ok(Outcome {
             stock,
+            is_floored,
             cut,
             addon,
             net,

@@ -173,6 +173,11 @@ impl Page<'_> {
             }
         }
         let source = self.paragraph(STOCK);
+        if outcome.is_floored {
+            let text =
+                "Stock of liquid assets, which the formula makes negative and the policy none";
+            return self.say(text.to_owned(), outcome.stock, source);
+        }
         self.say("Stock of liquid assets".to_owned(), outcome.stock, source)
     }
 
@@ -247,7 +252,7 @@ impl Page<'_> {
         let text = match self.regime {
             Regime::Us => format!(
                 "Net outflow: {} of outflows less inflows that count, and the add-on",
-                percent(of.us_percentage)
+                percent(of.policy.us_percentage)
             ),
             Regime::Basel | Regime::Eu => "Net outflow".to_owned(),
         };

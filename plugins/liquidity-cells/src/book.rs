@@ -37,6 +37,11 @@ impl Side {
             Self::Unwind => "UNWIND",
         }
     }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Hqla, Self::Out, Self::In, Self::Unwind];
+        all.into_iter().find(|side| side.name() == name)
+    }
 }
 
 /// Up to how many percent of the outflows inflows count, but for those that a policy names.

@@ -569,8 +569,9 @@ pub(crate) fn netted(book: &mut Book<'_>, row: &Netted<'_>) -> Done {
     Ok(())
 }
 
-/// The nets: a payment flows out, a receipt in; the horizon's last day stands for all of it.
-pub(crate) fn nets(book: &mut Book<'_>) -> Done {
+/// The nets: a payment flows out, a receipt in; the horizon's last day stands for all of it. A part of a net, whose side
+/// the whole decides, takes away from it where it flows the other way.
+pub(crate) fn nets(book: &mut Book<'_>, side_of_whole: Option<Side>) -> Done {
     let line = "net_derivatives";
     for ((scope, regime, counterparty, agreement, inflow_cap), net) in book.take_nets() {
         let scope = if scope == TOTAL {
@@ -578,11 +579,13 @@ pub(crate) fn nets(book: &mut Book<'_>) -> Done {
         } else {
             Scope::Currency(&scope)
         };
-        let (side, amount) = if net.is_negative() {
-            (Side::Out, negate(net)?)
+        let own = if net.is_negative() {
+            Side::Out
         } else {
-            (Side::In, net)
+            Side::In
         };
+        let side = side_of_whole.unwrap_or(own);
+        let amount = if side == Side::Out { negate(net)? } else { net };
         for view in &book.views() {
             if view.terms.regime != regime {
                 continue;

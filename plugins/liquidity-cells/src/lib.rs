@@ -4,11 +4,13 @@
 //! which factor: one cell per side, line, detail and day, in each regime, twice: `adjusted` with overrides in force
 //! and `base` without. Sides: `HQLA` is the stock, `OUT` and `IN` the flows of thirty days, `UNWIND` what undoing the
 //! secured trades of those days adds to the stock's levels. A value that is null has no rate or price: it counts
-//! nothing and the entity is `incomplete`. topics.md section 3, lcr.md sections 1.6 and 2.
+//! nothing and the entity is `incomplete`. With `write: contributions` it answers which records a cell comes from, by the
+//! same rules, record by record. topics.md section 3, lcr.md sections 1.6 and 2.
 
 mod book;
 mod classes;
 mod exposures;
+mod traced;
 
 use book::{Book, TOTAL};
 use exposures::{Balance, Flow, Named, Netted, Secured, SecurityFlow, Stock, Swap};
@@ -67,7 +69,8 @@ const DAY_US: i64 = 86_400_000_000;
 
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,
 "properties":{"regimes":{"description":"Whose cells are written.","type":"array","default":["basel","us","eu"],"minItems":1,"uniqueItems":true,"items":{"enum":["basel","us","eu"]}},
-"significant_currencies":{"description":"Codes with commas between them: each has a ratio of its own beside the total.","type":"string","default":"","pattern":"^([A-Z]{3}(,[A-Z]{3})*)?$"}}}"#;
+"significant_currencies":{"description":"Codes with commas between them: each has a ratio of its own beside the total.","type":"string","default":"","pattern":"^([A-Z]{3}(,[A-Z]{3})*)?$"},
+"write":{"description":"All cells from sums, or what single records add to the cell that `asked` names.","enum":["cells","contributions"],"default":"cells"}}}"#;
 
 /// The plugin: the regimes and currencies it writes cells for, and the rules.
 #[derive(Clone, Debug)]
@@ -91,11 +94,15 @@ impl Group for LiquidityCells {
             ("balances", Balance::fields()),
         ];
         let outputs = vec![("cells", Cell::fields()), ("states", EntityState::fields())];
+        let contributions = vec![("contributions", traced::Contribution::fields())];
         Description {
             name: "liquidity_cells",
             version: env!("CARGO_PKG_VERSION"),
             config_schema: CONFIG_SCHEMA,
-            shapes: vec![Shape::group(inputs, outputs)],
+            shapes: vec![
+                Shape::group(traced::inputs(), contributions).when("write", "contributions"),
+                Shape::group(inputs, outputs),
+            ],
         }
     }
 
@@ -127,6 +134,10 @@ impl Group for LiquidityCells {
         let terms = Regime::ALL.map(|regime| self.rules.terms(regime, business_date));
         for (group, key) in groups.keys::<Named<'_>>() {
             let Some(entity) = key.entity else { continue };
+            if groups.has("asked") {
+                traced::write(groups, (group, entity), &terms, business_date, out);
+                continue;
+            }
             let mut book = Book::new(&terms, &self.regimes, &self.significant, business_date);
             fill(&mut book, groups, group, out);
             self.write(&book, entity, group, out);
@@ -179,7 +190,7 @@ fn fill<'a>(book: &mut Book<'_>, groups: &'a Groups, group: u32, out: &mut Answe
         out,
         exposures::netted,
     );
-    book.is_incomplete |= exposures::nets(book).is_err();
+    book.is_incomplete |= exposures::nets(book, None).is_err();
     each(
         book,
         groups.input::<Balance<'a>>("balances").of(group),

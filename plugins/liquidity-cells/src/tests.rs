@@ -504,3 +504,41 @@ fn significant_currencies() {
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }
+
+/// What records add to a cell: each its part, what flows against a net taken away from it, other cells' records nothing.
+#[test]
+fn records_of_a_cell() {
+    let ask = |key: &str, input: &str, rows: &str| {
+        let asked = format!(r#"{{"entity": "E", "drill_key": "K", "regime": "eu", {key}}}"#);
+        let rows = rows.replace("<L1>", &L1.replace('\n', " "));
+        harness::group::<LiquidityCells>(
+            r#"{"write": "contributions"}"#,
+            &rules(),
+            "2026-03-02T12:00:00Z",
+            &["entity"],
+            &[("asked", &*asked), (input, &*rows)],
+        )
+        .unwrap()
+        .to_string()
+    };
+    expect![[r#"
+        contributions 0: entity=E drill_key=K origin=trade id=1 leg=0 counterparty=C unweighted=100 factor=1 weighted=100
+        contributions 0: entity=E drill_key=K origin=trade id=2 leg=1 counterparty=C unweighted=-40 factor=1 weighted=-40
+    "#]].assert_eq(&ask(
+        r#""side": "OUT", "line": "net_derivatives", "detail": "C A", "day": 30"#,
+        "netted",
+        r#"{"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-05", "value": -100, "origin": "trade", "id": "1", "leg": 0}
+           {"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-03-09", "value": 40, "origin": "trade", "id": "2", "leg": 1}
+           {"entity": "E", "counterparty": "C", "agreement": "B", "payment_date": "2026-03-09", "value": -7, "origin": "trade", "id": "3", "leg": 0}
+           {"entity": "E", "counterparty": "C", "agreement": "A", "payment_date": "2026-05-09", "value": -9, "origin": "trade", "id": "4", "leg": 0}"#,
+    ));
+    expect![[r#"
+        contributions 0: entity=E drill_key=K origin=holding id=H instrument_id=I unweighted=100 factor=1 weighted=100 record_topic=t record_partition=1 record_offset=7
+        contributions 0: entity=E drill_key=K origin=trade id=R instrument_id=I adjustment_id=A unweighted=-30 factor=1 weighted=-30
+    "#]].assert_eq(&ask(
+        r#""side": "HQLA", "line": "L1", "detail": "securities", "day": 0"#,
+        "stock",
+        r#"{"entity": "E", <L1>, "value": 100, "unvalued": 0, "origin": "holding", "id": "H", "instrument_id": "I", "record_topic": "t", "record_partition": 1, "record_offset": 7}
+           {"entity": "E", <L1>, "value": -30, "unvalued": 0, "origin": "trade", "id": "R", "instrument_id": "I", "adjustment_id": "A"}"#,
+    ));
+}

@@ -58,6 +58,12 @@ record! {
         rehypothecable: bool,
         /// The collateral held is in use elsewhere.
         reused: bool,
+        /// The record's topic.
+        record_topic: utf8,
+        /// Its partition.
+        record_partition: int32,
+        /// Its offset.
+        record_offset: int64,
     }
 }
 
@@ -70,6 +76,12 @@ record! {
         quantity: decimal128(38, 9),
         /// When.
         settled_at: timestamp,
+        /// The record's topic.
+        record_topic: utf8,
+        /// Its partition.
+        record_partition: int32,
+        /// Its offset.
+        record_offset: int64,
     }
 }
 
@@ -124,6 +136,12 @@ record! {
         rehypothecable: bool required,
         /// The collateral held is in use elsewhere.
         reused: bool required,
+        /// The record's topic.
+        record_topic: utf8,
+        /// Its partition.
+        record_partition: int32,
+        /// Its offset.
+        record_offset: int64,
     }
 }
 
@@ -176,6 +194,7 @@ fn confirmation((number, row): (u32, ConfirmationRow<'_>)) -> Option<Confirmatio
         id,
         quantity,
         settled_at,
+        place: (row.record_topic, row.record_partition, row.record_offset),
     })
 }
 
@@ -257,13 +276,16 @@ fn deliveries(
 fn delivery<'a>(
     of: &SettledLeg<'a>,
     quantity: Option<i128>,
-    confirmation: &Confirmation<'_>,
+    confirmation: &Confirmation<'a>,
 ) -> SettledLeg<'a> {
     SettledLeg {
         kind: Some("DELIVERY"),
         quantity,
         delivered_on: i32::try_from(confirmation.settled_at.div_euclid(DAY_US)).ok(),
         amount: None,
+        record_topic: confirmation.place.0,
+        record_partition: confirmation.place.1,
+        record_offset: confirmation.place.2,
         ..*of
     }
 }
@@ -305,6 +327,9 @@ fn pending<'a>(leg: &TradeLeg<'a>, inflow_cap: i32) -> SettledLeg<'a> {
         delivered_on: None,
         rehypothecable: leg.rehypothecable.unwrap_or(true),
         reused: leg.reused.unwrap_or(false),
+        record_topic: leg.record_topic,
+        record_partition: leg.record_partition,
+        record_offset: leg.record_offset,
     }
 }
 

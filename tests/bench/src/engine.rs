@@ -170,7 +170,7 @@ fn where_it_went(metrics: &str, threads: Threads) {
 }
 
 /// Values of a metric by its label, in the order of the metrics' text.
-fn labelled(metrics: &str, head: &str) -> Vec<(String, u64)> {
+pub(crate) fn labelled(metrics: &str, head: &str) -> Vec<(String, u64)> {
     let line = |line: &str| {
         let (label, value) = line.strip_prefix(head)?.split_once("\"} ")?;
         Some((label.to_owned(), value.trim().parse().ok()?))
@@ -178,7 +178,7 @@ fn labelled(metrics: &str, head: &str) -> Vec<(String, u64)> {
     metrics.lines().filter_map(line).collect()
 }
 
-fn get(address: &str, path: &str) -> Result<String> {
+pub(crate) fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(

@@ -1,5 +1,6 @@
 //! Kafka to a table of exact sums, measured three ways on the same cores: a consumer that only counts bytes, the
-//! whole job written by hand for this one purpose, and the engine with its pipeline file, plugin and tables.
+//! whole job written by hand for this one purpose, and the engine with its pipeline file, plugin and tables. And
+//! what each kind of change costs the reference pipeline in a book of a million open trades.
 //!
 //! Shares no code with the product: what it computes by hand is also what the engine's table must say.
 #![expect(
@@ -13,6 +14,7 @@ mod consumer;
 mod engine;
 mod hand;
 mod load;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -59,6 +61,21 @@ enum What {
         #[arg(long)]
         pipeline: PathBuf,
     },
+    /// What each kind of change costs in a book of open trades; needs no Kafka.
+    Rules {
+        /// The `weir` binary.
+        #[arg(long)]
+        weir: PathBuf,
+        /// The pipeline file.
+        #[arg(long)]
+        pipeline: PathBuf,
+        /// An empty folder for the book.
+        #[arg(long)]
+        folder: PathBuf,
+        /// Open trades.
+        #[arg(long, default_value_t = 1_000_000)]
+        trades: u64,
+    },
 }
 
 fn main() -> Result<()> {
@@ -73,6 +90,12 @@ fn main() -> Result<()> {
         }
         What::Plain => plain(&job),
         What::Hand => hand::run(&job),
+        What::Rules {
+            weir,
+            pipeline,
+            folder,
+            trades,
+        } => rules::run(&weir, &pipeline, &folder, trades),
         What::Engine { weir, pipeline } => engine::run(&job, &weir, &pipeline),
     }
 }

@@ -5,6 +5,10 @@
     reason = "what a binary said is shown with a failing test"
 )]
 
+#[path = "main/bad_input.rs"]
+mod bad_input;
+#[path = "main/books.rs"]
+mod books;
 #[path = "main/browser.rs"]
 mod browser;
 #[path = "main/day.rs"]

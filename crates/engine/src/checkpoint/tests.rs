@@ -90,7 +90,6 @@ impl Plugins for Counts {
             name: "counts".to_owned(),
             version: "1.0.0".to_owned(),
             is_group: true,
-            config_schema: "{}".to_owned(),
             inputs: vec![Self::port("in", Arc::new(text))],
             outputs: vec![Self::port("out", Self::output())],
         })

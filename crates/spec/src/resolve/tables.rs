@@ -3,10 +3,10 @@
 use super::Resolver;
 use crate::codes;
 use crate::nearest::hint;
-use crate::plan::{TablePlan, ViewPlan};
-use crate::raw::{GridSpec, HeadlineSpec, TableSpec, ViewSpec};
+use crate::plan::{DrillPlan, TablePlan, ViewPlan};
+use crate::raw::{DrillSpec, GridSpec, HeadlineSpec, TableSpec, ViewSpec};
 use crate::tree::At;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_zset::meta;
@@ -63,12 +63,29 @@ impl Resolver<'_, '_> {
                 self.has_column(&at, &schema, column);
             }
         }
+        if let Some(column) = &table.asked_by {
+            self.text(&at.to("asked_by"), &schema, column);
+        }
         Some(TablePlan {
             name: name.to_owned(),
             from: flow.edge,
             key: table.key.clone(),
             schema,
+            asked_by: table.asked_by.clone(),
         })
+    }
+
+    /// Reports a column that is not there or holds no text.
+    fn text(&mut self, at: &At, schema: &SchemaRef, column: &str) {
+        if !self.has_column(at, schema, column) {
+            return;
+        }
+        if let Ok(field) = schema.field_with_name(column)
+            && *field.data_type() != DataType::Utf8
+        {
+            let message = format!("`{column}` is {}, not text", field.data_type());
+            self.findings.error(at, codes::WRONG_TYPE, message);
+        }
     }
 
     pub(super) fn views(&mut self, types: &Types) -> Vec<ViewPlan> {
@@ -94,7 +111,7 @@ impl Resolver<'_, '_> {
                 .hinted("write `table.column`".to_owned());
             return None;
         };
-        let schema = self.table_type(&here, table, types);
+        let schema = self.shown_type(&here, table, types);
         self.number(&here, schema.as_ref(), column);
         let beside = view
             .beside
@@ -114,6 +131,7 @@ impl Resolver<'_, '_> {
             line: view.line,
             percent: view.percent,
             title: view.title.clone().unwrap_or_else(|| column.to_owned()),
+            drill: self.drills(at, &view.drill, table, types),
         })
     }
 
@@ -153,7 +171,8 @@ impl Resolver<'_, '_> {
     }
 
     fn grid(&mut self, at: &At, view: &GridSpec, types: &Types) -> ViewPlan {
-        if let Some(schema) = self.table_type(&at.to("grid"), &view.grid, types) {
+        let here = at.to("grid");
+        if let Some(schema) = self.shown_type(&here, &view.grid, types) {
             for (index, column) in view.columns.iter().enumerate() {
                 self.has_column(&at.to("columns").to(&index), &schema, column);
             }
@@ -162,7 +181,60 @@ impl Resolver<'_, '_> {
             table: view.grid.clone(),
             columns: view.columns.clone(),
             title: view.title.clone().unwrap_or_else(|| view.grid.clone()),
+            drill: self.drills(at, &view.drill, &view.grid, types),
         }
+    }
+
+    /// What is opened from a view of this table: the columns are in both tables.
+    fn drills(
+        &mut self,
+        at: &At,
+        drills: &[DrillSpec],
+        from: &str,
+        types: &Types,
+    ) -> Vec<DrillPlan> {
+        let drill = |(index, drill): (usize, &DrillSpec)| {
+            let at = at.to("drill").to(&index);
+            let opened = self.table_type(&at.to("table"), &drill.table, types);
+            let shown = types.get(from).cloned().flatten();
+            for (index, column) in drill.by.iter().enumerate() {
+                let at = at.to("by").to(&index);
+                let schemas = [&opened, &shown];
+                let mut known = schemas.into_iter().flatten();
+                known.all(|schema| self.has_column(&at, schema, column));
+            }
+            if let Some(asked) = self.asked_by(&drill.table)
+                && drill.by != [asked.clone()]
+            {
+                let message = format!("`{}` is worked out by `{asked}` alone", drill.table);
+                self.findings
+                    .error(&at.to("by"), codes::BAD_VALUE, message)
+                    .hinted(format!("write `by: [{asked}]`"));
+            }
+            DrillPlan {
+                table: drill.table.clone(),
+                by: drill.by.clone(),
+                title: drill.title.clone().unwrap_or_else(|| drill.table.clone()),
+            }
+        };
+        drills.iter().enumerate().map(drill).collect()
+    }
+
+    fn asked_by(&self, table: &str) -> Option<String> {
+        let table = self.spec.tables.get(table)?;
+        table.asked_by.clone()
+    }
+
+    /// The columns of a table that is drawn as it is.
+    fn shown_type(&mut self, at: &At, name: &str, types: &Types) -> Option<SchemaRef> {
+        if let Some(asked) = self.asked_by(name) {
+            let message = format!("`{name}` is worked out by `{asked}`, when a reader asks");
+            self.findings
+                .error(at, codes::BAD_VALUE, message)
+                .hinted("show it by `drill`, from a view that has the column".to_owned());
+            return None;
+        }
+        self.table_type(at, name, types)
     }
 
     fn table_type(&mut self, at: &At, name: &str, types: &Types) -> Option<SchemaRef> {

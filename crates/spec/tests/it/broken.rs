@@ -652,6 +652,25 @@ fn other_forms() {
 }
 
 #[test]
+fn tables_that_are_worked_out_when_asked() {
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\n  a: { from: trades, key: [trade_id], asked_by: trade_id }\n  b: { from: trades, key: [trade_id], asked_by: version }\n  c: { from: trades, key: [trade_id], asked_by: book_id }\nviews:\n  - { grid: a }\n  - { grid: t, drill: [{ table: a, by: [trade_id, entity] }, { table: x, by: [trade_id] }, { table: t, by: [rate] }] }\n",
+        expect![[r#"
+            p.yaml:16:49: wrong_type: `version` is Int64, not text
+            p.yaml:17:49: unknown_column: there is no column `book_id`
+              hint: there is: trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows
+            p.yaml:19:13: bad_value: `a` is worked out by `trade_id`, when a reader asks
+              hint: show it by `drill`, from a view that has the column
+            p.yaml:20:36: bad_value: `a` is worked out by `trade_id` alone
+              hint: write `by: [trade_id]`
+            p.yaml:20:71: unknown_table: there is no table `x`
+              hint: did you mean `a`?
+            p.yaml:20:109: unknown_column: there is no column `rate`
+              hint: there is: trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
+    );
+}
+
+#[test]
 fn views_of_no_kind_and_of_two() {
     finds_in(
         "views:\n  - { table: x, title: y }\n  - {}\n  - { grid: x, headline: x.y }\n  - { grid: x, sort: [a], line: true }\n  - { headline: x.y, colums: [a] }\n  - x\n  -\n",

@@ -146,8 +146,8 @@ views:
             table flows < #10 key ["trade_id"]
             table replaced < #11 key ["trade_id"]
             table totals < #15 key ["trade_id"]
-            Headline { table: "positions", column: "quantity", by: ["entity"], beside: Some("double"), mark: Some("1.0"), line: true, percent: true, title: "quantity" }
-            Grid { table: "flags", columns: ["trade_id"], title: "Flags" }
+            Headline { table: "positions", column: "quantity", by: ["entity"], beside: Some("double"), mark: Some("1.0"), line: true, percent: true, title: "quantity", drill: [] }
+            Grid { table: "flags", columns: ["trade_id"], title: "Flags", drill: [] }
         "##]],
     );
 }

@@ -312,6 +312,57 @@ async fn the_grid_is_exact() {
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
 
+/// Goal: from a number to its working and its cells, from a cell to the records, without a mouse and back.
+#[tokio::test]
+async fn a_number_opens_to_its_records() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let served = Served::replay(&day("sample-core"), &["--until", "2026-03-02T12:00:00Z"]);
+    served.ended().await;
+    browser.open(&served.origin).await;
+    eventually("the cards", async || {
+        (!cards(&browser).await.is_empty()).then_some(())
+    })
+    .await;
+    let opened = async |script: &str| {
+        browser.run(script).await;
+        eventually("the sections are filled", async || {
+            let filled = "const sections = [...document.querySelectorAll('.drill section')];
+                return sections.length > 0 && sections.every((section) => section.querySelector('tbody tr'));";
+            (browser.run(filled).await == true).then_some(())
+        })
+        .await;
+        let told = "return [...document.querySelectorAll('.drill section')].map((section) =>
+            [...section.querySelectorAll('tbody tr')].map((row) => row.textContent));";
+        browser.run(told).await
+    };
+    let ratio = opened("document.querySelector('.card button.opens').click();").await;
+    let lines = ratio[0].as_array().expect("the working");
+    assert!(lines.len() > 10, "{lines:?}");
+    assert!(ratio[1].as_array().expect("cells").len() > 10, "{ratio}");
+    let press =
+        "const row = document.querySelectorAll('.drill section')[1].querySelector('tbody tr');
+        row.focus();
+        row.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+        return document.querySelectorAll('.drill .trail button').length;";
+    let records = opened(press).await;
+    let first = records[0][0].as_str().expect("a record").to_owned();
+    let served_first = "const row = document.querySelector('.drill tbody tr');
+        return [...row.querySelectorAll('td')].slice(-3).map((cell) => cell.textContent);";
+    let place = browser.run(served_first).await;
+    let is_topic = place[0]
+        .as_str()
+        .is_some_and(|topic| topic.contains(['.', 'a', 'b']));
+    assert!(is_topic && place[2] != "", "{first}: {place}");
+    let back = opened("document.querySelector('.drill .trail button').click();").await;
+    assert_eq!(back, ratio);
+    browser
+        .run("document.querySelector('.drill').close();")
+        .await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
 const LARGE_PIPELINE: &str = "weir: 1
 name: large
 clusters: { main: { bootstrap.servers: 'localhost:9092' } }

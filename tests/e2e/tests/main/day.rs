@@ -56,73 +56,78 @@ fn cells_sum_to_the_ratio_and_the_ladder() {
         run()
             .replay(&day, at, out.path(), &[])
             .expect("the day replays");
-        let table = |name: &str| lines(&out.path().join(format!("{name}.jsonl"))).expect("a table");
-        let text = |row: &Value, column: &str| row[column].as_str().unwrap_or_default().to_owned();
-        let mut sums: BTreeMap<[String; 3], (i128, i128)> = BTreeMap::new();
-        let mut ladder: BTreeMap<(String, String, String, i64), (i128, i128)> = BTreeMap::new();
-        for cell in table("cells") {
-            let (side, weighted) = (text(&cell, "side"), millionths(&cell, "weighted"));
-            let level = match cell["line"].as_str().expect("a line") {
-                "L1" | "L1CB" => "l1",
-                "L2A" => "l2a",
-                _ => "l2b",
-            };
-            let columns = match &*side {
-                "OUT" => vec!["outflow".to_owned()],
-                "IN" => vec!["inflow_uncapped".to_owned()],
-                "HQLA" => vec![level.to_owned(), format!("adj_{level}")],
-                _ => vec![format!("adj_{level}")],
-            };
-            let (entity, regime) = (text(&cell, "entity"), text(&cell, "regime"));
-            for column in columns {
-                let sum = sums
-                    .entry([entity.clone(), regime.clone(), column])
-                    .or_default();
-                *sum = (sum.0 + weighted, sum.1 + 1);
-            }
-            let day = cell["day"].as_i64().expect("a day");
-            let sum = ladder.entry((entity, regime, side, day)).or_default();
+        check_sums(out.path(), at);
+    }
+}
+
+/// Adds up the cells of dumped tables.
+pub(crate) fn check_sums(out: &Path, at: &str) {
+    let table = |name: &str| lines(&out.join(format!("{name}.jsonl"))).expect("a table");
+    let text = |row: &Value, column: &str| row[column].as_str().unwrap_or_default().to_owned();
+    let mut sums: BTreeMap<[String; 3], (i128, i128)> = BTreeMap::new();
+    let mut ladder: BTreeMap<(String, String, String, i64), (i128, i128)> = BTreeMap::new();
+    for cell in table("cells") {
+        let (side, weighted) = (text(&cell, "side"), millionths(&cell, "weighted"));
+        let level = match cell["line"].as_str().expect("a line") {
+            "L1" | "L1CB" => "l1",
+            "L2A" => "l2a",
+            _ => "l2b",
+        };
+        let columns = match &*side {
+            "OUT" => vec!["outflow".to_owned()],
+            "IN" => vec!["inflow_uncapped".to_owned()],
+            "HQLA" => vec![level.to_owned(), format!("adj_{level}")],
+            _ => vec![format!("adj_{level}")],
+        };
+        let (entity, regime) = (text(&cell, "entity"), text(&cell, "regime"));
+        for column in columns {
+            let sum = sums
+                .entry([entity.clone(), regime.clone(), column])
+                .or_default();
             *sum = (sum.0 + weighted, sum.1 + 1);
         }
-        for row in table("lcr") {
-            for column in [
-                "l1",
-                "l2a",
-                "l2b",
-                "adj_l1",
-                "adj_l2a",
-                "adj_l2b",
-                "outflow",
-                "inflow_uncapped",
-            ] {
-                let key = [
-                    text(&row, "entity"),
-                    text(&row, "regime"),
-                    column.to_owned(),
-                ];
-                let (sum, cells) = sums.get(&key).copied().unwrap_or_default();
-                assert!(
-                    (sum - millionths(&row, column)).abs() <= cells,
-                    "{at}: {key:?}"
-                );
-            }
-        }
-        let rows = table("ladder");
-        assert_eq!(rows.len(), ladder.len());
-        for row in rows {
-            let day = row["day"].as_i64().expect("a day");
-            let key = (
+        let day = cell["day"].as_i64().expect("a day");
+        let sum = ladder.entry((entity, regime, side, day)).or_default();
+        *sum = (sum.0 + weighted, sum.1 + 1);
+    }
+    for row in table("lcr") {
+        for column in [
+            "l1",
+            "l2a",
+            "l2b",
+            "adj_l1",
+            "adj_l2a",
+            "adj_l2b",
+            "outflow",
+            "inflow_uncapped",
+        ] {
+            let key = [
                 text(&row, "entity"),
                 text(&row, "regime"),
-                text(&row, "side"),
-                day,
-            );
-            let (sum, cells) = ladder[&key];
+                column.to_owned(),
+            ];
+            let (sum, cells) = sums.get(&key).copied().unwrap_or_default();
             assert!(
-                (sum - millionths(&row, "weighted")).abs() <= cells,
+                (sum - millionths(&row, column)).abs() <= cells,
                 "{at}: {key:?}"
             );
         }
+    }
+    let rows = table("ladder");
+    assert_eq!(rows.len(), ladder.len());
+    for row in rows {
+        let day = row["day"].as_i64().expect("a day");
+        let key = (
+            text(&row, "entity"),
+            text(&row, "regime"),
+            text(&row, "side"),
+            day,
+        );
+        let (sum, cells) = ladder[&key];
+        assert!(
+            (sum - millionths(&row, "weighted")).abs() <= cells,
+            "{at}: {key:?}"
+        );
     }
 }
 

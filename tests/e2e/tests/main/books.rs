@@ -1,0 +1,440 @@
+//! Properties of the ratio, on generated books through the whole pipeline: what redelivery, adjustments, the size of
+//! all amounts and more of the best assets may do to it, and what not.
+
+use crate::{day, http, served::Served, weir};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use weir_e2e::day::{Run, lines};
+
+const SEEDS: [u64; 3] = [11, 12, 13];
+const DEALS: &str = "500";
+const END: &str = "2026-03-02T16:00:00Z";
+const END_MS: i64 = 1_772_467_200_000;
+const TABLES: [&str; 7] = [
+    "lcr",
+    "positions",
+    "cells",
+    "hqla",
+    "cash",
+    "ladder",
+    "failed",
+];
+
+/// Recorded lines by topic.
+type Book = BTreeMap<String, Vec<Value>>;
+/// Rows by table.
+type Tables = BTreeMap<&'static str, Vec<Value>>;
+
+fn book(seed: u64) -> Book {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (seed, out) = (seed.to_string(), folder.path().display().to_string());
+    weir::feed([
+        "random",
+        "--seed",
+        &seed,
+        "--trades",
+        DEALS,
+        "--partitions",
+        "2",
+        "--out",
+        &out,
+    ]);
+    let mut book = Book::new();
+    for entry in std::fs::read_dir(folder.path()).expect("the day") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_some_and(|ending| ending == "jsonl") {
+            let topic = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            book.insert(topic, lines(&path).expect("lines"));
+        }
+    }
+    assert!(
+        book.len() >= 15,
+        "a file for every topic: {:?}",
+        book.keys()
+    );
+    book
+}
+
+fn write(book: &Book, folder: &Path) {
+    for (topic, lines) in book {
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        let path = folder.join(format!("{topic}.jsonl"));
+        std::fs::write(path, lines.join("\n")).expect("a day is written");
+    }
+}
+
+/// What the tables say at the end, each with its rows in order of their key.
+fn tables(book: &Book) -> Tables {
+    let (day, out) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    write(book, day.path());
+    let run = Run::reference(weir::root(), weir::binary());
+    run.replay(day.path(), END, out.path(), &[])
+        .expect("the day replays");
+    day::check_sums(out.path(), END);
+    let table = |name: &'static str| {
+        (
+            name,
+            lines(&out.path().join(format!("{name}.jsonl"))).expect("a table"),
+        )
+    };
+    TABLES.map(table).into()
+}
+
+#[track_caller]
+fn assert_same(found: &Tables, expected: &Tables, but: &[&str]) {
+    for (name, expected) in expected {
+        let without = |rows: &[Value]| -> Vec<Value> {
+            let strip = |row: &Value| {
+                let mut row = row.clone();
+                row.as_object_mut()
+                    .expect("a row")
+                    .retain(|column, _| !but.contains(&column.as_str()));
+                row
+            };
+            rows.iter().map(strip).collect()
+        };
+        assert_eq!(without(&found[name]), without(expected), "{name}");
+    }
+}
+
+fn text<'r>(row: &'r Value, column: &str) -> Option<&'r str> {
+    row[column].as_str()
+}
+
+/// Decimal text as parts of 10^-10.
+fn parts(text: &str) -> i128 {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    format!("{whole}{decimals:0<10}").parse().expect("digits")
+}
+
+/// Goal: a record that comes twice changes nothing. Method: every record again, in a partition of its own.
+#[test]
+fn what_comes_twice_counts_once() {
+    for seed in SEEDS {
+        let once = book(seed);
+        let again = |line: &Value| {
+            let mut copy = line.clone();
+            copy["partition"] = json!(line["partition"].as_i64().expect("a partition") + 100);
+            [line.clone(), copy]
+        };
+        let twice = once
+            .iter()
+            .map(|(topic, lines)| (topic.clone(), lines.iter().flat_map(again).collect()));
+        assert_same(&tables(&twice.collect()), &tables(&once), &[]);
+    }
+}
+
+/// Goal: the unadjusted ratio is that of a day without adjustments, and an override that is revoked was never there.
+#[test]
+fn adjustments_leave_no_trace() {
+    for seed in SEEDS {
+        let mut adjusted = book(seed);
+        let mut never = adjusted.clone();
+        never.remove("adjustments");
+        let without = tables(&never);
+        let held = without["positions"]
+            .iter()
+            .filter_map(|row| text(row, "instrument_id"));
+        let log = adjusted.get_mut("adjustments").expect("the topic");
+        for (number, instrument) in held.step_by(7).enumerate() {
+            for (version, action, user) in [(1, "SUBMIT", "one"), (2, "APPROVE", "two")] {
+                let id = format!("OWN-{number}");
+                let value = json!({
+                    "adjustmentId": id, "version": version, "action": action, "user": user, "at": "2026-03-02T15:00:00Z",
+                    "scope": "instrument", "key": instrument, "hqlaClass": "L2B", "reasonCode": "TEST",
+                    "effectiveFrom": "2026-03-02T00:00:00Z", "effectiveTo": "2026-03-03T00:00:00Z",
+                });
+                log.push(json!({
+                    "partition": 91, "offset": 2 * number + version - 1, "timestamp_ms": END_MS - 3_000, "key": id,
+                    "value": value,
+                }));
+            }
+        }
+        let with = tables(&adjusted);
+        let column = |rows: &[Value], value: &str| -> Vec<Value> {
+            rows.iter().map(|row| row[value].clone()).collect()
+        };
+        assert_eq!(
+            column(&with["lcr"], "base_lcr"),
+            column(&without["lcr"], "lcr")
+        );
+        assert_eq!(
+            column(&with["lcr"], "base_lcr"),
+            column(&without["lcr"], "base_lcr")
+        );
+        assert_eq!(
+            column(&with["positions"], "base_hqla_class"),
+            column(&without["positions"], "hqla_class")
+        );
+        let active = with["positions"]
+            .iter()
+            .filter(|row| text(row, "adjustment_id").is_some());
+        assert!(
+            active.count() > 0,
+            "an override is in force at the end of seed {seed}"
+        );
+
+        let mut revoked = adjusted.clone();
+        let log = revoked.get_mut("adjustments").expect("the topic");
+        let ids = log
+            .iter()
+            .filter_map(|line| text(&line["value"], "adjustmentId").map(str::to_owned));
+        let ids: BTreeSet<String> = ids.collect();
+        for (offset, id) in ids.into_iter().enumerate() {
+            log.push(json!({
+                "partition": 90, "offset": offset, "timestamp_ms": END_MS - 1_000, "key": id,
+                "value": { "adjustmentId": id, "version": 1_000_000, "action": "REVOKE", "user": "nobody before",
+                           "at": "2026-03-02T15:59:59Z" },
+            }));
+        }
+        assert_same(&tables(&revoked), &without, &[]);
+    }
+}
+
+/// Goal: a bank three times as large has the same ratio. Method: every amount and quantity times three.
+#[test]
+fn the_ratio_has_no_size() {
+    for seed in SEEDS {
+        let small = book(seed);
+        let large = small.iter().map(|(topic, lines)| {
+            let lines = lines.iter().map(|line| tripled(topic, line));
+            (topic.clone(), lines.collect())
+        });
+        let (small, large) = (tables(&small), tables(&large.collect()));
+        assert_eq!(small["lcr"].len(), large["lcr"].len());
+        for (small, large) in small["lcr"].iter().zip(&large["lcr"]) {
+            for column in [
+                "entity",
+                "scope",
+                "regime",
+                "lcr",
+                "base_lcr",
+                "state",
+                "inflow_cap_binding",
+            ] {
+                assert_eq!(small[column], large[column], "{column} of {large}");
+            }
+            for column in [
+                "l1",
+                "l2a",
+                "l2b",
+                "adj_l1",
+                "adj_l2a",
+                "adj_l2b",
+                "hqla",
+                "outflow",
+                "net_outflow",
+                "addon",
+            ] {
+                let amount = |row: &Value| parts(text(row, column).expect("an amount"));
+                // Each was rounded to a millionth.
+                assert!(
+                    (3 * amount(small) - amount(large)).abs() <= 20_000,
+                    "{column} of {large}"
+                );
+            }
+        }
+    }
+}
+
+/// Goal: more of the best assets never lowers the stock or the ratio. Method: reserves for every entity.
+#[test]
+fn more_reserves_never_hurt() {
+    for seed in SEEDS {
+        let before = book(seed);
+        let poor = tables(&before);
+        let entities: BTreeSet<&str> = poor["lcr"]
+            .iter()
+            .filter_map(|row| text(row, "entity"))
+            .collect();
+        let mut after = before.clone();
+        let balances = after.get_mut("balances").expect("the topic");
+        for (offset, entity) in entities.iter().enumerate() {
+            let account = format!("MORE-{entity}");
+            balances.push(json!({
+                "partition": 90, "offset": offset, "timestamp_ms": END_MS - 1_000, "key": account,
+                "value": { "accountId": account, "version": 1, "kind": "cb_reserve", "ccy": "USD", "amount": "12,345,678.90",
+                           "entity": entity },
+            }));
+        }
+        let rich = tables(&after);
+        for (poor, rich) in poor["lcr"].iter().zip(&rich["lcr"]) {
+            assert_eq!(poor["net_outflow"], rich["net_outflow"], "{rich}");
+            for column in ["hqla", "lcr", "base_lcr"] {
+                if let (Some(poor), Some(rich)) = (text(poor, column), text(rich, column)) {
+                    assert!(parts(poor) <= parts(rich), "{column}: {poor} became {rich}");
+                }
+            }
+        }
+    }
+}
+
+/// Goal: also cells of a generated book are told by their records. Method: every seventh cell.
+#[tokio::test]
+async fn cells_of_generated_books_are_told_by_their_records() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(&book(SEEDS[0]), folder.path());
+    let served = Served::replay(folder.path(), &["--until", END]);
+    http::check_records(&served, 7).await;
+}
+
+/// Goal: the day rolls by the clock alone: what is live over midnight says what a start after it says. Method: a book
+/// that is followed while it happens, the clock going on without records, beside the same book read at once.
+#[test]
+fn the_day_rolls_by_the_clock_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(&book(SEEDS[0]), folder.path());
+    let run = Run::reference(weir::root(), weir::binary());
+    let mut days = Vec::new();
+    for until in [
+        "2026-03-03T00:00:00Z",
+        "2026-03-09T12:00:00Z",
+        "2026-04-20T00:00:00Z",
+    ] {
+        let dump = |more: &[&str]| -> Tables {
+            let out = tempfile::tempdir().expect("a temporary folder");
+            run.replay(folder.path(), until, out.path(), more)
+                .expect("the day replays");
+            day::check_sums(out.path(), until);
+            let table = |name: &'static str| {
+                (
+                    name,
+                    lines(&out.path().join(format!("{name}.jsonl"))).expect("a table"),
+                )
+            };
+            TABLES.map(table).into()
+        };
+        let (live, at_once) = (dump(&["--speed", "20000"]), dump(&[]));
+        assert_same(&live, &at_once, &[]);
+        days.push(at_once["ladder"].clone());
+    }
+    assert!(
+        days[0] != days[1] && days[1] != days[2],
+        "flows come nearer and go"
+    );
+}
+
+/// A record with every amount and quantity times three; what is no number stays.
+fn tripled(topic: &str, line: &Value) -> Value {
+    let mut line = line.clone();
+    if let Some(text) = line["text"].as_str() {
+        let tripled = match topic {
+            "trades.equities" => of_fields(text),
+            "trades.interbank" => of_line(text),
+            _ => text.to_owned(),
+        };
+        line["text"] = json!(tripled);
+    }
+    if let Some(value) = line.get_mut("value").and_then(Value::as_object_mut) {
+        let names: &[&str] = match topic {
+            "trades.fx" => &["notional", "settleAmount"],
+            "trades.repos" => &["cash"],
+            "trades.bonds" | "settlements" => &["quantity"],
+            "trades.commodities" => &["qty", "mtm"],
+            "balances" => &["amount"],
+            "holdings" => &["quantity", "encumbered"],
+            _ => &[],
+        };
+        names.iter().for_each(|name| triple(value, name));
+        for name in ["collateral", "received"] {
+            if let Some(leg) = value.get_mut(name).and_then(Value::as_object_mut) {
+                triple(leg, "nominal");
+            }
+        }
+        if topic == "trades.derivatives" {
+            let flows = value
+                .get_mut("flows")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten();
+            flows
+                .filter_map(Value::as_object_mut)
+                .for_each(|flow| triple(flow, "amount"));
+        }
+    }
+    line
+}
+
+/// Tags with the separator that the text uses: 32 is the quantity.
+fn of_fields(text: &str) -> String {
+    let separator = if text.contains('\u{1}') { "\u{1}" } else { "|" };
+    let field = |field: &str| match field.strip_prefix("32=") {
+        Some(quantity) => format!(
+            "32={}",
+            number(quantity).unwrap_or_else(|| quantity.to_owned())
+        ),
+        None => field.to_owned(),
+    };
+    text.split(separator)
+        .map(field)
+        .collect::<Vec<_>>()
+        .join(separator)
+}
+
+/// The fourth of comma-separated cells, maybe in quotes.
+fn of_line(text: &str) -> String {
+    let mut cells = vec![String::new()];
+    let mut is_quoted = false;
+    for letter in text.chars() {
+        is_quoted ^= letter == '"';
+        if letter == ',' && !is_quoted {
+            cells.push(String::new());
+        } else {
+            cells.last_mut().expect("one at least").push(letter);
+        }
+    }
+    if let Some(amount) = cells.get_mut(3)
+        && let Some(tripled) = number(amount.trim_matches('"'))
+    {
+        *amount = tripled;
+    }
+    cells.join(",")
+}
+
+fn triple(record: &mut Map<String, Value>, name: &str) {
+    let Some(cell) = record.get_mut(name) else {
+        return;
+    };
+    let digits = match cell {
+        Value::String(text) => number(text),
+        Value::Number(digits) => number(&digits.to_string()),
+        _ => None,
+    };
+    if let Some(digits) = digits {
+        *cell = json!(digits);
+    }
+}
+
+/// Three times a number in any notation, as plain digits with as many decimals; nothing for what is none.
+fn number(text: &str) -> Option<String> {
+    let plain = text.trim().replace(',', "").to_lowercase();
+    let suffixes = [("mm", 6_u32), ("bn", 9), ("k", 3)];
+    let found = suffixes
+        .iter()
+        .find_map(|(suffix, zeros)| Some((plain.strip_suffix(suffix)?, *zeros)));
+    let (digits, zeros) = found.unwrap_or((&plain, 0));
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let scale = u32::try_from(decimals.len()).ok()?;
+    let all: i128 = format!("{whole}{decimals}").parse().ok()?;
+    let tripled = all
+        .checked_mul(3)?
+        .checked_mul(10_i128.checked_pow(zeros)?)?;
+    let (sign, magnitude) = (if tripled < 0 { "-" } else { "" }, tripled.unsigned_abs());
+    let unit = 10_u128.checked_pow(scale)?;
+    let (whole, rest) = (magnitude / unit, magnitude % unit);
+    if scale == 0 {
+        return Some(format!("{sign}{whole}"));
+    }
+    Some(format!(
+        "{sign}{whole}.{rest:0width$}",
+        width = decimals.len()
+    ))
+}
