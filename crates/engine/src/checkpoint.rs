@@ -226,7 +226,7 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
             .into_iter()
             .map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))),
     );
-    for table in &plan.tables {
+    for table in plan.all_tables() {
         let text = format!("{:?} {:?} {:?}", table.from, table.key, table.schema);
         pieces.insert(format!("table {}", table.name), digest(text.as_bytes()));
     }
@@ -250,6 +250,7 @@ fn file(path: &Path) -> std::io::Result<String> {
         .map(|bytes| digest(&bytes))
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// A digest, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }

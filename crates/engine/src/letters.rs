@@ -172,6 +172,12 @@ impl Letters {
         self.letters.clone()
     }
 
+    /// What one stage refuses: offset and code.
+    pub(crate) fn of_stage(&self, stage: &str) -> BTreeMap<i64, String> {
+        let of_it = self.letters.keys().filter(|key| key.3 == stage);
+        of_it.map(|key| (key.2, key.4.clone())).collect()
+    }
+
     /// How many there are, by stage.
     pub(crate) fn by_stage(&self) -> BTreeMap<&str, u64> {
         let mut counts = BTreeMap::new();

@@ -9,6 +9,7 @@ use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
+use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{self, Fault, Pass, Step};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
+use weir_stage::sink::Cut;
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
 use weir_zset::table::Table;
 use weir_zset::{Delta, Refusal};
@@ -46,6 +48,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// This run's id.
     pub run: String,
+    /// The plan's sinks.
+    pub sinks: Vec<SinkParts>,
+    /// How long sinks may take for what is published when the pipeline ends.
+    pub drain: Duration,
     /// Where the pipeline keeps what it knows; none: it begins anew each time.
     pub keep: Option<Keep>,
     /// Whether records far in front of the wall clock are kept from moving the clock (not in a replay).
@@ -84,7 +90,12 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     guard_clock: bool,
     steps: Vec<Step>,
+    /// Those that are served, then those that only sinks have.
     tables: Vec<(Arc<TablePlan>, Table)>,
+    /// How many are served.
+    served: usize,
+    sinks: Vec<Running>,
+    drain: Duration,
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
@@ -160,8 +171,7 @@ impl Engine {
     pub fn build(plan: &Plan, parts: Parts) -> Result<(Self, Handle), Fault> {
         let (steps, edges) = step::build(plan, parts.plugins.as_ref())?;
         let tables: Vec<_> = plan
-            .tables
-            .iter()
+            .all_tables()
             .map(|table| {
                 (
                     Arc::new(table.clone()),
@@ -182,10 +192,13 @@ impl Engine {
             epoch: 0,
             as_of_us: None,
             sources: Vec::new(),
+            sinks: Vec::new(),
             dead_letters: 0,
             error: None,
         };
-        let shown = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let served = plan.tables.len();
+        let shown = tables[..served].iter();
+        let shown = shown.map(|(table, _)| Arc::clone(table)).collect();
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
         let mut engine = Self {
             settings: plan.engine.clone(),
@@ -201,6 +214,9 @@ impl Engine {
             steps,
             odd_keys: vec![0; tables.len()],
             tables,
+            served,
+            sinks: Vec::new(),
+            drain: parts.drain,
             letters: Letters::default(),
             feed,
             run: parts.run,
@@ -216,10 +232,21 @@ impl Engine {
             epoch_at: Instant::now(),
             checkpoints: None,
         };
+        let manifest = parts.keep.as_ref().and_then(|keep| keep.manifest.clone());
         if let Some(keep) = parts.keep {
             engine.restore(&keep)?;
             let names = engine.part_names();
             engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
+        }
+        for sink in parts.sinks {
+            let restored = Restored {
+                kept: manifest
+                    .as_ref()
+                    .and_then(|kept| kept.sinks.get(&sink.name)),
+                table: engine.tables[sink.table].1.version(),
+                letters: engine.letters.of_stage(&sink.name),
+            };
+            engine.sinks.push(Running::new(sink, restored));
         }
         Ok((engine, handle))
     }
@@ -289,6 +316,11 @@ impl Engine {
 
     fn write_checkpoint(&mut self) -> Result<(), Fault> {
         self.release()?;
+        let kept = self.sinks.iter().filter_map(|sink| {
+            let table = self.tables[sink.table].1.version();
+            Some((sink.name.clone(), sink.keep(&table)?))
+        });
+        let sinks = kept.collect();
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -314,6 +346,7 @@ impl Engine {
             manifest.epoch = epoch;
             manifest.as_of_us = as_of_us;
             manifest.offsets = offsets;
+            manifest.sinks = sinks;
         });
         Ok(())
     }
@@ -335,6 +368,17 @@ impl Engine {
 
     /// Writes the last checkpoint and waits for it.
     fn end(&mut self) -> Result<(), Fault> {
+        let until = Instant::now() + self.drain;
+        for sink in &self.sinks {
+            if !sink.settle(until) {
+                tracing::warn!(
+                    sink = sink.name,
+                    "ends before its sink has confirmed everything; the next start goes on with the rest"
+                );
+            }
+        }
+        self.sinks.iter_mut().for_each(Running::stop);
+        self.hear_sinks()?;
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -356,8 +400,10 @@ impl Engine {
         while !stop.is_asked() {
             let began = Instant::now();
             let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
+            self.hear_sinks().inspect_err(|fault| self.fail(fault))?;
             self.checkpoint()?;
-            if self.state == State::Ended && until_end {
+            if self.state == State::Ended && until_end && self.sinks.iter().all(Running::is_settled)
+            {
                 break;
             }
             if shown_at.elapsed() >= Duration::from_millis(STATUS_MS) {
@@ -385,6 +431,7 @@ impl Engine {
     }
 
     pub(crate) fn begin(&mut self) {
+        self.sinks.iter_mut().for_each(Running::start);
         self.enter(State::CatchingUp);
         self.show_metrics();
     }
@@ -650,10 +697,49 @@ impl Engine {
     }
 
     fn publish(&mut self, ended: bool) {
-        self.epoch += 1;
+        // What a sink was brought to before a crash may be newer than the checkpoint.
+        let sunk = self.sinks.iter().map(Running::epoch).max().unwrap_or(0);
+        self.epoch = self.epoch.max(sunk) + 1;
         self.show_cut();
+        for sink in &self.sinks {
+            let cut = Cut {
+                run: self.run.clone(),
+                epoch: self.epoch,
+                as_of_us: self.as_of_us.unwrap_or(0),
+                offsets: self.offsets(),
+            };
+            sink.offer(cut, self.tables[sink.table].1.version());
+        }
         let state = if ended { State::Ended } else { State::Live };
         self.enter(state);
+    }
+
+    /// Next offset per topic and partition: what the tables have seen.
+    fn offsets(&self) -> BTreeMap<String, Position> {
+        let topics = self.names.iter().map(|(_, topic)| topic.clone());
+        topics.zip(self.applied.iter().cloned()).collect()
+    }
+
+    /// Takes in what sinks refused; one that failed for good stops the pipeline.
+    fn hear_sinks(&mut self) -> Result<(), Fault> {
+        for sink in &self.sinks {
+            for letter in sink.letters() {
+                let (refusal, record) = refused_row(&sink.to, letter);
+                let raws = [(
+                    sink.to.clone(),
+                    RawBatch {
+                        records: vec![record],
+                    },
+                )];
+                let mut raws = Raws::new(&raws);
+                self.letters.add(&sink.name, vec![refusal], &mut raws);
+            }
+            if let Some(error) = sink.fatal() {
+                let sink = sink.name.clone();
+                return Err(Fault::Sink { sink, error });
+            }
+        }
+        Ok(())
     }
 
     /// Shows the tables as they are.
@@ -662,14 +748,8 @@ impl Engine {
             run: self.run.clone(),
             epoch: self.epoch,
             as_of_us: self.as_of_us.unwrap_or(0),
-            offsets: self
-                .names
-                .iter()
-                .zip(&self.applied)
-                .map(|((_, topic), at)| (topic.clone(), at.clone()))
-                .collect(),
-            tables: self
-                .tables
+            offsets: self.offsets(),
+            tables: self.tables[..self.served]
                 .iter()
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
@@ -721,6 +801,7 @@ impl Engine {
             epoch: self.epoch,
             as_of_us: self.as_of_us,
             sources: standing.iter().enumerate().map(source).collect(),
+            sinks: self.sinks.iter().map(Running::status).collect(),
             dead_letters: self.letters.len() as u64,
             error: None,
         }
@@ -769,6 +850,21 @@ impl Engine {
             samples.push(one("weir_stage_busy_us_total", label(), sums[2]));
             samples.push(one("weir_stage_state_rows", label(), sums[3]));
         }
+        for sink in &self.sinks {
+            let status = sink.status();
+            let values = [
+                ("weir_sink_pending_rows", status.pending),
+                ("weir_sink_waiting_ms", status.waiting_ms),
+                ("weir_sink_epoch", status.epoch),
+                ("weir_sink_sent_total", status.sent),
+                ("weir_sink_acked_total", status.acked),
+                ("weir_sink_failed_total", status.failed),
+                ("weir_sink_refused_rows", status.refused),
+                ("weir_sink_flushes_total", status.flushes),
+            ];
+            let of_it = |(metric, value)| one(metric, vec![("sink", sink.name.clone())], value);
+            samples.extend(values.map(of_it));
+        }
         for (plan, table) in &self.tables {
             samples.push(one(
                 "weir_table_rows",
@@ -791,4 +887,26 @@ impl Engine {
         }
         stages
     }
+}
+
+/// A row that a sink refused, told as records are: a row has no offset, so its key's digest stands there.
+fn refused_row(topic: &str, letter: Letter) -> (Refusal, RawRecord) {
+    const NO_PARTITION: i32 = -1;
+    let refusal = Refusal {
+        topic: topic.to_owned(),
+        partition: NO_PARTITION,
+        offset: letter.offset,
+        code: letter.code,
+        message: letter.message,
+        field: letter.field,
+        weight: letter.weight,
+    };
+    let record = RawRecord {
+        partition: NO_PARTITION,
+        offset: letter.offset,
+        timestamp_us: letter.as_of_us,
+        key: Some(letter.key.into()),
+        value: letter.value.map(Into::into),
+    };
+    (refusal, record)
 }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use weir_spec::Plan;
 use weir_spec::plan::{
     ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, GroupClock, OnFailure, SourcePlan,
@@ -231,6 +232,8 @@ fn plan() -> Plan {
             key: vec!["text".to_owned()],
             schema: counted,
         }],
+        sink_tables: vec![],
+        sinks: vec![],
         views: vec![],
     }
 }
@@ -246,6 +249,8 @@ fn engine_with(intake: &Held, plan: &Plan, left: Arc<dyn Decoder>) -> (Engine, c
         intake: Box::new(intake.clone()),
         clock: Arc::new(Still),
         run: "test".to_owned(),
+        sinks: vec![],
+        drain: Duration::ZERO,
         keep: None,
         guard_clock: false,
     };
