@@ -1,6 +1,7 @@
 //! Checkpoints of a running engine: what changed is gathered between two epochs, and written by a thread of its
 //! own while epochs go on.
 
+use crate::read::CheckpointStatus;
 use crate::state::{Changes, Manifest, Report, StateError, Store};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,21 +28,6 @@ pub struct Keep {
     pub plan: BTreeMap<String, String>,
 }
 
-/// What readers are told of the checkpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The epoch of the last one, and when it was written.
-    pub last: Option<(u64, Instant)>,
-    /// What the last one cost.
-    pub report: Report,
-    /// How many were written.
-    pub written: u64,
-    /// How many failed.
-    pub failed: u64,
-    /// Why the last one failed, until one is written.
-    pub error: Option<String>,
-}
-
 struct Job {
     changes: Changes,
     manifest: Manifest,
@@ -62,7 +48,9 @@ pub(crate) struct Checkpointer {
     template: Manifest,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    standing: Standing,
+    standing: CheckpointStatus,
+    /// When the last one was written; before that, the start.
+    written_at: Instant,
 }
 
 impl Checkpointer {
@@ -110,7 +98,8 @@ impl Checkpointer {
             },
             stop,
             thread: Some(thread.expect("the system has a thread for us")),
-            standing: Standing::default(),
+            standing: CheckpointStatus::default(),
+            written_at: Instant::now(),
         }
     }
 
@@ -139,6 +128,8 @@ impl Checkpointer {
         let jobs = self.jobs.as_ref().expect("it has not ended");
         let sent = jobs.send(Job { changes, manifest });
         self.is_busy = sent.is_ok();
+        let stall_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.standing.stall_us += stall_us;
     }
 
     /// Waits until nothing is under way; merging is cut short.
@@ -155,8 +146,11 @@ impl Checkpointer {
         joined.is_none_or(|joined| joined.is_ok()) && self.standing.error.is_none()
     }
 
-    pub(crate) fn standing(&self) -> &Standing {
-        &self.standing
+    pub(crate) fn standing(&self) -> CheckpointStatus {
+        CheckpointStatus {
+            age_s: self.written_at.elapsed().as_secs(),
+            ..self.standing.clone()
+        }
     }
 
     /// Hears of the job under way.
@@ -174,8 +168,10 @@ impl Checkpointer {
                 if self.standing.error.take().is_some() {
                     tracing::info!(epoch, "checkpoints are written again");
                 }
-                self.standing.last = Some((epoch, Instant::now()));
-                self.standing.report = report;
+                self.written_at = Instant::now();
+                self.standing.epoch = Some(epoch);
+                self.standing.bytes = report.bytes;
+                self.standing.disk_bytes = report.disk_bytes;
                 self.standing.written += 1;
                 self.is_busy = false;
             }

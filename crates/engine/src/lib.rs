@@ -21,7 +21,10 @@ mod transform;
 
 pub use checkpoint::{Keep, digest, plan_digest};
 pub use intake::{Intake, Sources};
-pub use read::{DeadLetter, Feed, Handle, Published, Sample, SinkState, SinkStatus, State, Status};
+pub use read::{
+    CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, SinkState, SinkStatus, State,
+    Status,
+};
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
 pub use sinks::SinkParts;

@@ -106,7 +106,30 @@ pub struct Status {
     pub sinks: Vec<SinkStatus>,
     /// Dead letters so far.
     pub dead_letters: u64,
+    /// The checkpoints; none where nothing is kept.
+    pub checkpoint: Option<CheckpointStatus>,
     /// What stopped the pipeline.
+    pub error: Option<String>,
+}
+
+/// How the checkpoints stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckpointStatus {
+    /// The epoch of the last one; none before the first of this run.
+    pub epoch: Option<u64>,
+    /// Seconds since the last one was written, or since the start.
+    pub age_s: u64,
+    /// How many this run wrote.
+    pub written: u64,
+    /// How many could not be written.
+    pub failed: u64,
+    /// Bytes of the last one.
+    pub bytes: u64,
+    /// Bytes of all state files.
+    pub disk_bytes: u64,
+    /// Microseconds that the pipeline stood still for them, in all.
+    pub stall_us: u64,
+    /// Why the last one failed, until one is written.
     pub error: Option<String>,
 }
 
@@ -228,6 +251,36 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "weir_epochs_total",
         "counter",
         "Epochs run, published or not.",
+    ),
+    (
+        "weir_checkpoint_epoch",
+        "gauge",
+        "Epoch of the last checkpoint of this run.",
+    ),
+    (
+        "weir_checkpoint_age_seconds",
+        "gauge",
+        "Seconds since the last checkpoint, or since the start.",
+    ),
+    (
+        "weir_checkpoints_total",
+        "counter",
+        "Checkpoints, by result (`written`, `failed`).",
+    ),
+    (
+        "weir_checkpoint_bytes",
+        "gauge",
+        "Bytes of the last checkpoint.",
+    ),
+    (
+        "weir_checkpoint_disk_bytes",
+        "gauge",
+        "Bytes of all files in the state folder.",
+    ),
+    (
+        "weir_checkpoint_stall_us_total",
+        "counter",
+        "Time the engine's loop stood still to gather checkpoints, microseconds.",
     ),
     (
         "weir_phase_us_total",

@@ -194,6 +194,7 @@ impl Engine {
             sources: Vec::new(),
             sinks: Vec::new(),
             dead_letters: 0,
+            checkpoint: None,
             error: None,
         };
         let served = plan.tables.len();
@@ -388,7 +389,7 @@ impl Engine {
         if checkpoints.end() {
             return Ok(());
         }
-        let error = checkpoints.standing().error.clone();
+        let error = checkpoints.standing().error;
         Err(Fault::Checkpoint(error.unwrap_or_default()))
     }
 
@@ -803,6 +804,7 @@ impl Engine {
             sources: standing.iter().enumerate().map(source).collect(),
             sinks: self.sinks.iter().map(Running::status).collect(),
             dead_letters: self.letters.len() as u64,
+            checkpoint: self.checkpoints.as_ref().map(Checkpointer::standing),
             error: None,
         }
     }
@@ -830,6 +832,18 @@ impl Engine {
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        if let Some(kept) = self.checkpoints.as_ref().map(Checkpointer::standing) {
+            let result = |result: &str| vec![("result", result.to_owned())];
+            samples.extend([
+                one("weir_checkpoint_epoch", vec![], kept.epoch.unwrap_or(0)),
+                one("weir_checkpoint_age_seconds", vec![], kept.age_s),
+                one("weir_checkpoints_total", result("written"), kept.written),
+                one("weir_checkpoints_total", result("failed"), kept.failed),
+                one("weir_checkpoint_bytes", vec![], kept.bytes),
+                one("weir_checkpoint_disk_bytes", vec![], kept.disk_bytes),
+                one("weir_checkpoint_stall_us_total", vec![], kept.stall_us),
+            ]);
         }
         for (phase, time) in &self.phases.0 {
             let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

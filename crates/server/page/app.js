@@ -115,9 +115,11 @@ function tellCatchingUp({ state, sources, epoch }) {
   banners.show("catching-up", "warn", `Catching up. ${shown}. ${behind}.`);
 }
 
-function tellErrors({ state, error, sources }) {
+function tellErrors({ state, error, sources, checkpoint }) {
   if (state === "failed") banners.show("failed", "bad", `The pipeline has stopped: ${error ?? "no reason was given"}`);
   else banners.hide("failed");
+  if (checkpoint?.error) banners.show("checkpoint", "warn", `No checkpoint can be written; a restart would read more again. ${checkpoint.error}`);
+  else banners.hide("checkpoint");
   const broken = sources.filter((source) => source.error);
   if (broken.length === 0) return banners.hide("sources");
   const names = broken.map((source) => `${source.topic}: ${source.error}`).join("; ");

@@ -15,6 +15,12 @@
 //! | `weir_stage_state_rows` | gauge | Rows a stage keeps, by stage. |
 //! | `weir_table_rows` | gauge | Rows of a table, by table. |
 //! | `weir_epochs_total` | counter | Epochs run, published or not. |
+//! | `weir_checkpoint_epoch` | gauge | Epoch of the last checkpoint of this run. |
+//! | `weir_checkpoint_age_seconds` | gauge | Seconds since the last checkpoint, or since the start. |
+//! | `weir_checkpoints_total` | counter | Checkpoints, by result (`written`, `failed`). |
+//! | `weir_checkpoint_bytes` | gauge | Bytes of the last checkpoint. |
+//! | `weir_checkpoint_disk_bytes` | gauge | Bytes of all files in the state folder. |
+//! | `weir_checkpoint_stall_us_total` | counter | Time the engine's loop stood still to gather checkpoints, microseconds. |
 //! | `weir_phase_us_total` | counter | Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase. |
 //! | `weir_sink_pending_rows` | gauge | Rows handed to a sink and not confirmed yet, by sink. |
 //! | `weir_sink_waiting_ms` | gauge | For how long the oldest change that was published is not confirmed by a sink, milliseconds, by sink. |

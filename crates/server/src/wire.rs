@@ -113,6 +113,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "sources": status.sources,
         "sinks": status.sinks,
         "dead_letters": status.dead_letters,
+        "checkpoint": status.checkpoint,
         "error": status.error,
     })
 }

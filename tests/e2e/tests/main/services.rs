@@ -5,6 +5,8 @@
 
 #[path = "services/brokers.rs"]
 mod brokers;
+#[path = "services/kills.rs"]
+mod kills;
 #[path = "services/poison.rs"]
 mod poison;
 #[path = "services/recorded.rs"]
@@ -24,7 +26,16 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const PIPELINE: &str = "pipelines/treasury-liquidity.yaml";
-const TABLES: &[&str] = &["positions", "cash", "cells", "hqla", "lcr", "adjustments"];
+const TABLES: &[&str] = &[
+    "positions",
+    "cash",
+    "cells",
+    "ladder",
+    "hqla",
+    "lcr",
+    "workings",
+    "adjustments",
+];
 /// Longest wait for a state.
 const PATIENCE: Duration = Duration::from_mins(2);
 const GLANCE: Duration = Duration::from_millis(100);

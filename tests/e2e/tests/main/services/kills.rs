@@ -1,0 +1,166 @@
+//! Killed again and again, a pipeline ends where the undisturbed one does, and is nowhere wrong on the way.
+
+use super::recorded::Recorded;
+use super::{Served, Topics, awake, replayed, same};
+use crate::weir;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// So many kills between two looks at the tables.
+const LOOK: u64 = 5;
+/// A checkpoint comes every second.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(4);
+
+/// Numbers that a seed gives (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    fn millis(&mut self, end: u64) -> Duration {
+        Duration::from_millis(self.below(end))
+    }
+}
+
+fn asked(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))
+}
+
+fn start(pipeline: &Path) -> Child {
+    let mut command = Command::new(weir::binary());
+    command
+        .current_dir(weir::root())
+        .arg("run")
+        .arg(pipeline)
+        .args(["--listen", "127.0.0.1:0"]);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("weir starts")
+}
+
+/// Checkpoint files, finished or not.
+fn files(state: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| {
+            name.ends_with(".seg") || name.ends_with(".draft") || name.ends_with(".json")
+        })
+        .collect()
+}
+
+/// Waits for a checkpoint to begin.
+fn wait_for_writing(state: &Path) {
+    let (before, began) = (files(state), Instant::now());
+    while files(state).is_subset(&before) && began.elapsed() < CHECKPOINT_WAIT {
+        std::thread::sleep(Duration::from_micros(300));
+    }
+}
+
+/// Cuts the newest manifest short, if there is one before it.
+fn damage(state: &Path) -> bool {
+    let manifests: Vec<String> = files(state)
+        .into_iter()
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    let [_, .., newest] = &manifests[..] else {
+        return false;
+    };
+    let path = state.join(newest);
+    let bytes = std::fs::read(&path).expect("a manifest");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("it can be written");
+    true
+}
+
+/// Goal: nothing is lost, doubled or wrong after SIGKILL at any moment. Method: a generated day comes in pieces; the
+/// process is killed at random moments, while it restores, while it writes a checkpoint, while it reads; now and then
+/// the newest checkpoint is damaged, too. After every few kills, and at the end, all tables and refusals equal those of
+/// a replay of the records so far. `WEIR_KILLS` and `WEIR_SEED` ask for other runs.
+#[test]
+fn kills_leave_no_trace() {
+    let _awake = awake();
+    let (kills, seed) = (asked("WEIR_KILLS", 20), asked("WEIR_SEED", 5));
+    println!("{kills} kills, seed {seed}");
+    let mut random = Random(seed);
+    let day = tempfile::tempdir().expect("a temporary folder");
+    let out = day.path().to_str().expect("UTF-8");
+    let (seed, trades) = (
+        (seed % 1_000).to_string(),
+        (2_000 + 200 * kills).to_string(),
+    );
+    let what = ["random", "--seed", &seed, "--trades", &trades];
+    weir::feed([&what[..], &["--partitions", "3", "--out", out]].concat());
+    let whole = Recorded::read(day.path());
+    let time = |record: &Value| record["timestamp_ms"].as_i64().expect("a timestamp");
+    let mut times: Vec<i64> = whole.0.values().flatten().map(time).collect();
+    times.sort_unstable();
+
+    let topics = Topics::new("kills");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let state = folder.path().join("state");
+    let text = std::fs::read_to_string(topics.pipeline()).expect("the pipeline");
+    let kept = format!("checkpoint: {{ every_s: 1, to: {} }}", state.display());
+    let own = text.replace("clock: event }", &format!("clock: event, {kept} }}"));
+    assert_ne!(text, own, "the pipeline has settings");
+    let pipeline = topics.write(&own);
+
+    // The day's records up to here are published.
+    let mut here = i64::MIN;
+    let mut damaged = 0;
+    for kill in 0..kills {
+        let piece = times.len() * usize::try_from(kill + 1).expect("few")
+            / usize::try_from(kills).expect("few");
+        let next = times[piece - 1] + 1;
+        let mut fresh = whole.clone();
+        fresh.retain(|record| (here..next).contains(&time(record)));
+        here = next;
+        let publish = || {
+            if fresh.len() > 0 {
+                topics.publish(fresh.write().path(), &[]);
+            }
+        };
+        let mut child;
+        match random.below(4) {
+            0 => {
+                publish();
+                child = start(&pipeline);
+                std::thread::sleep(random.millis(700));
+            }
+            1 => {
+                child = start(&pipeline);
+                publish();
+                wait_for_writing(&state);
+                std::thread::sleep(random.millis(4));
+            }
+            _ => {
+                child = start(&pipeline);
+                publish();
+                std::thread::sleep(random.millis(2_500));
+            }
+        }
+        child.kill().expect("it runs");
+        child.wait().expect("it was started");
+        if random.below(6) == 0 {
+            damaged += u64::from(damage(&state));
+        }
+        if (kill + 1) % LOOK == 0 || kill + 1 == kills {
+            let mut so_far = whole.clone();
+            so_far.retain(|record| time(record) < here);
+            let served = Served::start(&pipeline);
+            served.has_read(so_far.len());
+            same(&served, &topics, replayed(so_far.write().path()).path());
+            println!("after {} kills: {} records", kill + 1, so_far.len());
+        }
+    }
+    println!("{kills} kills, {damaged} damaged checkpoints, nothing lost");
+}
