@@ -559,7 +559,8 @@ impl KafkaSink {
             key,
             value: Some(value),
         };
-        let headers = OwnedHeaders::new_with_capacity(2)
+        let headers = OwnedHeaders::new_with_capacity(3)
+            .insert(header("weir.run", cut.run.as_str()))
             .insert(header("weir.epoch", epoch.as_str()))
             .insert(header("weir.as_of", as_of.as_str()));
         let mut unsent = Vec::new();

@@ -2,7 +2,11 @@
 //!
 //! Shares no code with the product, so that it cannot make the product's mistakes; what a message looks like is the
 //! contract of its topic. Nothing it writes is ever edited by hand.
-#![expect(clippy::print_stderr, reason = "a command for a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for a terminal"
+)]
 
 mod agenda;
 mod avro;
@@ -15,6 +19,7 @@ mod kafka;
 mod market;
 mod message;
 mod rng;
+mod topic;
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +67,30 @@ enum What {
         topic: Vec<String>,
         #[command(flatten)]
         how: How,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Makes a topic.
+    Topic {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        #[arg(long, default_value_t = 1)]
+        partitions: i32,
+        /// Its settings, such as `cleanup.policy=compact`.
+        #[arg(long)]
+        set: Vec<String>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Prints a topic's records, a JSON object a line, Avro by the registry.
+    Read {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        /// Aborted and open transactions, too.
+        #[arg(long)]
+        uncommitted: bool,
         #[command(flatten)]
         to: To,
     },
@@ -150,6 +179,17 @@ fn main() -> Result<()> {
             how,
             to,
         } => kafka::publish(&to, &day, &topic, &how),
+        What::Topic {
+            name,
+            partitions,
+            set,
+            to,
+        } => topic::make(&to, &name, partitions, &set),
+        What::Read {
+            name,
+            uncommitted,
+            to,
+        } => topic::read(&to, &name, uncommitted),
         What::Live {
             rate,
             minutes,
