@@ -30,7 +30,7 @@ const BATCH_ROWS: usize = 4_096;
 /// More doubtful keys than this are not kept with a checkpoint: the sink is then read from its beginning.
 const DOUBTFUL_MAX: usize = 20_000;
 /// Between attempts after a failure: this, doubled each time up to the second.
-const BACKOFF_MIN: Duration = Duration::from_millis(250);
+const BACKOFF_MIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How far a row that was refused can be told from others: its key's digest stands in the place of an offset.
 const DIGEST_BITS: u32 = 52;
@@ -684,3 +684,6 @@ fn unbase64(text: &str) -> Vec<u8> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(text);
     bytes.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

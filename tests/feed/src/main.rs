@@ -94,6 +94,12 @@ enum What {
         #[command(flatten)]
         to: To,
     },
+    /// Plays a broker in memory until it is killed: one that a test may freeze. Prints where it is.
+    Mock {
+        /// A topic.
+        #[arg(long)]
+        name: String,
+    },
     /// Publishes a live day to Kafka, at a rate.
     Live {
         /// Messages a second.
@@ -190,6 +196,7 @@ fn main() -> Result<()> {
             uncommitted,
             to,
         } => topic::read(&to, &name, uncommitted),
+        What::Mock { name } => topic::mock(&name),
         What::Live {
             rate,
             minutes,

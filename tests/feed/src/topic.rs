@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use apache_avro::types::Value as Avro;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value as Avro;
 use base64::Engine as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -14,6 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::mocking::MockCluster;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use serde_json::{Value, json};
@@ -52,6 +53,16 @@ pub(crate) fn make(to: &To, name: &str, partitions: i32, settings: &[String]) ->
         }
     }
     Ok(())
+}
+
+/// A broker in memory.
+pub(crate) fn mock(name: &str) -> Result<()> {
+    let cluster = MockCluster::new(1)?;
+    cluster.create_topic(name, 2, 1)?;
+    println!("{}", cluster.bootstrap_servers());
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Prints all records up to the end that the topic has now.
@@ -150,10 +161,16 @@ fn plain(value: Avro) -> Result<Value> {
         Avro::Decimal(decimal) => {
             let bytes = Vec::<u8>::try_from(&decimal)?;
             let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-            let digits = bytes.iter().try_fold(if negative { -1 } else { 0_i128 }, |sum, byte| {
-                Some(sum.checked_mul(256)? + i128::from(*byte))
-            });
-            json!(digits.context("an amount of more than 127 bits")?.to_string())
+            let digits = bytes
+                .iter()
+                .try_fold(if negative { -1 } else { 0_i128 }, |sum, byte| {
+                    Some(sum.checked_mul(256)? + i128::from(*byte))
+                });
+            json!(
+                digits
+                    .context("an amount of more than 127 bits")?
+                    .to_string()
+            )
         }
         Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => {
             json!(base64::engine::general_purpose::STANDARD.encode(bytes))

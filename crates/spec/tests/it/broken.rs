@@ -645,3 +645,25 @@ fn other_forms() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&found[0]).unwrap());
 }
+
+#[test]
+fn sinks() {
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: tt, kafka: { cluster: mian, topic: x } }\n  \
+         b: { from: trades, kafka: { cluster: main, topic: x } }\n  \
+         c: { from: t, enabled: perhaps, kafka: { cluster: main, topic: x, encode: { avro: { registry: mani } } } }\n",
+        expect![[r#""#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         b: { from: t, kafka: { cluster: main, topic: x, delivery: once, encode: xml } }\n  \
+         c: { from: t, kafka: { cluster: main, topic: x, propertys: {} } }\n  d: { from: t }\n",
+        expect![[r#""#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         b: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         c: { from: trades, key: [trade, trade_id], kafka: { cluster: main, topic: y } }\n",
+        expect![[r#""#]],
+    );
+}
