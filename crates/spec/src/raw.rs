@@ -514,7 +514,7 @@ impl JsonSchema for BoolSpec {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "enum": [true, false, "true", "false"] })
+        schemars::json_schema!({ "type": ["boolean", "string"] })
     }
 }
 

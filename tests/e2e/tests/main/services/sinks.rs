@@ -207,6 +207,13 @@ impl Lists {
 
     /// Publishes the next records: of one key, so many rows each, all with the record's number.
     fn publish(&mut self, records: i64, rows: usize, note: &str) {
+        let day = self.day(records, rows, note);
+        self.topics
+            .publish(day.path(), &["--topic", "trades.derivatives"]);
+    }
+
+    /// The next records as a folder.
+    fn day(&mut self, records: i64, rows: usize, note: &str) -> tempfile::TempDir {
         const DAY_MS: i64 = 1_772_409_600_000;
         let record = |number: i64| {
             let flow =
@@ -217,10 +224,7 @@ impl Lists {
         };
         let made: Vec<Value> = (self.count..self.count + records).map(record).collect();
         self.count += records;
-        let day = Recorded(BTreeMap::from([("trades.derivatives".to_owned(), made)]));
-        let folder = day.write();
-        self.topics
-            .publish(folder.path(), &["--topic", "trades.derivatives"]);
+        Recorded(BTreeMap::from([("trades.derivatives".to_owned(), made)])).write()
     }
 
     /// The pipeline, with this sink and this state folder.
@@ -230,6 +234,7 @@ impl Lists {
              engine: {{ clock: event, cycle_min_ms: 1, checkpoint: {{ every_s: 1, to: {folder}/{state} }} }}\n\
              clusters:\n  main: {{ bootstrap.servers: \"${{env:KAFKA_BOOTSTRAP}}\" }}\n  \
                other: {{ bootstrap.servers: \"${{env:OTHER_BOOTSTRAP:-127.0.0.1:1}}\" }}\n\
+             registries: {{ main: {{ url: \"${{env:SCHEMA_REGISTRY_URL}}\" }} }}\n\
              sources:\n  raw:\n    kafka: {{ cluster: main, topic: {topic} }}\n    \
                decode: {{ json: {{ schema: {root}/schemas/raw/derivative.json }} }}\n\
              stages:\n  rows: {{ from: raw, explode: {{ list: flows, index: n }}, let: {{ v: cast(version as bigint) }} }}\n  \
@@ -599,12 +604,13 @@ fn compatible(subject: &str) {
     });
 }
 
-/// Goal: `weir check` says what no sink can be made of, and a replay writes nothing unless it is asked to. Method: a
+/// Goal: a replay writes nothing unless it is asked to. Method: a
 /// recorded day through a pipeline with a sink, without and with `--sinks`.
 #[test]
 fn a_replay_sinks_only_when_asked() {
     let _awake = awake();
-    let lists = Lists::new("replayed");
+    let mut lists = Lists::new("replayed");
+    let day = lists.day(20, 30, "USD");
     let topic = lists.topics.named("book");
     weir::feed(["topic", "--name", &topic]);
     let path = lists.pipeline(
@@ -616,8 +622,7 @@ fn a_replay_sinks_only_when_asked() {
     let source = lists.topics.named("trades.derivatives");
     std::fs::write(&path, text.replace(&source, "trades.derivatives")).expect("a temporary file");
     let replay = |path: &Path, more: &[&str]| {
-        let day = core_day();
-        let day = day.to_str().expect("UTF-8");
+        let day = day.path().to_str().expect("UTF-8");
         let args = ["--replay", day, "--until-end", "--listen", "127.0.0.1:0"];
         weir::run_to_end(path.to_str().expect("UTF-8"), &[&args[..], more].concat());
     };
