@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Int64Array,
-    ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, i256};
@@ -14,7 +14,16 @@ use std::sync::Arc;
 use weir_codec::avro::{AvroDecoder, AvroEncoder, AvroReader, OneSchema, schema_of};
 use weir_codec::{Decoder, Encoder, JsonEncoder, RawRecord};
 
-type Row = (Option<String>, i64, Option<i128>, i64, bool, Option<i32>, i64, Vec<(i64, Option<String>)>);
+type Row = (
+    Option<String>,
+    i64,
+    Option<i128>,
+    i64,
+    bool,
+    Option<i32>,
+    i64,
+    Vec<(i64, Option<String>)>,
+);
 
 fn schema() -> SchemaRef {
     let item = DataType::Struct(item_fields().into());
@@ -26,36 +35,62 @@ fn schema() -> SchemaRef {
         field("wide", DataType::Decimal256(60, 18), false),
         field("flag", DataType::Boolean, false),
         field("day", DataType::Date32, true),
-        field("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
-        field("legs", DataType::List(Arc::new(Field::new_list_field(item, false))), false),
+        field(
+            "at",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            false,
+        ),
+        field(
+            "legs",
+            DataType::List(Arc::new(Field::new_list_field(item, false))),
+            false,
+        ),
     ]))
 }
 
 fn item_fields() -> Vec<Field> {
-    vec![Field::new("n", DataType::Int64, false), Field::new("note", DataType::Utf8, true)]
+    vec![
+        Field::new("n", DataType::Int64, false),
+        Field::new("note", DataType::Utf8, true),
+    ]
 }
 
 fn batch(rows: &[Row]) -> RecordBatch {
     let amounts: Decimal128Array = rows.iter().map(|row| row.2).collect();
     let wide: Decimal256Array = rows
         .iter()
-        .map(|row| Some(i256::from_i128(i128::from(row.3)).wrapping_mul(i256::from_i128(10_i128.pow(30)))))
+        .map(|row| {
+            Some(i256::from_i128(i128::from(row.3)).wrapping_mul(i256::from_i128(10_i128.pow(30))))
+        })
         .collect();
     let items = rows.iter().flat_map(|row| &row.7);
     let (numbers, notes): (Int64Array, StringArray) = (
         items.clone().map(|item| Some(item.0)).collect(),
         items.map(|item| item.1.clone()).collect(),
     );
-    let items = StructArray::new(item_fields().into(), vec![Arc::new(numbers), Arc::new(notes)], None);
+    let items = StructArray::new(
+        item_fields().into(),
+        vec![Arc::new(numbers), Arc::new(notes)],
+        None,
+    );
     let schema = schema();
     let DataType::List(item) = schema.field(7).data_type() else {
         unreachable!("it is a list")
     };
     let lengths = rows.iter().map(|row| row.7.len());
-    let legs = ListArray::new(Arc::clone(item), OffsetBuffer::from_lengths(lengths), Arc::new(items), None);
+    let legs = ListArray::new(
+        Arc::clone(item),
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(items),
+        None,
+    );
     let instants: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.6)).collect();
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(rows.iter().map(|row| row.0.clone()).collect::<StringArray>()),
+        Arc::new(
+            rows.iter()
+                .map(|row| row.0.clone())
+                .collect::<StringArray>(),
+        ),
         Arc::new(rows.iter().map(|row| Some(row.1)).collect::<Int64Array>()),
         Arc::new(amounts.with_precision_and_scale(38, 6).unwrap()),
         Arc::new(wide.with_precision_and_scale(60, 18).unwrap()),
@@ -112,7 +147,16 @@ proptest! {
 /// Whether a schema can be written from the columns, and what becomes of the first row.
 fn written(fields: &str, expected: Expect) {
     let text = format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
-    let rows = batch(&[(Some("a\"b\n".into()), 5, Some(-1_500_000), 1, true, None, 1_000_001, vec![(1, None)])]);
+    let rows = batch(&[(
+        Some("a\"b\n".into()),
+        5,
+        Some(-1_500_000),
+        1,
+        true,
+        None,
+        1_000_001,
+        vec![(1, None)],
+    )]);
     let told = match AvroEncoder::new(1, &text, &schema()) {
         Err(error) => error.to_string(),
         Ok(encoder) => match encoder.encode(&rows).remove(0) {
@@ -131,27 +175,77 @@ fn schemas_of_others() {
             r#"{{"name":"amount","type":["null",{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}]}}"#
         )
     };
-    written(r#"{"name":"count","type":"int"}"#, expect![[""]]);
-    written(&decimal(10, 2), expect![[""]]);
-    written(&decimal(2, 2), expect![[""]]);
-    written(&decimal(10, 0), expect![[""]]);
-    written(r#"{"name":"day","type":{"type":"int","logicalType":"date"}}"#, expect![[""]]);
-    written(r#"{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}"#, expect![[""]]);
-    written(r#"{"name":"text","type":["null",{"type":"enum","name":"E","symbols":["A"]}]}"#, expect![[""]]);
-    written(r#"{"name":"count","type":"string"}"#, expect![[""]]);
-    written(r#"{"name":"gone","type":"string"}"#, expect![[""]]);
-    written(r#"{"name":"gone","type":["null","string"]}"#, expect![[""]]);
+    written(
+        r#"{"name":"count","type":"int"}"#,
+        expect!["[0, 0, 0, 0, 1, 10]"],
+    );
+    written(&decimal(10, 2), expect!["[0, 0, 0, 0, 1, 2, 4, 255, 106]"]);
+    written(
+        &decimal(2, 2),
+        expect![[
+            r#"schema_incompatible Some("amount"): an amount with more digits than the schema has"#
+        ]],
+    );
+    written(
+        &decimal(10, 0),
+        expect![[
+            r#"schema_incompatible Some("amount"): an amount with more digits than the schema has"#
+        ]],
+    );
+    written(
+        r#"{"name":"day","type":{"type":"int","logicalType":"date"}}"#,
+        expect![[r#"schema_incompatible Some("day"): null, which the schema does not take"#]],
+    );
+    written(
+        r#"{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}"#,
+        expect![[
+            r#"schema_incompatible Some("at"): an instant with a finer fraction than the schema has"#
+        ]],
+    );
+    written(
+        r#"{"name":"text","type":["null",{"type":"enum","name":"E","symbols":["A"]}]}"#,
+        expect![[r#"schema_incompatible Some("text"): a text that is no symbol of the schema"#]],
+    );
+    written(
+        r#"{"name":"count","type":"string"}"#,
+        expect![
+            "the writer's schema does not fit the reader's, count: a column of Int64 cannot be written as this field"
+        ],
+    );
+    written(
+        r#"{"name":"gone","type":"string"}"#,
+        expect![
+            "the writer's schema does not fit the reader's, gone: there is no such column, and the field takes no null"
+        ],
+    );
+    written(
+        r#"{"name":"gone","type":["null","string"]}"#,
+        expect!["[0, 0, 0, 0, 1, 0]"],
+    );
     written(
         r#"{"name":"amount","type":["null",{"type":"fixed","name":"F","size":2,"logicalType":"decimal","precision":4,"scale":2}]}"#,
-        expect![[""]],
+        expect!["[0, 0, 0, 0, 1, 2, 255, 106]"],
     );
 }
 
 /// JSON is what the API shows: amounts, dates and instants as text.
 #[test]
 fn json() {
-    let rows = batch(&[(Some("a\"b\n\u{1}".into()), 5, Some(-1_500_000), 1, true, None, 1_000_001, vec![(1, None)])]);
-    let names = schema().fields().iter().map(|field| field.name().clone()).collect();
+    let rows = batch(&[(
+        Some("a\"b\n\u{1}".into()),
+        5,
+        Some(-1_500_000),
+        1,
+        true,
+        None,
+        1_000_001,
+        vec![(1, None)],
+    )]);
+    let names = schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let made = JsonEncoder::new(names).encode(&rows).remove(0).unwrap();
-    expect![[""]].assert_eq(std::str::from_utf8(&made).unwrap());
+    expect![[r#"{"text":"a\"b\n\u0001","count":5,"amount":"-1.5","wide":"1000000000000","flag":true,"day":null,"at":"1970-01-01T00:00:01.000001Z","legs":[{"n":1,"note":null}]}"#]].assert_eq(std::str::from_utf8(&made).unwrap());
 }

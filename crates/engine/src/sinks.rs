@@ -5,9 +5,9 @@
 //! the newest one: a sink that is away holds nobody up, costs what changed at most, and gets the newest row of each key
 //! when it comes back.
 //!
-//! What a sink holds, so that a restart sends the net difference alone: `base`, a version of the table, for keys that
-//! were not written at `position` or later and are not doubtful; for keys that were, what was written last. A checkpoint
-//! keeps the position, and as doubtful each key in which the base differs from the checkpoint's table, which takes the
+//! What a sink holds, so that a restart sends the net difference alone: for keys that were written at `position` or
+//! later, what was written last; for others the row of `base`, a version of the table, but for a few that it names. A
+//! checkpoint keeps the position and each key in which the base differs from the checkpoint's table, which takes the
 //! base's place at the restart. Without a checkpoint, the position is the sink's beginning and the base is empty. A
 //! failed flush is the same case: the sink is opened again from the last position.
 
@@ -27,8 +27,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Rows turned into items at a time.
 const BATCH_ROWS: usize = 4_096;
-/// More doubtful keys than this are not kept with a checkpoint: the sink is then read from its beginning.
-const DOUBTFUL_MAX: usize = 20_000;
+/// More keys than this are not kept with a checkpoint: the sink is then read from its beginning.
+const KEPT_MAX: usize = 20_000;
 /// Between attempts after a failure: this, doubled each time up to the second.
 const BACKOFF_MIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -63,8 +63,8 @@ impl std::fmt::Debug for SinkParts {
 struct Kept {
     to: String,
     position: String,
-    /// Doubtful keys, as the table has them, in base64.
-    rows: Vec<String>,
+    /// Keys in which the sink differs from the table, in base64, with the digest of the row that it has.
+    rows: Vec<(String, Option<String>)>,
     /// Keys whose newest row was refused, as the sink has them, in base64.
     refused: Vec<String>,
 }
@@ -95,9 +95,25 @@ struct Offer {
 struct Content {
     base: Version,
     position: Option<String>,
-    doubtful: BTreeSet<Box<[u8]>>,
+    /// Keys whose row is another one than the base's: its digest, or none when there is none.
+    others: BTreeMap<Box<[u8]>, Option<u128>>,
     /// Keys, as the sink writes them, whose newest row was refused, with the code.
     refused: BTreeMap<Vec<u8>, String>,
+}
+
+impl Content {
+    /// Keys whose row in the table is another one than the sink has, as far as that is known.
+    fn changed<'a>(&'a self, table: &'a Version) -> BTreeSet<&'a [u8]> {
+        let is_plain = |key: &&[u8]| !self.others.contains_key(*key);
+        let is_other =
+            |(key, row): &(&Box<[u8]>, &Option<u128>)| table.row(key).map(xxh3_128) != **row;
+        let others = self.others.iter().filter(is_other);
+        table
+            .changed(&self.base)
+            .filter(is_plain)
+            .chain(others.map(|(key, _)| key.as_ref()))
+            .collect()
+    }
 }
 
 struct State {
@@ -106,6 +122,8 @@ struct State {
     /// Since when something is not sent that was published.
     waiting_since: Option<Instant>,
     letters: Vec<Letter>,
+    /// The rows that are told as refused: what stands in the place of their offset, and the code.
+    told: BTreeMap<i64, String>,
     shown: SinkState,
     /// The epoch that the sink has confirmed, or was found at.
     epoch: u64,
@@ -159,13 +177,17 @@ impl Running {
         let mut content = Content {
             base: restored.table.emptied(),
             position: None,
-            doubtful: BTreeSet::new(),
+            others: BTreeMap::new(),
             refused: BTreeMap::new(),
         };
         if let Some(kept) = kept {
             content.base = restored.table;
             content.position = Some(kept.position);
-            content.doubtful = kept.rows.iter().map(|key| unbase64(key).into()).collect();
+            let other = |(key, row): &(String, Option<String>)| {
+                let row = row.as_ref().map(|row| u128::from_str_radix(row, 16));
+                (unbase64(key).into(), row.map(Result::unwrap_or_default))
+            };
+            content.others = kept.rows.iter().map(other).collect();
             for key in &kept.refused {
                 let key = unbase64(key);
                 let code = restored.letters.get(&digest(&key)).cloned();
@@ -177,6 +199,7 @@ impl Running {
             content,
             waiting_since: None,
             letters: Vec::new(),
+            told: restored.letters,
             shown: SinkState::Opening,
             epoch: 0,
             flushes: 0,
@@ -242,20 +265,22 @@ impl Running {
     pub(crate) fn keep(&self, table: &Version) -> Option<String> {
         let content = self.shared.lock().content.clone();
         let position = content.position?;
-        let mut doubtful: BTreeSet<&[u8]> = content.doubtful.iter().map(AsRef::as_ref).collect();
-        let room = DOUBTFUL_MAX.saturating_sub(doubtful.len() + content.refused.len());
-        let mut count = 0;
-        for key in table.changed(&content.base).take(room + 1) {
-            doubtful.insert(key);
-            count += 1;
+        let mut others = content.others;
+        for key in table.changed(&content.base) {
+            if others.len() + content.refused.len() >= KEPT_MAX {
+                return None;
+            }
+            if !others.contains_key(key) {
+                others.insert(key.into(), content.base.row(key).map(xxh3_128));
+            }
         }
-        if count > room {
-            return None;
-        }
+        let row = |(key, row): (&Box<[u8]>, &Option<u128>)| {
+            (base64(key), row.map(|row| format!("{row:x}")))
+        };
         let kept = Kept {
             to: self.identity.clone(),
             position,
-            rows: doubtful.into_iter().map(base64).collect(),
+            rows: others.iter().map(row).collect(),
             refused: content.refused.keys().map(|key| base64(key)).collect(),
         };
         Some(serde_json::to_string(&kept).expect("it is plain data"))
@@ -374,7 +399,7 @@ impl Worker {
             .open(content.position.as_deref(), &mut told, line)?;
         if opening.whole {
             content.base = content.base.emptied();
-            content.doubtful.clear();
+            content.others.clear();
         }
         let (mut held, mut position) = (Some(held), opening.position);
         {
@@ -384,10 +409,7 @@ impl Worker {
         self.recovered();
         while let Some(Offer { cut, table }) = self.next_offer() {
             let began = Instant::now();
-            let changed: BTreeSet<&[u8]> = table
-                .changed(&content.base)
-                .chain(content.doubtful.iter().map(AsRef::as_ref))
-                .collect();
+            let changed: BTreeSet<&[u8]> = content.changed(&table);
             let mut told = Told::default();
             let making = RefCell::new(Making {
                 rows: opening.rows.as_ref(),
@@ -411,7 +433,7 @@ impl Worker {
             }
             content.position = Some(position.clone());
             content.base = table;
-            content.doubtful.clear();
+            content.others.clear();
             self.flushed(&mut content, &cut, told, began);
         }
         Ok(())
@@ -454,50 +476,15 @@ impl Worker {
 
     /// Takes note of a flush.
     fn flushed(&self, content: &mut Content, cut: &Cut, told: Told, began: Instant) {
-        let mut letters = Vec::new();
-        let letter = |key: &[u8], code: &str, weight| Letter {
-            offset: digest(key),
-            code: code.to_owned(),
-            message: String::new(),
-            field: None,
-            key: key.to_vec(),
-            value: None,
-            as_of_us: cut.as_of_us,
-            weight,
-        };
-        let refused: BTreeSet<&[u8]> = told
-            .unsent
-            .iter()
-            .map(|unsent| unsent.item.key.as_slice())
-            .collect();
         for key in &told.again {
-            if !refused.contains(key.as_slice())
-                && let Some(code) = content.refused.remove(key)
-            {
-                letters.push(letter(key, &code, -1));
-            }
+            content.refused.remove(key);
         }
-        for Unsent { item, why } in told.unsent {
-            let known = content
+        for Unsent { item, why } in &told.unsent {
+            content
                 .refused
                 .insert(item.key.clone(), why.code.to_owned());
-            if known.as_deref() == Some(why.code) {
-                continue;
-            }
-            tracing::warn!(
-                sink = self.shared.name,
-                code = why.code,
-                message = why.message,
-                "a row was refused"
-            );
-            letters.extend(known.map(|code| letter(&item.key, &code, -1)));
-            letters.push(Letter {
-                message: why.message,
-                field: why.field,
-                value: item.value,
-                ..letter(&item.key, why.code, 1)
-            });
         }
+        let letters = self.news_of_letters(content, cut, told);
         let mut state = self.shared.lock();
         state.content = content.clone();
         state.letters.extend(letters);
@@ -516,6 +503,49 @@ impl Worker {
         }
         drop(state);
         self.shared.news.notify_all();
+    }
+
+    /// What is refused now beside what was told to be.
+    fn news_of_letters(&self, content: &Content, cut: &Cut, told: Told) -> Vec<Letter> {
+        let now = content.refused.iter();
+        let now: BTreeMap<i64, String> =
+            now.map(|(key, code)| (digest(key), code.clone())).collect();
+        let before = std::mem::replace(&mut self.shared.lock().told, now.clone());
+        let letter = |offset, code: &str, weight| Letter {
+            offset,
+            code: code.to_owned(),
+            message: String::new(),
+            field: None,
+            key: Vec::new(),
+            value: None,
+            as_of_us: cut.as_of_us,
+            weight,
+        };
+        let is_over = |(offset, code): &(&i64, &String)| now.get(*offset) != Some(*code);
+        let over = before.iter().filter(is_over);
+        let mut letters: Vec<Letter> = over
+            .map(|(offset, code)| letter(*offset, code, -1))
+            .collect();
+        for Unsent { item, why } in told.unsent {
+            let offset = digest(&item.key);
+            if before.get(&offset).map(String::as_str) == Some(why.code) {
+                continue;
+            }
+            tracing::warn!(
+                sink = self.shared.name,
+                code = why.code,
+                message = why.message,
+                "a row was refused"
+            );
+            letters.push(Letter {
+                message: why.message,
+                field: why.field,
+                key: item.key,
+                value: item.value,
+                ..letter(offset, why.code, 1)
+            });
+        }
+        letters
     }
 
     fn failed(&self, error: SourceError, is_final: bool) {
@@ -572,11 +602,11 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn pass(&mut self, item: Item) -> Item {
-        if self.content.refused.contains_key(&item.key) {
-            self.told.again.push(item.key.clone());
+    /// A key is as the table has it, or will be.
+    fn note(&mut self, key: &[u8]) {
+        if self.content.refused.contains_key(key) {
+            self.told.again.push(key.to_vec());
         }
-        item
     }
 
     /// Upserts and tombstones of these keys, as the table has them.
@@ -586,7 +616,8 @@ impl Making<'_> {
         let mut items = self.upserts(&there, &mut HashMap::new());
         let keys = self.rows.keys(&self.table.key_rows(gone));
         for key in keys.into_iter().flatten() {
-            items.push(self.pass(Item { key, value: None }));
+            self.note(&key);
+            items.push(Item { key, value: None });
         }
         items
     }
@@ -609,8 +640,9 @@ impl Making<'_> {
                 Some(Held::Row(digest)) => digest == xxh3_128(value),
                 _ => false,
             };
+            self.note(&item.key);
             if !is_there {
-                items.push(self.pass(item));
+                items.push(item);
             }
         }
         items
@@ -652,10 +684,12 @@ fn difference<'m>(
     let gone = std::iter::once_with(move || {
         let gone = changed.iter().copied().filter(|key| !table.has(key));
         let keys = rows.keys(&table.key_rows(gone)).into_iter().flatten();
-        let mut held = held.borrow_mut();
-        let mut keys: Vec<Vec<u8>> = keys
-            .filter(|key| !matches!(held.remove(key), Some(Held::Nothing)))
-            .collect();
+        let (mut held, mut making) = (held.borrow_mut(), making.borrow_mut());
+        let is_due = |key: &Vec<u8>| {
+            making.note(key);
+            !matches!(held.remove(key), Some(Held::Nothing))
+        };
+        let mut keys: Vec<Vec<u8>> = keys.filter(is_due).collect();
         // What is left is of keys that the table does not have.
         let left = held
             .drain()
@@ -663,10 +697,7 @@ fn difference<'m>(
         let mut left: Vec<Vec<u8>> = left.map(|(key, _)| key).collect();
         left.sort();
         keys.extend(left);
-        let mut making = making.borrow_mut();
-        keys.into_iter()
-            .map(|key| making.pass(Item { key, value: None }))
-            .collect::<Vec<_>>()
+        keys.into_iter().map(|key| Item { key, value: None })
     });
     there.chain(gone.flatten())
 }

@@ -260,6 +260,11 @@ impl Version {
         self.rows.contains_key(key)
     }
 
+    /// The row of a key, as bytes that are equal where rows are.
+    pub fn row(&self, key: &[u8]) -> Option<&[u8]> {
+        self.rows.get(key).map(AsRef::as_ref)
+    }
+
     /// The key columns of these keys.
     pub fn key_rows<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> RecordBatch {
         self.shape.key.decode(keys)

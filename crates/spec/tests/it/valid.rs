@@ -222,8 +222,13 @@ sinks:
     let (plan, found) = check(text);
     assert_eq!(found, Vec::new());
     let plan = plan.unwrap();
-    let tables = plan.all_tables().map(|table| format!("{} {:?}\n", table.name, table.key));
-    let sinks = plan.sinks.iter().map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.kafka));
+    let tables = plan
+        .all_tables()
+        .map(|table| format!("{} {:?}\n", table.name, table.key));
+    let sinks = plan
+        .sinks
+        .iter()
+        .map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.kafka));
     let text: String = tables.chain(sinks).collect();
     expect![[r#""#]].assert_eq(&text);
 }
