@@ -433,6 +433,26 @@ mod tests {
         );
     }
 
+    /// What a sink's properties say together.
+    #[test]
+    fn sinks() {
+        let check = |properties: &[(&str, &str)], exactly_once, expected: &str| {
+            let properties = properties
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let found = sink_properties(&properties.collect(), exactly_once);
+            let keys: Vec<&str> = found.iter().map(|(key, ..)| key.as_str()).collect();
+            assert_eq!(keys.join(" "), expected);
+        };
+        check(&[("acks", "all"), ("linger.ms", "50")], false, "");
+        check(&[("acks", "1")], false, "acks");
+        check(&[("acks", "1"), ("enable.idempotence", "false")], false, "");
+        let both = [("request.required.acks", "0"), ("enable.idempotence", "False")];
+        check(&both, true, "enable.idempotence request.required.acks");
+        check(&[("transactional.id", "x")], true, "");
+        check(&[("transactional.id", "x")], false, "transactional.id");
+    }
+
     /// Every name that is suggested, set or mentioned as a cure is one that librdkafka has.
     #[test]
     fn tables_hold() {

@@ -230,7 +230,13 @@ sinks:
         .iter()
         .map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.kafka));
     let text: String = tables.chain(sinks).collect();
-    expect![[r#""#]].assert_eq(&text);
+    expect![[r#"
+        b ["trade_id"]
+        sink.exact ["trade_id", "entity"]
+        plain 0 KafkaSinkPlan { topic: "x", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Json, exactly_once: false }
+        exact 1 KafkaSinkPlan { topic: "y", properties: {"bootstrap.servers": "localhost:9092", "linger.ms": "50"}, key: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "y-key", register: true }, value: Avro { registry: {"url": "http://localhost:8081"}, schema: Some("base/out.avsc"), subject: "y-value", register: true }, exactly_once: true }
+        mixed 0 KafkaSinkPlan { topic: "z", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "s", register: false }, exactly_once: false }
+    "#]].assert_eq(&text);
 }
 
 /// A long file is checked in milliseconds: what an editor asks for at every key.
