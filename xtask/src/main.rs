@@ -11,6 +11,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod day;
 mod demo;
 mod failure;
@@ -43,6 +44,7 @@ Commands:
   vectors   worked cases of the liquidity rules, of any file
   day       replays a recorded day and compares every table with its expectations
   bench     the project's measures
+  chaos     kills a pipeline again and again, and compares every table
   tidy      floors, owners, absent words, file headers
 
 Options:
@@ -83,6 +85,7 @@ fn dispatch(command: &str, arguments: lexopt::Parser, yes: bool) -> Outcome {
         "vectors" => vectors::main(arguments),
         "day" => day::main(arguments, yes),
         "bench" => bench::main(arguments, yes),
+        "chaos" => chaos::main(arguments, yes),
         "tidy" => tidy::main(arguments),
         unknown => Err(Failure::usage(format!("no command `{unknown}`\n\n{HELP}"))),
     }

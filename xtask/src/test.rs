@@ -158,6 +158,20 @@ fn unit(artifacts: &Artifacts) -> Count {
     )
 }
 
+/// One end-to-end test by its name, shown as it runs, on services of its own if none are up.
+pub(crate) fn one(name: &str, asked: &[(&str, u64)], yes: bool) -> Outcome {
+    need::require(&need::SERVICES, yes)?;
+    let artifacts = artifacts::build()?;
+    plugins::all(yes)?;
+    let services = services::held(yes)?;
+    for mut command in end_to_end_commands(&artifacts) {
+        command.envs(services.running.variables());
+        command.envs(asked.iter().map(|(name, value)| (name, value.to_string())));
+        run(command.args([name, "--nocapture"]))?;
+    }
+    Ok(())
+}
+
 /// The end-to-end tests, told by their environment where everything is.
 fn end_to_end(artifacts: &Artifacts, with_services: bool, yes: bool) -> Outcome<Count> {
     let services = if with_services {
@@ -166,16 +180,11 @@ fn end_to_end(artifacts: &Artifacts, with_services: bool, yes: bool) -> Outcome<
         None
     };
     let mut counts = Vec::new();
-    for test in artifacts.tests.iter().filter(|test| test.is_end_to_end()) {
-        let mut command = test.command();
-        command
-            .env("WEIR_BIN", build::weir())
-            .env("WEIR_FEED_BIN", build::feed());
-        command.env("WEIR_PLUGINS", root().join("target/plugins"));
+    for mut command in end_to_end_commands(artifacts) {
         if let Some(services) = &services {
             command.envs(services.running.variables());
         } else {
-            left_out(test.path())?;
+            left_out(Path::new(command.get_program()))?;
             command.args(["--skip", NEEDS_SERVICES]);
         }
         counts.push(tests(&mut command, LIMIT));
@@ -184,6 +193,18 @@ fn end_to_end(artifacts: &Artifacts, with_services: bool, yes: bool) -> Outcome<
         return Err(Failure::new("there are no end-to-end tests"));
     }
     Ok(Count::sum(counts))
+}
+
+fn end_to_end_commands(artifacts: &Artifacts) -> impl Iterator<Item = Command> {
+    let tests = artifacts.tests.iter().filter(|test| test.is_end_to_end());
+    tests.map(|test| {
+        let mut command = test.command();
+        command
+            .env("WEIR_BIN", build::weir())
+            .env("WEIR_FEED_BIN", build::feed())
+            .env("WEIR_PLUGINS", root().join("target/plugins"));
+        command
+    })
 }
 
 /// Says which tests do not run without services.

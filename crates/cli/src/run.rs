@@ -280,15 +280,20 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
     .context("cannot start the engine's thread")?;
     let waited = runtime.block_on(wait(handle, &running, args));
     stop.stop();
-    let ends = std::time::Instant::now() + Duration::from_secs(args.grace);
-    while !running.is_finished() {
-        if std::time::Instant::now() >= ends {
-            anyhow::bail!(
-                "the last checkpoint took longer than --grace {}; the next start goes on from the one before",
-                args.grace
-            );
+    let ended = async {
+        while !running.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        std::thread::sleep(Duration::from_millis(5));
+    };
+    let grace = Duration::from_secs(args.grace);
+    if runtime
+        .block_on(async { tokio::time::timeout(grace, ended).await })
+        .is_err()
+    {
+        anyhow::bail!(
+            "the last checkpoint took longer than --grace {}; the next start goes on from the one before",
+            args.grace
+        );
     }
     let ran = running
         .join()

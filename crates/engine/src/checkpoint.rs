@@ -4,6 +4,7 @@
 use crate::read::CheckpointStatus;
 use crate::state::{Changes, Manifest, Report, StateError, Store};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +160,7 @@ impl Checkpointer {
             return;
         }
         let done = if wait {
-            self.done.recv().map_err(|_| TryRecvError::Disconnected)
+            self.done.recv().map_err(TryRecvError::from)
         } else {
             self.done.try_recv()
         };
@@ -215,7 +216,8 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
             WorkPlan::Group { wasm, by, clock } => format!("{} {by:?} {clock:?}", plugin(wasm)?),
         };
         let text = stages.entry(&step.stage).or_default();
-        *text += &format!("{index} {:?} {work} {:?}\n", step.inputs, step.outputs);
+        let (inputs, outputs) = (&step.inputs, &step.outputs);
+        writeln!(text, "{index} {inputs:?} {work} {outputs:?}").expect("memory takes any write");
     }
     pieces.extend(
         stages
@@ -232,7 +234,8 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
 fn plugin(wasm: &WasmPlan) -> std::io::Result<String> {
     let mut text = format!("{} {}", file(&wasm.file)?, wasm.config);
     for (name, path) in &wasm.data {
-        text += &format!(" {name} {}", file(path)?);
+        let data = file(path)?;
+        write!(text, " {name} {data}").expect("memory takes any write");
     }
     Ok(text)
 }

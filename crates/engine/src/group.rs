@@ -214,21 +214,17 @@ impl GroupStep {
             put(&[DAY], Some(&day.to_le_bytes()));
         }
         if let Some(entries) = self.unsaved.take() {
-            entries.iter().for_each(|entry| match entry[0] {
-                GROUP => put(entry, self.saved_group(&entry[1..]).as_deref()),
-                _ => {
-                    let (input, key, row) = input_of(entry).expect("it was put together here");
-                    let bags = self.groups.get(key).map(|state| &state.inputs);
-                    let weight = bags.and_then(|bags| bags.get(input)?.get(row));
-                    put(
-                        entry,
-                        weight
-                            .map(|weight| weight.to_le_bytes())
-                            .as_ref()
-                            .map(<[u8; 8]>::as_slice),
-                    );
+            for entry in &entries {
+                if entry[0] == GROUP {
+                    put(entry, self.saved_group(&entry[1..]).as_deref());
+                    continue;
                 }
-            });
+                let (input, key, row) = input_of(entry).expect("it was put together here");
+                let bags = self.groups.get(key).map(|state| &state.inputs);
+                let weight = bags.and_then(|bags| bags.get(input)?.get(row));
+                let weight = weight.map(|weight| weight.to_le_bytes());
+                put(entry, weight.as_ref().map(<[u8; 8]>::as_slice));
+            }
             return;
         }
         for (key, state) in &self.groups {

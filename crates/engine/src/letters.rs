@@ -45,7 +45,7 @@ impl<'a> Raws<'a> {
 #[derive(Default)]
 pub(crate) struct Letters {
     weights: BTreeMap<LetterKey, i64>,
-    letters: imbl::OrdMap<LetterKey, Arc<DeadLetter>>,
+    shown: imbl::OrdMap<LetterKey, Arc<DeadLetter>>,
     dirty: Dirty,
 }
 
@@ -120,11 +120,11 @@ impl Letters {
             match *weight {
                 0 => {
                     self.weights.remove(&key);
-                    self.letters.remove(&key);
+                    self.shown.remove(&key);
                 }
-                now if now > 0 && !self.letters.contains_key(&key) => {
+                now if now > 0 && !self.shown.contains_key(&key) => {
                     let record = raws.record(&refusal);
-                    self.letters
+                    self.shown
                         .insert(key, Arc::new(letter(stage, refusal, record.as_ref())));
                 }
                 _ => {}
@@ -136,7 +136,7 @@ impl Letters {
     pub(crate) fn save(&mut self, put: &mut Put<'_>) {
         let value = |key: &LetterKey| {
             let weight = self.weights.get(key)?;
-            let letter = serde_json::to_vec(&self.letters.get(key).map(AsRef::as_ref));
+            let letter = serde_json::to_vec(&self.shown.get(key).map(AsRef::as_ref));
             let letter = letter.expect("a letter is plain data");
             Some(Writer::default().i64(*weight).raw(&letter).done())
         };
@@ -161,7 +161,7 @@ impl Letters {
         let letter: Option<DeadLetter> =
             serde_json::from_slice(value.rest()).or(Err(Unreadable))?;
         if let Some(letter) = letter {
-            self.letters.insert(key.clone(), Arc::new(letter));
+            self.shown.insert(key.clone(), Arc::new(letter));
         }
         self.weights.insert(key, weight);
         Ok(())
@@ -169,7 +169,7 @@ impl Letters {
 
     /// The letters, as readers see them.
     pub(crate) fn shown(&self) -> imbl::OrdMap<LetterKey, Arc<DeadLetter>> {
-        self.letters.clone()
+        self.shown.clone()
     }
 
     /// What one stage refuses: offset and code.
@@ -181,7 +181,7 @@ impl Letters {
     /// How many there are, by stage.
     pub(crate) fn by_stage(&self) -> BTreeMap<&str, u64> {
         let mut counts = BTreeMap::new();
-        for key in self.letters.keys() {
+        for key in self.shown.keys() {
             *counts.entry(key.3.as_str()).or_insert(0) += 1;
         }
         counts
@@ -189,7 +189,7 @@ impl Letters {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.letters.len()
+        self.shown.len()
     }
 }
 

@@ -16,7 +16,7 @@ mod store;
 
 pub use changes::Changes;
 pub use manifest::{Manifest, SegmentRef};
-pub use store::{Opened, Report, Store, inspect, verify};
+pub use store::{Checked, Opened, Report, Store, inspect, verify};
 
 use std::io;
 use std::path::{Path, PathBuf};

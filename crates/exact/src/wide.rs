@@ -129,15 +129,12 @@ pub(crate) fn ratio(a: I256, b: I256, c: I256, shift: i32) -> Option<I256> {
         return None;
     }
     let negative = (a.is_negative() ^ b.is_negative()) ^ c.is_negative();
-    let magnitude = match ratio_small(a, b, c, shift) {
-        Some(quotient) => {
-            let [low, high] = halves(quotient);
-            U256::from_digits([low, high, 0, 0])
-        }
-        None => {
-            let wide = ratio_wide(a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs(), shift);
-            wide.filter(|wide| *wide < POW10[usize::from(DIGITS_MAX)])?
-        }
+    let magnitude = if let Some(quotient) = ratio_small(a, b, c, shift) {
+        let [low, high] = halves(quotient);
+        U256::from_digits([low, high, 0, 0])
+    } else {
+        let wide = ratio_wide(a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs(), shift);
+        wide.filter(|wide| *wide < POW10[usize::from(DIGITS_MAX)])?
     };
     let value = I256::from_bits(magnitude);
     Some(if negative {

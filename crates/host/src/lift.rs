@@ -234,7 +234,7 @@ fn offsets(bytes: Vec<u8>, rows: usize, end: Option<usize>) -> Result<OffsetBuff
     let offsets = ScalarBuffer::<i32>::new(aligned::<i32>(bytes), 0, rows + 1);
     // Without an early end: so it is done for several at a time.
     let pairs = offsets.iter().zip(&offsets[1..]);
-    let rises = pairs.fold(true, |rises, (start, end)| rises & (start <= end));
+    let rises = pairs.fold(true, |rises, (start, end)| rises && (start <= end));
     if offsets[0] != 0 || !rises {
         return Err("its offsets do not begin at 0, or fall, or pass 2^31".to_owned());
     }

@@ -193,12 +193,11 @@ impl Builder {
     /// Writes text or bytes.
     #[inline]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.text(row, value),
-            None => {
-                self.expect(Layout::VARLEN);
-                self.skip(row);
-            }
+        if let Some(value) = value {
+            self.text(row, value);
+        } else {
+            self.expect(Layout::VARLEN);
+            self.skip(row);
         }
     }
 
@@ -338,12 +337,14 @@ fn copy(to: &mut [u8], from: &[u8]) {
     let to = &mut to[..from.len()];
     if from.len() > 32 {
         to.copy_from_slice(from);
-    } else if !ends::<16>(to, from) && !ends::<8>(to, from) && !ends::<4>(to, from) {
-        if let (Some(first), Some(last)) = (from.first(), from.last()) {
-            to[0] = *first;
-            to[from.len() / 2] = from[from.len() / 2];
-            to[from.len() - 1] = *last;
-        }
+    } else if !ends::<16>(to, from)
+        && !ends::<8>(to, from)
+        && !ends::<4>(to, from)
+        && let (Some(first), Some(last)) = (from.first(), from.last())
+    {
+        to[0] = *first;
+        to[from.len() / 2] = from[from.len() / 2];
+        to[from.len() - 1] = *last;
     }
 }
 

@@ -281,7 +281,7 @@ impl Operator for Reborn {
     fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
         let step = self.operator.step(inputs, as_of_us);
         self.steps += 1;
-        let dies = self.steps % 3 == 0;
+        let dies = self.steps.is_multiple_of(3);
         if dies || self.steps % 2 == 1 {
             let saved = &mut self.saved;
             self.operator.save(&mut |key, value| {

@@ -1,7 +1,7 @@
 //! One build of everything that is tested or run, and where its executables are.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure, Outcome};
@@ -21,10 +21,6 @@ pub(super) struct TestBinary {
 }
 
 impl TestBinary {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The end-to-end package's tests need more than themselves.
     pub(super) fn is_end_to_end(&self) -> bool {
         self.package.ends_with("tests/e2e")

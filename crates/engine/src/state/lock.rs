@@ -2,7 +2,7 @@
 
 use super::StateError;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 
 /// Held for as long as it lives; the system lets go of it when the process dies.
@@ -24,9 +24,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder)
-                    .map_err(StateError::io(&path))?;
+                let holder = std::fs::read_to_string(&path).map_err(StateError::io(&path))?;
                 return Err(StateError::Held {
                     path: folder.to_owned(),
                     holder: holder.trim().to_owned(),

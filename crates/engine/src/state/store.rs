@@ -245,9 +245,12 @@ pub fn inspect(folder: &Path) -> Result<(Option<Manifest>, Vec<StateError>, u64)
     Ok((None, passed_over, disk_bytes(folder)?))
 }
 
+/// A manifest's file, and what it says or what is wrong with it.
+pub type Checked = (PathBuf, Result<Manifest, StateError>);
+
 /// Reads every byte of every checkpoint; answers each with what is wrong with it, newest first.
-pub fn verify(folder: &Path) -> Result<Vec<(PathBuf, Result<Manifest, StateError>)>, StateError> {
-    let check = |(_, path): &(u64, PathBuf)| (path.clone(), whole(folder, path));
+pub fn verify(folder: &Path) -> Result<Vec<Checked>, StateError> {
+    let check = |(_, path): &(u64, PathBuf)| -> Checked { (path.clone(), whole(folder, path)) };
     Ok(manifests(folder)?.iter().rev().map(check).collect())
 }
 

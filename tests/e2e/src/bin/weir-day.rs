@@ -1,4 +1,4 @@
-//! `weir-day ROOT DAY...`: replays recorded days with the binary that WEIR_BIN names and compares every table and the
+//! `weir-day ROOT DAY...`: replays recorded days with the binary that `WEIR_BIN` names and compares every table and the
 //! refused records at every instant of their expectations. Ends with 1 when something differs.
 #![expect(
     clippy::print_stdout,

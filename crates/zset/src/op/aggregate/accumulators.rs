@@ -175,10 +175,11 @@ impl Accumulators {
             State::Count(counts) => out.i64(counts[slot]),
             State::Mean(means) => out.raw(&means[slot].0.to_le_bytes()).i64(means[slot].1),
             State::Extreme { values, .. } => {
-                let out = out.count(values[slot].len());
-                let add =
-                    |out: Writer, (value, weight): (&Box<[u8]>, &i64)| out.part(value).i64(*weight);
-                values[slot].iter().fold(out, add)
+                let values = &values[slot];
+                let out = out.count(values.len());
+                values
+                    .iter()
+                    .fold(out, |out, (value, weight)| out.part(value).i64(*weight))
             }
         }
     }
