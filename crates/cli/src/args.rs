@@ -73,6 +73,7 @@ pub(crate) enum CheckFormat {
 
 /// How to run a pipeline.
 #[derive(Clone, Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct RunArgs {
     /// The pipeline file.
     pub file: PathBuf,

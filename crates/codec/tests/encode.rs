@@ -145,6 +145,11 @@ proptest! {
 }
 
 /// Whether a schema can be written from the columns, and what becomes of the first row.
+#[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`expect!` is written in the call"
+)]
 fn written(fields: &str, expected: Expect) {
     let text = format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
     let rows = batch(&[(

@@ -7,7 +7,7 @@
 use crate::checkpoint::{Checkpointer, Keep};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
-use crate::letters::{Letters, Raws};
+use crate::letters::{Letters, NO_PARTITION, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
 use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{self, Fault, Pass, Step};
@@ -245,7 +245,7 @@ impl Engine {
                     .as_ref()
                     .and_then(|kept| kept.sinks.get(&sink.name)),
                 table: engine.tables[sink.table].1.version(),
-                letters: engine.letters.of_stage(&sink.name),
+                letters: engine.letters.of_sink(&sink.name, &sink.to),
             };
             engine.sinks.push(Running::new(sink, restored));
         }
@@ -905,7 +905,6 @@ impl Engine {
 
 /// A row that a sink refused, told as records are: a row has no offset, so its key's digest stands there.
 fn refused_row(topic: &str, letter: Letter) -> (Refusal, RawRecord) {
-    const NO_PARTITION: i32 = -1;
     let refusal = Refusal {
         topic: topic.to_owned(),
         partition: NO_PARTITION,

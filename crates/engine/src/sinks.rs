@@ -105,9 +105,8 @@ impl Content {
     /// Keys whose row in the table is another one than the sink has, as far as that is known.
     fn changed<'a>(&'a self, table: &'a Version) -> BTreeSet<&'a [u8]> {
         let is_plain = |key: &&[u8]| !self.others.contains_key(*key);
-        let is_other =
-            |(key, row): &(&Box<[u8]>, &Option<u128>)| table.row(key).map(xxh3_128) != **row;
-        let others = self.others.iter().filter(is_other);
+        let others = self.others.iter();
+        let others = others.filter(|(key, row)| table.row(key).map(xxh3_128) != **row);
         table
             .changed(&self.base)
             .filter(is_plain)
@@ -274,13 +273,12 @@ impl Running {
                 others.insert(key.into(), content.base.row(key).map(xxh3_128));
             }
         }
-        let row = |(key, row): (&Box<[u8]>, &Option<u128>)| {
-            (base64(key), row.map(|row| format!("{row:x}")))
-        };
+        let rows = others.iter();
+        let rows = rows.map(|(key, row)| (base64(key), row.map(|row| format!("{row:x}"))));
         let kept = Kept {
             to: self.identity.clone(),
             position,
-            rows: others.iter().map(row).collect(),
+            rows: rows.collect(),
             refused: content.refused.keys().map(|key| base64(key)).collect(),
         };
         Some(serde_json::to_string(&kept).expect("it is plain data"))
@@ -425,7 +423,6 @@ impl Worker {
             } else {
                 self.write(&cut, difference(&making, &changed, &found))
             }?;
-            drop(making);
             *backoff = BACKOFF_MIN;
             if let Some(written) = written {
                 position = written.position;

@@ -447,7 +447,10 @@ mod tests {
         check(&[("acks", "all"), ("linger.ms", "50")], false, "");
         check(&[("acks", "1")], false, "acks");
         check(&[("acks", "1"), ("enable.idempotence", "false")], false, "");
-        let both = [("request.required.acks", "0"), ("enable.idempotence", "False")];
+        let both = [
+            ("request.required.acks", "0"),
+            ("enable.idempotence", "False"),
+        ];
         check(&both, true, "enable.idempotence request.required.acks");
         check(&[("transactional.id", "x")], true, "");
         check(&[("transactional.id", "x")], false, "transactional.id");

@@ -9,7 +9,7 @@ use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use weir_stage::sink::{Fault, Line, Position, SourceError};
+use weir_stage::sink::{Fault, Line, Position, SourceError, Told};
 
 /// Longest wait for a broker's answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub(crate) fn read(
     topic: &str,
     brokers: &str,
     from: Option<&Position>,
-    told: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    told: &mut Told<'_>,
     line: &Line,
 ) -> Result<Read, SourceError> {
     let config = config(sink);

@@ -32,7 +32,8 @@ use tokio::time::Instant;
 use weir_codec::avro::{AvroEncoder, schema_of};
 use weir_codec::{Encoder, JsonEncoder};
 use weir_stage::sink::{
-    Cut, Fault, Flushed, Item, Line, Opening, Position, Refused, Rows, Sink, SourceError, Unsent,
+    Cut, Fault, Flushed, Item, Line, Opening, Position, Refused, Rows, Sink, SourceError, Told,
+    Unsent,
 };
 use weir_zset::text::instant;
 
@@ -670,7 +671,7 @@ impl Sink for KafkaSink {
     fn open(
         &mut self,
         position: Option<&str>,
-        told: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        told: &mut Told<'_>,
         line: &Line,
     ) -> Result<Opening, SourceError> {
         self.link = None;

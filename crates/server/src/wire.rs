@@ -14,7 +14,7 @@ use weir_zset::text::{self, instant};
 /// The rows as a JSON array of objects.
 pub(crate) fn objects(batch: &RecordBatch, out: &mut Vec<u8>) {
     list(out, batch.num_rows(), |out, row| {
-        text::json_row(batch, row, out)
+        text::json_row(batch, row, out);
     });
 }
 

@@ -529,7 +529,7 @@ pub struct KafkaSinkSpec {
     pub topic: String,
     /// How rows become records. Default: json.
     pub encode: Option<EncodeSpec>,
-    /// What readers are promised. Default: at_least_once.
+    /// What readers are promised. Default: `at_least_once`.
     pub delivery: Option<DeliverySpec>,
     /// librdkafka properties for this sink alone, over the cluster's: `linger.ms` (longer: larger batches, later
     /// records), `batch.size`, `compression.type` (zstd: least bytes, most processor), `acks` (fewer than all: a record

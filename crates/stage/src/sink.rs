@@ -118,6 +118,9 @@ impl Line {
     }
 }
 
+/// Takes a key that was written, and the row or none.
+pub type Told<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// A sink of one table, keyed: of each key it keeps the newest row. A thread of its own calls every method and may
 /// block; each call looks at the line, and ends soon after it is told to stop. An `External` error is tried again:
 /// `open` from the last position, then `write`. A `User` error stops the pipeline.
@@ -127,7 +130,7 @@ pub trait Sink: Send {
     fn open(
         &mut self,
         position: Option<&str>,
-        told: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        told: &mut Told<'_>,
         line: &Line,
     ) -> Result<Opening, SourceError>;
     /// Writes items, each key once, and answers when all are safe, or none of them need be.

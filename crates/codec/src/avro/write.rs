@@ -33,9 +33,10 @@ fn record_of<'a>(
             _ => format!("{path}.{}", field.name()),
         };
         let schema = type_of(name, &path, field)?;
-        Ok(match field.is_nullable() {
-            true => json!({ "name": field.name(), "type": schema, "default": null }),
-            false => json!({ "name": field.name(), "type": schema }),
+        Ok(if field.is_nullable() {
+            json!({ "name": field.name(), "type": schema, "default": null })
+        } else {
+            json!({ "name": field.name(), "type": schema })
         })
     };
     let fields: Vec<Value> = fields.map(field).collect::<Result<_, _>>()?;
@@ -43,9 +44,10 @@ fn record_of<'a>(
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    let name = match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => format!("_{name}"),
-        false => name,
+    let name = if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{name}")
+    } else {
+        name
     };
     Ok(json!({ "type": "record", "name": name, "namespace": "weir", "fields": fields }))
 }

@@ -61,7 +61,7 @@ impl Sink for Memory {
     fn open(
         &mut self,
         position: Option<&str>,
-        told: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        told: &mut weir_stage::sink::Told<'_>,
         _line: &Line,
     ) -> Result<Opening, SourceError> {
         let log = self.0.lock().unwrap();

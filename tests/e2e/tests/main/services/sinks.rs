@@ -1,4 +1,8 @@
 //! Sinks on the real broker and registry: what a topic holds is the table, whatever happened on the way.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a process is killed after a while, and nothing else waits meanwhile"
+)]
 
 use super::brokers::Frozen;
 use super::kills::{Random, start};
