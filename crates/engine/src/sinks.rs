@@ -29,6 +29,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 const BATCH_ROWS: usize = 4_096;
 /// More keys than this are not kept with a checkpoint: the sink is then read from its beginning.
 const KEPT_MAX: usize = 20_000;
+/// How often a sink without news is asked whether it has some.
+const IDLE: Duration = Duration::from_secs(1);
 /// Between attempts after a failure: this, doubled each time up to the second.
 const BACKOFF_MIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -84,7 +86,15 @@ pub(crate) struct Letter {
     pub(crate) weight: i64,
 }
 
+/// What a worker is to do.
+enum Next {
+    Offer(Offer),
+    Idle,
+    Stop,
+}
+
 /// A published version that is to be sent.
+#[derive(Clone)]
 struct Offer {
     cut: Cut,
     table: Version,
@@ -405,7 +415,15 @@ impl Worker {
             state.epoch = state.epoch.max(opening.epoch.unwrap_or(0));
         }
         self.recovered();
-        while let Some(Offer { cut, table }) = self.next_offer() {
+        loop {
+            let Offer { cut, table } = match self.next() {
+                Next::Offer(offer) => offer,
+                Next::Idle => {
+                    self.sink.idle()?;
+                    continue;
+                }
+                Next::Stop => return Ok(()),
+            };
             let began = Instant::now();
             let changed: BTreeSet<&[u8]> = content.changed(&table);
             let mut told = Told::default();
@@ -433,28 +451,20 @@ impl Worker {
             content.others.clear();
             self.flushed(&mut content, &cut, told, began);
         }
-        Ok(())
     }
 
-    fn next_offer(&self) -> Option<Offer> {
-        let mut state = self.shared.lock();
-        loop {
-            if self.shared.line.is_stopped() {
-                return None;
-            }
-            // It stays until it is sent: what fails is tried again with it or a newer one.
-            if let Some(offer) = &state.offer {
-                return Some(Offer {
-                    cut: offer.cut.clone(),
-                    table: offer.table.clone(),
-                });
-            }
-            state = self
-                .shared
-                .news
-                .wait(state)
-                .expect("nobody panics while holding it");
+    fn next(&self) -> Next {
+        let is_idle = |state: &mut State| state.offer.is_none() && !self.shared.line.is_stopped();
+        let waited = self
+            .shared
+            .news
+            .wait_timeout_while(self.shared.lock(), IDLE, is_idle);
+        let (state, _) = waited.expect("nobody panics while holding it");
+        if self.shared.line.is_stopped() {
+            return Next::Stop;
         }
+        // It stays until it is sent: what fails is tried again with it or a newer one.
+        state.offer.clone().map_or(Next::Idle, Next::Offer)
     }
 
     /// Sends these items, unless there are none; answers the new position.

@@ -28,6 +28,8 @@ pub(crate) const SINK_DEFAULTS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     // As Java's clients choose partitions, so that topics of both can be joined.
     ("partitioner", "murmur2_random"),
+    // Of a gibibyte by default.
+    ("queue.buffering.max.kbytes", "65536"),
     ("log.connection.close", "false"),
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),

@@ -26,8 +26,8 @@ pub(crate) struct Read {
     pub(crate) whole: bool,
 }
 
-/// The properties of a reader on the same cluster.
-pub(crate) fn config(sink: &ClientConfig) -> ClientConfig {
+/// The properties of a reader on the same cluster, for a sink with this id.
+pub(crate) fn config(sink: &ClientConfig, id: &str) -> ClientConfig {
     let mut config = sink.clone();
     for key in [
         "transactional.id",
@@ -38,7 +38,7 @@ pub(crate) fn config(sink: &ClientConfig) -> ClientConfig {
         config.remove(key);
     }
     config
-        .set("group.id", "weir.readback")
+        .set("group.id", format!("weir.{id}"))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
@@ -50,16 +50,15 @@ pub(crate) fn config(sink: &ClientConfig) -> ClientConfig {
 
 /// Reads the topic, and tells each record's key and value.
 pub(crate) fn read(
-    sink: &ClientConfig,
+    config: &ClientConfig,
     topic: &str,
     brokers: &str,
     from: Option<&Position>,
     told: &mut Told<'_>,
     line: &Line,
 ) -> Result<Read, SourceError> {
-    let config = config(sink);
     let consumer: BaseConsumer<Events> = config
-        .create_with_context(Events::new(&config))
+        .create_with_context(Events::new(config))
         .map_err(|failure| error::of_creation(&failure))?;
     let failed = |failure: KafkaError| {
         let code = failure.rdkafka_error_code();

@@ -336,9 +336,11 @@ impl KafkaSink {
         }
     }
 
+    /// Names the group of the transactions' offsets, and asks for them; it reads nothing and is not polled, so it may
+    /// have nothing to tell.
     fn group_consumer(&self) -> Result<BaseConsumer<Events>, SourceError> {
-        let mut config = readback::config(&self.config);
-        config.set("group.id", format!("weir.{}", self.id));
+        let mut config = readback::config(&self.config, &self.id);
+        config.set("statistics.interval.ms", "0");
         config
             .create_with_context(Events::new(&config))
             .map_err(|failure| error::of_creation(&failure))
@@ -695,7 +697,7 @@ impl Sink for KafkaSink {
         let brokers = self.config.get("bootstrap.servers").unwrap_or_default();
         let from = position.and_then(parse);
         let read = readback::read(
-            &self.config,
+            &readback::config(&self.config, &self.id),
             &self.options.topic,
             brokers,
             from.as_ref(),
@@ -731,6 +733,22 @@ impl Sink for KafkaSink {
             }
             // The next producer of this transactional id ends what was begun.
             Err(failure) => Err(self.diagnosed(&link, failure)),
+        }
+    }
+
+    /// Lets the client tell what it has to tell, which else would pile up.
+    fn idle(&mut self) -> Result<(), SourceError> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        link.producer.poll(Duration::ZERO);
+        drop(link.group.poll(Duration::ZERO));
+        match link.producer.context().events.take() {
+            Some((code @ RDKafkaErrorCode::Fatal, reason)) => {
+                Err(self.diagnosed(link, self.of_code(code, &reason)))
+            }
+            // A broker that is away while there is nothing to write is no trouble yet.
+            _ => Ok(()),
         }
     }
 }

@@ -140,4 +140,8 @@ pub trait Sink: Send {
         items: &mut dyn Iterator<Item = Item>,
         line: &Line,
     ) -> Result<Flushed, SourceError>;
+    /// Called about once a second while there is nothing to write.
+    fn idle(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
 }
