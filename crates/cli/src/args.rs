@@ -73,6 +73,7 @@ pub(crate) enum CheckFormat {
 
 /// How to run a pipeline.
 #[derive(Clone, Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct RunArgs {
     /// The pipeline file.
     pub file: PathBuf,
@@ -94,6 +95,9 @@ pub struct RunArgs {
     /// folder, a JSON object a line.
     #[arg(long, value_name = "DIR", requires = "replay")]
     pub dump: Option<PathBuf>,
+    /// Run the pipeline's sinks in a replay, too: what is replayed is written to their topics.
+    #[arg(long, requires = "replay")]
+    pub sinks: bool,
     /// Serve the page and the API here; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7878")]
     pub listen: SocketAddr,

@@ -1,13 +1,16 @@
 //! What fills a plan's places: decoders, Kafka sources, plugins; for the check and for the run.
 
 use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_codec::avro::OneSchema;
 use weir_codec::{AvroDecoder, AvroReader};
+use weir_engine::SinkParts;
 use weir_host::Host;
-use weir_spec::plan::{DecodePlan, EncodingPlan, SourcePlan};
-use weir_spec::{Catalog, Problem, Shape};
+use weir_kafka::{Format, KafkaSink, SinkOptions};
+use weir_spec::plan::{DecodePlan, EncodePlan, EncodingPlan, SinkPlan, SourcePlan, TablePlan};
+use weir_spec::{Catalog, Plan, Problem, Shape};
 use weir_stage::{Clock, Decoder, Plugins};
 
 /// The machine's clock.
@@ -91,6 +94,130 @@ impl Catalog for World {
             hint,
         })
     }
+
+    fn sink_properties(
+        &self,
+        properties: &BTreeMap<String, String>,
+        exactly_once: bool,
+    ) -> Vec<(String, Problem)> {
+        let problem = |(key, code, message, hint): (String, &'static str, String, &str)| {
+            let hint = Some(hint.to_owned());
+            (
+                key,
+                Problem {
+                    code,
+                    message,
+                    hint,
+                },
+            )
+        };
+        let found = weir_kafka::sink_properties(properties, exactly_once);
+        found.into_iter().map(problem).collect()
+    }
+
+    fn encoded(&self, encode: &EncodePlan, topic: &str, columns: &SchemaRef) -> Option<Problem> {
+        let EncodePlan::Avro {
+            schema, register, ..
+        } = encode
+        else {
+            return None;
+        };
+        // What the registry has is not known here.
+        if !register {
+            return None;
+        }
+        let text = match schema.as_deref().map(read).transpose() {
+            Ok(text) => text,
+            Err(problem) => return Some(problem),
+        };
+        let error = weir_kafka::misfit(text.as_deref(), topic, columns)?;
+        Some(Problem {
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        })
+    }
+}
+
+/// The sinks of a plan, as the engine runs them.
+pub(crate) fn sinks(plan: &Plan, run: &str) -> Result<Vec<SinkParts>, Problem> {
+    let tables: Vec<&TablePlan> = plan.all_tables().collect();
+    plan.sinks
+        .iter()
+        .map(|sink| live_sink(plan, sink, tables[sink.table], run))
+        .collect()
+}
+
+fn live_sink(
+    plan: &Plan,
+    sink: &SinkPlan,
+    table: &TablePlan,
+    run: &str,
+) -> Result<SinkParts, Problem> {
+    let kafka = &sink.kafka;
+    let brokers =
+        |properties: &BTreeMap<String, String>| properties.get("bootstrap.servers").cloned();
+    let on_cluster = plan
+        .sources
+        .iter()
+        .filter(|source| brokers(&source.properties) == brokers(&kafka.properties));
+    let index = |name: &String| {
+        table
+            .schema
+            .index_of(name)
+            .expect("the plan checked the key")
+    };
+    let key_columns: Vec<usize> = table.key.iter().map(index).collect();
+    let key_columns = table.schema.project(&key_columns);
+    let options = SinkOptions {
+        topic: kafka.topic.clone(),
+        properties: kafka.properties.clone(),
+        key: format(&kafka.key)?,
+        value: format(&kafka.value)?,
+        key_columns: Arc::new(key_columns.expect("indexes of its own columns")),
+        columns: Arc::clone(&table.schema),
+        exactly_once: kafka.exactly_once,
+        transactional_id: format!("{}.{}", plan.name, sink.name),
+        run: run.to_owned(),
+        sources: on_cluster.map(|source| source.topic.clone()).collect(),
+    };
+    // With another topic or other bytes, what was kept of it says nothing.
+    let identity = format!(
+        "{} {} {:?} {:?}",
+        brokers(&kafka.properties).unwrap_or_default(),
+        kafka.topic,
+        kafka.key,
+        kafka.value
+    );
+    let made = KafkaSink::new(options).map_err(|error| Problem {
+        code: error.code,
+        message: format!("sink {}: {error}", sink.name),
+        hint: None,
+    })?;
+    Ok(SinkParts {
+        name: sink.name.clone(),
+        table: sink.table,
+        to: kafka.topic.clone(),
+        identity: weir_engine::digest(identity.as_bytes()),
+        sink: Box::new(made),
+    })
+}
+
+fn format(plan: &EncodePlan) -> Result<Format, Problem> {
+    Ok(match plan {
+        EncodePlan::Json => Format::Json,
+        EncodePlan::Avro {
+            registry,
+            schema,
+            subject,
+            register,
+        } => Format::Avro {
+            registry: registry.clone(),
+            schema: schema.as_deref().map(read).transpose()?,
+            subject: subject.clone(),
+            register: *register,
+        },
+    })
 }
 
 fn plugin_problem(error: weir_stage::PluginError) -> Problem {

@@ -1,7 +1,7 @@
 //! `weir run`: a pipeline from its file to a served page.
 
 pub use crate::args::{RunArgs, Speed};
-use crate::registry::{WallClock, World, avro_reader, live_decoder, local_decoder};
+use crate::registry::{WallClock, World, avro_reader, live_decoder, local_decoder, sinks};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +61,9 @@ fn settle(plan: &mut Plan, args: &RunArgs) {
         plan.engine.clock = ClockPlan::Event {
             max_ahead_ms: u64::MAX,
         };
+    }
+    if args.replay.is_some() && !args.sinks {
+        plan.without_sinks();
     }
     if let Some(workers) = args.workers {
         plan.engine.workers = workers.get();
@@ -132,13 +135,17 @@ fn build(
         made.map_err(told)
             .with_context(|| format!("source {}", source.name))
     };
+    let run = format!("{:x}-{:x}", WallClock.now_us(), std::process::id());
     let parts = Parts {
+        sinks: sinks(plan, &run).map_err(told)?,
+        // The rest of the grace is the last checkpoint's.
+        drain: Duration::from_secs(args.grace) / 2,
         decoders: plan.sources.iter().map(decoder).collect::<Result<_>>()?,
         plugins: Arc::clone(&world.host) as _,
         intake,
         keep,
         clock: Arc::new(WallClock),
-        run: format!("{:x}-{:x}", WallClock.now_us(), std::process::id()),
+        run,
         guard_clock: args.replay.is_none(),
     };
     Engine::build(plan, parts).context("cannot build the pipeline")

@@ -13,6 +13,7 @@ mod encode;
 mod node;
 mod plan;
 mod read;
+mod write;
 
 use crate::column::Table;
 use crate::error::CodecError;
@@ -25,6 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use plan::WriterPlan;
+pub use write::{AvroEncoder, schema_of};
 
 /// The reader's side: the columns wanted.
 pub struct AvroReader {

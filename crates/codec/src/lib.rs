@@ -5,6 +5,7 @@
 //! binary floating point.
 
 pub mod avro;
+pub mod encode;
 pub mod json;
 pub mod record;
 pub mod text;
@@ -15,6 +16,7 @@ mod error;
 mod rows;
 
 pub use avro::{AvroDecoder, AvroReader, WriterSchemas};
+pub use encode::{Encoder, JsonEncoder};
 pub use error::CodecError;
 pub use json::JsonDecoder;
 pub use record::{Decoded, Decoder, Fault, RawRecord, Refused, SourceError};

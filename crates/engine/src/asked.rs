@@ -191,7 +191,7 @@ impl Asked {
 /// The steps behind some of the tables.
 fn needed(plan: &Plan, is_of: impl Fn(&TablePlan) -> bool) -> BTreeSet<usize> {
     let mut needed = BTreeSet::new();
-    let tables = plan.tables.iter().filter(|table| is_of(table));
+    let tables = plan.all_tables().filter(|table| is_of(table));
     let mut edges: Vec<Edge> = tables.map(|table| table.from).collect();
     while let Some(edge) = edges.pop() {
         if let Edge::Step { step, .. } = edge

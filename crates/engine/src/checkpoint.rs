@@ -242,7 +242,7 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
             .into_iter()
             .map(|(stage, text)| (format!("stage {stage}"), digest(text.as_bytes()))),
     );
-    for table in &plan.tables {
+    for table in plan.all_tables() {
         let shape = (&table.from, &table.key, &table.schema, &table.asked_by);
         let text = format!("{shape:?}");
         pieces.insert(format!("table {}", table.name), digest(text.as_bytes()));
@@ -268,7 +268,8 @@ fn file(path: &Path) -> std::io::Result<String> {
         .map(|bytes| digest(&bytes))
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// A digest, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
 

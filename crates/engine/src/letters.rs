@@ -11,6 +11,9 @@ use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 /// Larger values are kept by reference (topic, partition, offset) only.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Rows that sinks refuse stand in no partition.
+pub(crate) const NO_PARTITION: i32 = -1;
+
 /// The records of one epoch, or what a step still knows of older ones, found by where they stood.
 pub(crate) struct Raws<'a> {
     batches: &'a [(String, RawBatch)],
@@ -170,6 +173,13 @@ impl Letters {
     /// The letters, as readers see them.
     pub(crate) fn shown(&self) -> imbl::OrdMap<LetterKey, Arc<DeadLetter>> {
         self.shown.clone()
+    }
+
+    /// What a sink refuses: what stands in the place of an offset, and the code.
+    pub(crate) fn of_sink(&self, sink: &str, to: &str) -> BTreeMap<i64, String> {
+        let keys = self.shown.keys();
+        let of_it = keys.filter(|key| key.0 == to && key.1 == NO_PARTITION && key.3 == sink);
+        of_it.map(|key| (key.2, key.4.clone())).collect()
     }
 
     /// How many there are, by stage.

@@ -13,16 +13,21 @@ mod narrow;
 pub mod read;
 pub mod replay;
 mod run;
+mod sinks;
 pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 mod transform;
 
-pub use checkpoint::{Keep, plan_digest};
+pub use checkpoint::{Keep, digest, plan_digest};
 pub use intake::{Intake, Sources};
-pub use read::{CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, State, Status};
+pub use read::{
+    CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, SinkState, SinkStatus, State,
+    Status,
+};
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
+pub use sinks::SinkParts;
 pub use step::Fault;
 pub use weir_spec::plan::{DrillPlan, Edge, TablePlan, ViewPlan};

@@ -24,7 +24,7 @@ impl Narrow {
     /// From the tables back to the sources. An edge that nobody reads keeps its columns.
     pub(crate) fn of(plan: &Plan, plugins: &dyn Plugins) -> Result<Self, Fault> {
         let mut wanted: BTreeMap<Edge, Names> = BTreeMap::new();
-        for table in &plan.tables {
+        for table in plan.all_tables() {
             let schema = schema_of(plan, table.from);
             let shown = names(&schema).filter(|name| !meta::is_meta(name));
             wanted.entry(table.from).or_default().extend(shown);

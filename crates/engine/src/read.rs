@@ -46,6 +46,49 @@ pub struct SourceStatus {
     pub error: Option<String>,
 }
 
+/// What a sink is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkState {
+    /// It is connected to, and what it holds is read back.
+    Opening,
+    /// It takes what is published.
+    Live,
+    /// It failed, and is tried again.
+    Retrying,
+    /// It failed for good, which stops the pipeline.
+    Failed,
+}
+
+/// Where one sink stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SinkStatus {
+    /// Its name in the pipeline file.
+    pub name: String,
+    /// What it writes: the topic.
+    pub to: String,
+    /// What it is doing.
+    pub state: SinkState,
+    /// The last epoch that is there whole.
+    pub epoch: u64,
+    /// Rows handed over and not confirmed yet.
+    pub pending: u64,
+    /// Rows handed over so far.
+    pub sent: u64,
+    /// Rows confirmed so far.
+    pub acked: u64,
+    /// Attempts that failed so far.
+    pub failed: u64,
+    /// Rows that are refused now; they are dead letters.
+    pub refused: u64,
+    /// Flushes that are whole.
+    pub flushes: u64,
+    /// For how long something that was published waits.
+    pub waiting_ms: u64,
+    /// What keeps it from going on.
+    pub error: Option<String>,
+}
+
 /// The state of the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -61,6 +104,8 @@ pub struct Status {
     pub as_of_us: Option<i64>,
     /// The sources.
     pub sources: Vec<SourceStatus>,
+    /// The sinks that run.
+    pub sinks: Vec<SinkStatus>,
     /// Dead letters so far.
     pub dead_letters: u64,
     /// The checkpoints; none where nothing is kept.
@@ -254,6 +299,46 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "weir_phase_us_total",
         "counter",
         "Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase.",
+    ),
+    (
+        "weir_sink_pending_rows",
+        "gauge",
+        "Rows handed to a sink and not confirmed yet, by sink.",
+    ),
+    (
+        "weir_sink_waiting_ms",
+        "gauge",
+        "For how long the oldest change that was published is not confirmed by a sink, milliseconds, by sink.",
+    ),
+    (
+        "weir_sink_epoch",
+        "gauge",
+        "Last epoch that a sink has whole, by sink.",
+    ),
+    (
+        "weir_sink_sent_total",
+        "counter",
+        "Rows handed to a sink, by sink.",
+    ),
+    (
+        "weir_sink_acked_total",
+        "counter",
+        "Rows that a sink confirmed, by sink.",
+    ),
+    (
+        "weir_sink_failed_total",
+        "counter",
+        "Attempts to write a row to a sink that failed, by sink.",
+    ),
+    (
+        "weir_sink_refused_rows",
+        "gauge",
+        "Rows of a table that its sink refuses now, by sink.",
+    ),
+    (
+        "weir_sink_flushes_total",
+        "counter",
+        "Flushes that a sink has whole, by sink.",
     ),
 ];
 

@@ -8,8 +8,9 @@ use crate::asked::{Asked, Shelves};
 use crate::checkpoint::{Checkpointer, Keep};
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
-use crate::letters::{Letters, Raws};
+use crate::letters::{Letters, NO_PARTITION, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
+use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{Blueprint, Fault, Pass, Step};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
+use weir_stage::sink::Cut;
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
 use weir_zset::table::Table;
 use weir_zset::{Delta, Refusal};
@@ -47,6 +49,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// This run's id.
     pub run: String,
+    /// The plan's sinks.
+    pub sinks: Vec<SinkParts>,
+    /// How long sinks may take for what is published when the pipeline ends.
+    pub drain: Duration,
     /// Where the pipeline keeps what it knows; none: it begins anew each time.
     pub keep: Option<Keep>,
     /// Whether records far in front of the wall clock are kept from moving the clock (not in a replay).
@@ -85,10 +91,15 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     guard_clock: bool,
     steps: Vec<Step>,
+    /// Those that are served, then those that only sinks have.
     tables: Vec<(Arc<TablePlan>, Table)>,
     /// Tables that are worked out when a reader asks, and what for.
     asked: Vec<Arc<Asked>>,
     shelves: Shelves,
+    /// How many are served.
+    served: usize,
+    sinks: Vec<Running>,
+    drain: Duration,
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
@@ -169,8 +180,7 @@ impl Engine {
         let asked = Asked::of(&blueprint);
         steps.retain(|step| !asked.iter().any(|asked| asked.runs(step.index)));
         let tables: Vec<_> = plan
-            .tables
-            .iter()
+            .all_tables()
             .filter(|table| table.asked_by.is_none())
             .map(|table| {
                 (
@@ -192,11 +202,17 @@ impl Engine {
             epoch: 0,
             as_of_us: None,
             sources: Vec::new(),
+            sinks: Vec::new(),
             dead_letters: 0,
             checkpoint: None,
             error: None,
         };
-        let mut shown: Vec<_> = tables.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let is_kept = |table: &&TablePlan| table.asked_by.is_none();
+        let served = plan.tables.iter().filter(is_kept).count();
+        let mut shown: Vec<_> = tables[..served]
+            .iter()
+            .map(|(table, _)| Arc::clone(table))
+            .collect();
         shown.extend(asked.iter().map(|asked| Arc::clone(asked.table())));
         let (handle, feed) = Handle::fed(plan.views.clone(), shown, status);
         let mut engine = Self {
@@ -215,6 +231,9 @@ impl Engine {
             tables,
             shelves: Shelves::of(&asked),
             asked,
+            served,
+            sinks: Vec::new(),
+            drain: parts.drain,
             letters: Letters::default(),
             feed,
             run: parts.run,
@@ -230,10 +249,27 @@ impl Engine {
             epoch_at: Instant::now(),
             checkpoints: None,
         };
+        let manifest = parts.keep.as_ref().and_then(|keep| keep.manifest.clone());
         if let Some(keep) = parts.keep {
             engine.restore(&keep)?;
             let names = engine.part_names();
             engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
+        }
+        let all: Vec<&TablePlan> = plan.all_tables().collect();
+        for mut sink in parts.sinks {
+            let name = &all[sink.table].name;
+            let mut kept = engine.tables.iter();
+            sink.table = kept
+                .position(|(table, _)| table.name == *name)
+                .expect("the plan sinks tables that are kept");
+            let restored = Restored {
+                kept: manifest
+                    .as_ref()
+                    .and_then(|kept| kept.sinks.get(&sink.name)),
+                table: engine.tables[sink.table].1.version(),
+                letters: engine.letters.of_sink(&sink.name, &sink.to),
+            };
+            engine.sinks.push(Running::new(sink, restored));
         }
         Ok((engine, handle))
     }
@@ -307,6 +343,11 @@ impl Engine {
 
     fn write_checkpoint(&mut self) -> Result<(), Fault> {
         self.release()?;
+        let kept = self.sinks.iter().filter_map(|sink| {
+            let table = self.tables[sink.table].1.version();
+            Some((sink.name.clone(), sink.keep(&table)?))
+        });
+        let sinks = kept.collect();
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -336,6 +377,7 @@ impl Engine {
             manifest.epoch = epoch;
             manifest.as_of_us = as_of_us;
             manifest.offsets = offsets;
+            manifest.sinks = sinks;
         });
         Ok(())
     }
@@ -365,6 +407,17 @@ impl Engine {
 
     /// Writes the last checkpoint and waits for it.
     fn end(&mut self) -> Result<(), Fault> {
+        let until = Instant::now() + self.drain;
+        for sink in &self.sinks {
+            if !sink.settle(until) {
+                tracing::warn!(
+                    sink = sink.name,
+                    "ends before its sink has confirmed everything; the next start goes on with the rest"
+                );
+            }
+        }
+        self.sinks.iter_mut().for_each(Running::stop);
+        self.hear_sinks()?;
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -386,8 +439,10 @@ impl Engine {
         while !stop.is_asked() {
             let began = Instant::now();
             let took = self.cycle().inspect_err(|fault| self.fail(fault))?;
+            self.hear_sinks().inspect_err(|fault| self.fail(fault))?;
             self.checkpoint()?;
-            if self.state == State::Ended && until_end {
+            if self.state == State::Ended && until_end && self.sinks.iter().all(Running::is_settled)
+            {
                 break;
             }
             if shown_at.elapsed() >= Duration::from_millis(STATUS_MS) {
@@ -415,6 +470,7 @@ impl Engine {
     }
 
     pub(crate) fn begin(&mut self) {
+        self.sinks.iter_mut().for_each(Running::start);
         self.enter(State::CatchingUp);
         self.show_metrics();
     }
@@ -682,10 +738,49 @@ impl Engine {
     }
 
     fn publish(&mut self, ended: bool) {
-        self.epoch += 1;
+        // What a sink was brought to before a crash may be newer than the checkpoint.
+        let sunk = self.sinks.iter().map(Running::epoch).max().unwrap_or(0);
+        self.epoch = self.epoch.max(sunk) + 1;
         self.show_cut();
+        for sink in &self.sinks {
+            let cut = Cut {
+                run: self.run.clone(),
+                epoch: self.epoch,
+                as_of_us: self.as_of_us.unwrap_or(0),
+                offsets: self.offsets(),
+            };
+            sink.offer(cut, self.tables[sink.table].1.version());
+        }
         let state = if ended { State::Ended } else { State::Live };
         self.enter(state);
+    }
+
+    /// Next offset per topic and partition: what the tables have seen.
+    fn offsets(&self) -> BTreeMap<String, Position> {
+        let topics = self.names.iter().map(|(_, topic)| topic.clone());
+        topics.zip(self.applied.iter().cloned()).collect()
+    }
+
+    /// Takes in what sinks refused; one that failed for good stops the pipeline.
+    fn hear_sinks(&mut self) -> Result<(), Fault> {
+        for sink in &self.sinks {
+            for letter in sink.letters() {
+                let (refusal, record) = refused_row(&sink.to, letter);
+                let raws = [(
+                    sink.to.clone(),
+                    RawBatch {
+                        records: vec![record],
+                    },
+                )];
+                let mut raws = Raws::new(&raws);
+                self.letters.add(&sink.name, vec![refusal], &mut raws);
+            }
+            if let Some(error) = sink.fatal() {
+                let sink = sink.name.clone();
+                return Err(Fault::Sink { sink, error });
+            }
+        }
+        Ok(())
     }
 
     /// Shows the tables as they are.
@@ -694,14 +789,8 @@ impl Engine {
             run: self.run.clone(),
             epoch: self.epoch,
             as_of_us: self.as_of_us.unwrap_or(0),
-            offsets: self
-                .names
-                .iter()
-                .zip(&self.applied)
-                .map(|((_, topic), at)| (topic.clone(), at.clone()))
-                .collect(),
-            tables: self
-                .tables
+            offsets: self.offsets(),
+            tables: self.tables[..self.served]
                 .iter()
                 .map(|(plan, table)| (Arc::clone(plan), table.version()))
                 .collect(),
@@ -755,6 +844,7 @@ impl Engine {
             epoch: self.epoch,
             as_of_us: self.as_of_us,
             sources: standing.iter().enumerate().map(source).collect(),
+            sinks: self.sinks.iter().map(Running::status).collect(),
             dead_letters: self.letters.len() as u64,
             checkpoint: self.checkpoints.as_ref().map(Checkpointer::standing),
             error: None,
@@ -816,6 +906,21 @@ impl Engine {
             samples.push(one("weir_stage_busy_us_total", label(), sums[2]));
             samples.push(one("weir_stage_state_rows", label(), sums[3]));
         }
+        for sink in &self.sinks {
+            let status = sink.status();
+            let values = [
+                ("weir_sink_pending_rows", status.pending),
+                ("weir_sink_waiting_ms", status.waiting_ms),
+                ("weir_sink_epoch", status.epoch),
+                ("weir_sink_sent_total", status.sent),
+                ("weir_sink_acked_total", status.acked),
+                ("weir_sink_failed_total", status.failed),
+                ("weir_sink_refused_rows", status.refused),
+                ("weir_sink_flushes_total", status.flushes),
+            ];
+            let of_it = |(metric, value)| one(metric, vec![("sink", sink.name.clone())], value);
+            samples.extend(values.map(of_it));
+        }
         for (plan, table) in &self.tables {
             samples.push(one(
                 "weir_table_rows",
@@ -838,4 +943,25 @@ impl Engine {
         }
         stages
     }
+}
+
+/// A row that a sink refused, told as records are: a row has no offset, so its key's digest stands there.
+fn refused_row(topic: &str, letter: Letter) -> (Refusal, RawRecord) {
+    let refusal = Refusal {
+        topic: topic.to_owned(),
+        partition: NO_PARTITION,
+        offset: letter.offset,
+        code: letter.code,
+        message: letter.message,
+        field: letter.field,
+        weight: letter.weight,
+    };
+    let record = RawRecord {
+        partition: NO_PARTITION,
+        offset: letter.offset,
+        timestamp_us: letter.as_of_us,
+        key: Some(letter.key.into()),
+        value: letter.value.map(Into::into),
+    };
+    (refusal, record)
 }

@@ -30,6 +30,14 @@ pub enum Fault {
         /// What happened, and the cure.
         error: SourceError,
     },
+    /// A sink failed in a way that trying again does not mend.
+    #[error("sink {sink}: {error}")]
+    Sink {
+        /// The sink.
+        sink: String,
+        /// What happened, and the cure.
+        error: SourceError,
+    },
     /// A stage cannot be built.
     #[error("stage {stage}")]
     Operator {

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use weir_spec::Plan;
 use weir_spec::plan::{
     ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, GroupClock, OnFailure, SourcePlan,
@@ -232,6 +233,8 @@ pub(crate) fn plan() -> Plan {
             schema: counted,
             asked_by: None,
         }],
+        sink_tables: vec![],
+        sinks: vec![],
         views: vec![],
     }
 }
@@ -247,6 +250,8 @@ fn engine_with(intake: &Held, plan: &Plan, left: Arc<dyn Decoder>) -> (Engine, c
         intake: Box::new(intake.clone()),
         clock: Arc::new(Still),
         run: "test".to_owned(),
+        sinks: vec![],
+        drain: Duration::ZERO,
         keep: None,
         guard_clock: false,
     };

@@ -123,6 +123,70 @@ pub(crate) fn of_code(
     }
 }
 
+/// An error of a topic that is written.
+pub(crate) fn of_sink(
+    code: RDKafkaErrorCode,
+    reason: &str,
+    topic: &str,
+    brokers: &str,
+) -> SourceError {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+            let message = format!(
+                "topic `{topic}` is not there; writing begins as soon as it is: create it with `cleanup.policy=compact`, or \
+                 correct `topic` of the sink"
+            );
+            error(Fault::External, "topic_missing", message)
+        }
+        Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => {
+            let message = format!(
+                "the principal may not write topic `{topic}`: grant it WRITE, READ and DESCRIBE on the topic and, for \
+                 `delivery: exactly_once`, WRITE on the transactional id and READ on the group `weir.<transactional id>`"
+            );
+            error(Fault::User, "not_authorized", message)
+        }
+        Code::AllBrokersDown
+        | Code::BrokerTransportFailure
+        | Code::Resolve
+        | Code::OperationTimedOut
+        | Code::RequestTimedOut
+        | Code::MessageTimedOut => {
+            let message = format!(
+                "no broker of `{brokers}` confirms what is written to topic `{topic}`; the newest rows are sent as soon as \
+                 one does: check `bootstrap.servers`, the network and the brokers"
+            );
+            error(Fault::External, "brokers_unreachable", message)
+        }
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::UnsupportedSASLMechanism
+        | Code::IllegalSASLState
+        | Code::SSL
+        | Code::InvalidTopic => of_code(code, reason, topic, brokers),
+        other => error(
+            Fault::External,
+            "sink_failed",
+            format!("topic `{topic}`: {other}: {reason}"),
+        ),
+    }
+}
+
+/// Nothing is confirmed, and nobody says why.
+pub(crate) fn unconfirmed(topic: &str, silent: Option<&str>) -> SourceError {
+    let who = silent.map_or("the brokers".to_owned(), |broker| {
+        format!("broker {broker}")
+    });
+    let message = format!(
+        "{who} took rows for topic `{topic}` and does not confirm them; the newest ones are sent as soon as that is done: \
+         look after the brokers, the topic's replicas and the network"
+    );
+    error(Fault::External, "unconfirmed", message)
+}
+
 /// A client that cannot be made from its properties.
 pub(crate) fn of_creation(failure: &KafkaError) -> SourceError {
     match failure {

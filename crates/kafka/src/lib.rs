@@ -1,19 +1,23 @@
-//! Kafka as a source, and the schema registry beside it.
+//! Kafka as a source and a sink, and the schema registry beside it.
 //!
 //! The only crate that names `rdkafka` and `schema_registry_converter`. A [`KafkaSource`] reads all
-//! partitions of one topic without a consumer group; offsets are the engine's to keep.
+//! partitions of one topic without a consumer group; offsets are the engine's to keep. A [`KafkaSink`] writes
+//! the rows of one table to one topic.
 
 mod error;
 mod events;
 mod native;
 mod properties;
 mod queue;
+mod readback;
 mod reader;
 mod registry;
+mod sink;
 mod source;
 
-pub use properties::client_property;
+pub use properties::{client_property, sink_properties};
 pub use registry::registry_decoder;
+pub use sink::{Format, KafkaSink, SinkOptions, misfit};
 pub use source::{KafkaSource, SourceOptions, Start};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
+use std::collections::BTreeMap;
 
 /// What differs from librdkafka's own defaults; the pipeline file wins over these.
 pub(crate) const DEFAULTS: &[(&str, &str)] = &[
@@ -20,6 +21,61 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     // Only these tell of a broker that hangs: the client itself waits for a minute, and then says nothing.
     ("statistics.interval.ms", "1000"),
 ];
+
+/// What differs from librdkafka's own defaults for a sink; the pipeline file wins over these.
+pub(crate) const SINK_DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "weir"),
+    ("enable.idempotence", "true"),
+    // As Java's clients choose partitions, so that topics of both can be joined.
+    ("partitioner", "murmur2_random"),
+    // Of a gibibyte by default.
+    ("queue.buffering.max.kbytes", "65536"),
+    ("log.connection.close", "false"),
+    ("reconnect.backoff.max.ms", "2000"),
+    ("socket.keepalive.enable", "true"),
+    ("statistics.interval.ms", "1000"),
+];
+
+/// What is wrong with a sink's properties taken together: the key, a stable code, what, and the cure.
+pub fn sink_properties(
+    properties: &BTreeMap<String, String>,
+    exactly_once: bool,
+) -> Vec<(String, &'static str, String, &'static str)> {
+    let get = |keys: &[&str]| {
+        let found = keys.iter().find_map(|key| properties.get_key_value(*key));
+        found.map(|(key, value)| (key.clone(), value.to_ascii_lowercase()))
+    };
+    let mut found = Vec::new();
+    let mut put = |key: String, what: String, cure| {
+        found.push((key, "client_property_conflict", what, cure));
+    };
+    let idempotence = get(&["enable.idempotence"]);
+    let is_off = idempotence
+        .as_ref()
+        .is_some_and(|(_, value)| value == "false");
+    if exactly_once && let Some((key, _)) = idempotence.filter(|_| is_off) {
+        let what = "`delivery: exactly_once` needs an idempotent producer".to_owned();
+        put(key, what, "leave it out");
+    }
+    let acks = get(&["acks", "request.required.acks"]);
+    let fewer = acks.filter(|(_, value)| !matches!(value.as_str(), "all" | "-1"));
+    if let Some((key, value)) = fewer.filter(|_| exactly_once || !is_off) {
+        let what = format!(
+            "`acks: {value}` lets brokers lose what they confirmed, and an idempotent producer cannot be had with it"
+        );
+        let cure = if exactly_once {
+            "leave it out: `delivery: exactly_once` needs all"
+        } else {
+            "leave it out, or say `enable.idempotence: false` beside it and accept that rows may be lost or twice there"
+        };
+        put(key, what, cure);
+    }
+    if !exactly_once && let Some((key, _)) = get(&["transactional.id"]) {
+        let what = "a transactional id means nothing with `delivery: at_least_once`".to_owned();
+        put(key, what, "say `delivery: exactly_once`");
+    }
+    found
+}
 
 /// What the engine decides.
 pub(crate) const OWNED: &[(&str, &str)] = &[
@@ -286,7 +342,7 @@ fn unsupported_value(key: &str, value: &str) -> Option<String> {
     None
 }
 
-/// Names of properties that a consumer has, to be suggested.
+/// Names of properties that a source or a sink has, to be suggested.
 const NAMES: &str = include_str!("properties.txt");
 
 fn nearest(key: &str) -> Option<&'static str> {
@@ -379,6 +435,29 @@ mod tests {
         );
     }
 
+    /// What a sink's properties say together.
+    #[test]
+    fn sinks() {
+        let check = |properties: &[(&str, &str)], exactly_once, expected: &str| {
+            let properties = properties
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let found = sink_properties(&properties.collect(), exactly_once);
+            let keys: Vec<&str> = found.iter().map(|(key, ..)| key.as_str()).collect();
+            assert_eq!(keys.join(" "), expected);
+        };
+        check(&[("acks", "all"), ("linger.ms", "50")], false, "");
+        check(&[("acks", "1")], false, "acks");
+        check(&[("acks", "1"), ("enable.idempotence", "false")], false, "");
+        let both = [
+            ("request.required.acks", "0"),
+            ("enable.idempotence", "False"),
+        ];
+        check(&both, true, "enable.idempotence request.required.acks");
+        check(&[("transactional.id", "x")], true, "");
+        check(&[("transactional.id", "x")], false, "transactional.id");
+    }
+
     /// Every name that is suggested, set or mentioned as a cure is one that librdkafka has.
     #[test]
     fn tables_hold() {
@@ -400,7 +479,7 @@ mod tests {
         for name in NAMES.lines() {
             assert!(is_known(name), "{name}");
         }
-        for (key, _) in DEFAULTS.iter().chain(OWNED) {
+        for (key, _) in DEFAULTS.iter().chain(OWNED).chain(SINK_DEFAULTS) {
             assert!(is_known(key), "{key}");
         }
         for (_, cure) in JAVA {

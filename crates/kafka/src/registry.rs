@@ -6,11 +6,12 @@
 
 use crate::error;
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_referenced_schema, get_schema_by_id,
+    SrSettings, get_referenced_schema, get_schema_by_id, get_schema_by_subject, post_schema,
 };
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{
-    RawError, RegisteredReference, RegisteredSchema, SchemaType,
+    RawError, RegisteredReference, RegisteredSchema, SchemaType, SubjectNameStrategy,
+    SuppliedSchema,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -353,6 +354,70 @@ impl Asker {
             failure.error
         );
         error::error(Fault::External, "registry_unavailable", message)
+    }
+}
+
+/// What writers ask a registry; blocks for an answer.
+pub(crate) struct SchemaClient {
+    asker: Asker,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl SchemaClient {
+    pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, SourceError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        Ok(Self {
+            asker: Asker::new(properties)?,
+            runtime: runtime.expect("a runtime of one thread needs a few file handles"),
+        })
+    }
+
+    /// The id of this schema under the subject, which has it from now on if it did not.
+    pub(crate) fn register(&self, subject: &str, text: &str) -> Result<u32, SourceError> {
+        let schema = SuppliedSchema::new(None, SchemaType::Avro, text.to_owned());
+        let posted = post_schema(&self.asker.settings, subject.to_owned(), schema);
+        let registered = self.runtime.block_on(posted);
+        let registered = registered.map_err(|failure| self.failure(subject, &failure))?;
+        Ok(registered.id)
+    }
+
+    /// The subject's newest schema, with its id.
+    pub(crate) fn newest(&self, subject: &str) -> Result<(u32, String), SourceError> {
+        // The strategy that takes a subject's name as it is.
+        let strategy = SubjectNameStrategy::RecordNameStrategy(subject.to_owned());
+        let asked = get_schema_by_subject(&self.asker.settings, &strategy);
+        let found = self.runtime.block_on(asked);
+        let found = found.map_err(|failure| self.failure(subject, &failure))?;
+        Ok((found.id, found.schema))
+    }
+
+    fn failure(&self, subject: &str, failure: &SRCError) -> SourceError {
+        let raw = failure
+            .source()
+            .and_then(|source| source.downcast_ref::<RawError>());
+        let told = raw.map_or_else(|| failure.error.clone(), |raw| raw.message.clone());
+        if failure.error.contains("status 409") || raw.is_some_and(|raw| raw.error_code == 409) {
+            let message = format!(
+                "subject `{subject}`: the registry refuses the schema as incompatible with what readers of the subject have: \
+                 {told}; change the columns in a compatible way, or give the sink another `subject`"
+            );
+            return user("schema_incompatible", message);
+        }
+        if failure.error.contains("status 422") || raw.is_some_and(|raw| raw.error_code == 42201) {
+            let message =
+                format!("subject `{subject}`: the registry cannot read the schema: {told}");
+            return user("schema_unreadable", message);
+        }
+        if is_unknown(failure) {
+            let message = format!(
+                "subject `{subject}` is not in the registry; writing begins as soon as it is: register a schema, or leave out \
+                 `register: false`"
+            );
+            return error::error(Fault::External, "subject_missing", message);
+        }
+        self.asker.failure(failure)
     }
 }
 

@@ -327,11 +327,17 @@ async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     let topics: Vec<Value> = named
         .map(|source| json!({ "topic": source.topic, "lag": source.lag, "error": source.error }))
         .collect();
+    let troubled = status.sinks.iter().filter(|sink| sink.error.is_some());
+    let sinks: Vec<Value> = troubled
+        .map(|sink| {
+            json!({ "sink": sink.name, "to": sink.to, "waiting_ms": sink.waiting_ms, "error": sink.error })
+        })
+        .collect();
     let checkpoint = status.checkpoint.and_then(|checkpoint| checkpoint.error);
     (
         code,
         Json(json!({
-            "state": status.state, "topics": topics, "checkpoint_error": checkpoint, "error": status.error,
+            "state": status.state, "topics": topics, "sinks": sinks, "checkpoint_error": checkpoint, "error": status.error,
         })),
     )
 }

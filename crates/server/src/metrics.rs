@@ -22,6 +22,14 @@
 //! | `weir_checkpoint_disk_bytes` | gauge | Bytes of all files in the state folder. |
 //! | `weir_checkpoint_stall_us_total` | counter | Time the engine's loop stood still to gather checkpoints, microseconds. |
 //! | `weir_phase_us_total` | counter | Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase. |
+//! | `weir_sink_pending_rows` | gauge | Rows handed to a sink and not confirmed yet, by sink. |
+//! | `weir_sink_waiting_ms` | gauge | For how long the oldest change that was published is not confirmed by a sink, milliseconds, by sink. |
+//! | `weir_sink_epoch` | gauge | Last epoch that a sink has whole, by sink. |
+//! | `weir_sink_sent_total` | counter | Rows handed to a sink, by sink. |
+//! | `weir_sink_acked_total` | counter | Rows that a sink confirmed, by sink. |
+//! | `weir_sink_failed_total` | counter | Attempts to write a row to a sink that failed, by sink. |
+//! | `weir_sink_refused_rows` | gauge | Rows of a table that its sink refuses now, by sink. |
+//! | `weir_sink_flushes_total` | counter | Flushes that a sink has whole, by sink. |
 //! | `weir_http_requests_total` | counter | Requests answered, by path and status. |
 //! | `weir_queries_total` | counter | Queries for rows run. |
 //! | `weir_query_us_total` | counter | Time spent in queries for rows, microseconds. |

@@ -70,6 +70,7 @@ fn status(state: State, epoch: u64) -> Status {
         epoch,
         as_of_us: (epoch > 0).then_some(NOON_US),
         sources: vec![source],
+        sinks: vec![],
         dead_letters: 1,
         checkpoint: None,
         error: None,

@@ -4,7 +4,7 @@
 //! and records nest. A live frame carries every cell as a string or null, so that no reader's number type
 //! touches it.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -13,23 +13,8 @@ use weir_zset::text::{self, instant};
 
 /// The rows as a JSON array of objects.
 pub(crate) fn objects(batch: &RecordBatch, out: &mut Vec<u8>) {
-    let names: Vec<Vec<u8>> = batch
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| quoted(field.name()))
-        .collect();
     list(out, batch.num_rows(), |out, row| {
-        out.push(b'{');
-        for (column, name) in names.iter().enumerate() {
-            if column > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(name);
-            out.push(b':');
-            value(batch.column(column), row, out);
-        }
-        out.push(b'}');
+        text::json_row(batch, row, out);
     });
 }
 
@@ -38,7 +23,7 @@ pub(crate) fn cells(batch: &RecordBatch, out: &mut Vec<u8>) {
     list(out, batch.num_rows(), |out, row| {
         list(out, batch.num_columns(), |out, column| {
             match plain(batch.column(column), row) {
-                Some(text) => string(&text, out),
+                Some(text) => text::json_string(&text, out),
                 None => out.extend_from_slice(b"null"),
             }
         });
@@ -51,42 +36,8 @@ pub(crate) fn plain(array: &ArrayRef, row: usize) -> Option<String> {
         return text::cell(array, row);
     }
     let mut out = Vec::new();
-    value(array, row, &mut out);
+    text::json_cell(array, row, &mut out);
     Some(String::from_utf8(out).expect("JSON is written from strings"))
-}
-
-fn value(array: &ArrayRef, row: usize, out: &mut Vec<u8>) {
-    if array.is_null(row) {
-        out.extend_from_slice(b"null");
-        return;
-    }
-    match array.data_type() {
-        DataType::Struct(fields) => {
-            let columns = array.as_struct();
-            out.push(b'{');
-            for (index, field) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                string(field.name(), out);
-                out.push(b':');
-                value(columns.column(index), row, out);
-            }
-            out.push(b'}');
-        }
-        DataType::List(_) => {
-            let items = array.as_list::<i32>().value(row);
-            list(out, items.len(), |out, item| value(&items, item, out));
-        }
-        bare if bare.is_integer() || *bare == DataType::Boolean => {
-            out.extend_from_slice(
-                text::cell(array, row)
-                    .expect("the cell is not null")
-                    .as_bytes(),
-            );
-        }
-        _ => string(&text::cell(array, row).expect("the cell is not null"), out),
-    }
 }
 
 fn list(out: &mut Vec<u8>, len: usize, mut item: impl FnMut(&mut Vec<u8>, usize)) {
@@ -98,16 +49,6 @@ fn list(out: &mut Vec<u8>, len: usize, mut item: impl FnMut(&mut Vec<u8>, usize)
         item(out, index);
     }
     out.push(b']');
-}
-
-fn string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string is JSON, and memory takes any write");
-}
-
-fn quoted(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    string(text, &mut out);
-    out
 }
 
 /// The answer to a query for rows: which cut, how many rows match, and the page of rows.
@@ -172,6 +113,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "as_of": status.as_of_us.map(instant),
         "lag": status.sources.iter().map(|source| source.lag).sum::<i64>(),
         "sources": status.sources,
+        "sinks": status.sinks,
         "dead_letters": status.dead_letters,
         "checkpoint": status.checkpoint,
         "error": status.error,

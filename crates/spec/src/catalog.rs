@@ -1,7 +1,8 @@
 //! What the check must be told about things that it cannot know itself: decoders, plugins, client properties.
 
-use crate::plan::DecodePlan;
+use crate::plan::{DecodePlan, EncodePlan};
 use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A named input or output of a plugin. The only output of a `transform` is named `out`.
@@ -53,4 +54,16 @@ pub trait Catalog {
     fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem>;
     /// What is wrong with a Kafka client property, if anything.
     fn client_property(&self, key: &str, value: &str) -> Option<Problem>;
+    /// What is wrong with a sink's client properties taken together: each with the key at fault.
+    fn sink_properties(
+        &self,
+        _properties: &BTreeMap<String, String>,
+        _exactly_once: bool,
+    ) -> Vec<(String, Problem)> {
+        Vec::new()
+    }
+    /// Why rows of these columns cannot be written so to this topic, if they cannot.
+    fn encoded(&self, _encode: &EncodePlan, _topic: &str, _columns: &SchemaRef) -> Option<Problem> {
+        None
+    }
 }

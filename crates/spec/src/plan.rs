@@ -18,8 +18,25 @@ pub struct Plan {
     pub steps: Vec<StepPlan>,
     /// Tables in the file's order.
     pub tables: Vec<TablePlan>,
+    /// Tables that only sinks have.
+    pub sink_tables: Vec<TablePlan>,
+    /// Sinks that run, in the file's order.
+    pub sinks: Vec<SinkPlan>,
     /// What the page draws.
     pub views: Vec<ViewPlan>,
+}
+
+impl Plan {
+    /// The tables that are served, then those that only sinks have.
+    pub fn all_tables(&self) -> impl Iterator<Item = &TablePlan> {
+        self.tables.iter().chain(&self.sink_tables)
+    }
+
+    /// Turns off every sink.
+    pub fn without_sinks(&mut self) {
+        self.sinks.clear();
+        self.sink_tables.clear();
+    }
 }
 
 /// How epochs are cut.
@@ -212,6 +229,50 @@ pub struct TablePlan {
     pub schema: SchemaRef,
     /// The column that a reader names a value of, for a table that is worked out only then.
     pub asked_by: Option<String>,
+}
+
+/// One sink.
+#[derive(Clone, Debug)]
+pub struct SinkPlan {
+    /// Its name.
+    pub name: String,
+    /// The index of its table among [`Plan::all_tables`].
+    pub table: usize,
+    /// Where the rows go.
+    pub kafka: KafkaSinkPlan,
+}
+
+/// A Kafka topic to write.
+#[derive(Clone, Debug)]
+pub struct KafkaSinkPlan {
+    /// The topic.
+    pub topic: String,
+    /// Kafka client properties, the cluster's and the sink's own, interpolated.
+    pub properties: BTreeMap<String, String>,
+    /// How keys are written.
+    pub key: EncodePlan,
+    /// How rows are written.
+    pub value: EncodePlan,
+    /// Whether each flush is one transaction.
+    pub exactly_once: bool,
+}
+
+/// How rows become bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncodePlan {
+    /// JSON objects.
+    Json,
+    /// Avro in the registry's wire format.
+    Avro {
+        /// Registry properties (`url`, credentials).
+        registry: BTreeMap<String, String>,
+        /// The schema to write; `None`: made of the columns.
+        schema: Option<PathBuf>,
+        /// The subject.
+        subject: String,
+        /// Whether the schema is registered, else the subject's newest is looked up.
+        register: bool,
+    },
 }
 
 /// One view of the page.

@@ -36,6 +36,9 @@ pub struct PipelineSpec {
     /// What is served, by name.
     #[serde(default)]
     pub tables: IndexMap<String, TableSpec>,
+    /// Where rows go beside being served, by name.
+    #[serde(default)]
+    pub sinks: IndexMap<String, SinkSpec>,
     /// What the page draws, from top to bottom.
     #[serde(default)]
     #[schemars(with = "Vec<ViewSpec>")]
@@ -480,6 +483,136 @@ pub struct TableSpec {
     /// A column of text. The table is worked out when a reader names a value of it (`where=column = 'value'`), at the
     /// cut that is published then: stages that only such tables need do not run otherwise, and nobody is sent its rows.
     pub asked_by: Option<String>,
+}
+
+/// A sink: of each key of a table the newest row, as soon as it is published.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkSpec {
+    /// The table whose rows go there; with `key`, a source or stage.
+    pub from: String,
+    /// Key columns, where `from` is a source or stage: at most one row for each.
+    #[schemars(length(min = 1))]
+    pub key: Option<Vec<String>>,
+    /// Whether it runs: true or false, also by `${env:NAME:-false}`. Default: true. (In a replay no sink runs, unless
+    /// `--sinks` asks for them.)
+    #[serde(default)]
+    #[schemars(with = "BoolSpec")]
+    pub enabled: Option<ScalarSpec>,
+    /// A Kafka topic, which should be compacted.
+    pub kafka: KafkaSinkSpec,
+}
+
+/// True or false, or text that says so.
+#[derive(Debug)]
+pub struct BoolSpec;
+
+impl JsonSchema for BoolSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Bool".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["boolean", "string"] })
+    }
+}
+
+/// A Kafka topic to write: an upsert per row, a tombstone per row that is gone, the table's key as the record's key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSinkSpec {
+    /// The cluster, by its name under `clusters`.
+    pub cluster: String,
+    /// The topic's name.
+    #[schemars(length(min = 1))]
+    pub topic: String,
+    /// How rows become records. Default: json.
+    pub encode: Option<EncodeSpec>,
+    /// What readers are promised. Default: `at_least_once`.
+    pub delivery: Option<DeliverySpec>,
+    /// librdkafka properties for this sink alone, over the cluster's: `linger.ms` (longer: larger batches, later
+    /// records), `batch.size`, `compression.type` (zstd: least bytes, most processor), `acks` (fewer than all: a record
+    /// that was confirmed may be lost) and any other.
+    #[serde(default)]
+    pub properties: IndexMap<String, ScalarSpec>,
+}
+
+/// What readers of a sink are promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliverySpec {
+    /// Every change arrives, in order; after a crash one may be there twice.
+    AtLeastOnce,
+    /// Each flush is one transaction: readers with `isolation.level: read_committed` see whole epochs, once. Costs a few
+    /// round trips to the brokers per flush. A second process with the same pipeline and sink takes over from the first.
+    ExactlyOnce,
+}
+
+/// How rows become records: an encoding for both, or one for the key and one for the value.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EncodeSpec {
+    /// `json`: objects.
+    Json(JsonWordSpec),
+    /// By a registry.
+    By(AvroEncodingSpec),
+    /// Key and value.
+    Both(KeyValueEncodeSpec),
+}
+
+/// `json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonWordSpec {
+    /// JSON objects; amounts, dates and instants as text.
+    Json,
+}
+
+/// `encode` of key and value.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyValueEncodeSpec {
+    /// The key's encoding.
+    pub key: OneEncodeSpec,
+    /// The value's encoding.
+    pub value: OneEncodeSpec,
+}
+
+/// One encoding.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneEncodeSpec {
+    /// `json`: objects.
+    Json(JsonWordSpec),
+    /// By a registry.
+    By(AvroEncodingSpec),
+}
+
+/// Avro in the registry's wire format.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AvroEncodingSpec {
+    /// Avro.
+    pub avro: AvroEncodeSpec,
+}
+
+/// Avro in the registry's wire format.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AvroEncodeSpec {
+    /// The registry, by its name under `registries`.
+    pub registry: String,
+    /// The schema to write, a file relative to this one; columns that it does not name stay out. Default: one made of the
+    /// columns, amounts as decimals.
+    pub schema: Option<String>,
+    /// The subject. Default: `<topic>-value`, `<topic>-key`.
+    pub subject: Option<String>,
+    /// Whether the schema is registered. If not, the subject's newest schema is what is written. Default: true.
+    pub register: Option<bool>,
 }
 
 /// One view of the page.

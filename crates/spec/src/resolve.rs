@@ -3,6 +3,7 @@
 //! An edge whose type is not known, because of a finding, is passed on as unknown; what follows from it alone is
 //! not reported again.
 
+mod sinks;
 mod sources;
 mod stages;
 mod tables;
@@ -31,7 +32,14 @@ pub(crate) struct World<'a> {
 }
 
 /// Sections whose entries stand for themselves, so that one that does not fit the schema is left out alone.
-const SECTIONS: [&str; 5] = ["clusters", "registries", "sources", "stages", "tables"];
+const SECTIONS: [&str; 6] = [
+    "clusters",
+    "registries",
+    "sources",
+    "stages",
+    "tables",
+    "sinks",
+];
 
 /// What was left out of the raw spec because it does not fit the schema.
 #[derive(Debug, Default)]
@@ -149,6 +157,7 @@ pub(crate) fn resolve(
     resolver.sources();
     resolver.stages();
     let (tables, types) = resolver.tables();
+    let (sink_tables, sinks) = resolver.sinks(&tables, &types);
     let views = resolver.views(&types);
     resolver.unused();
     Plan {
@@ -157,6 +166,8 @@ pub(crate) fn resolve(
         sources: resolver.sources,
         steps: resolver.steps,
         tables,
+        sink_tables,
+        sinks,
         views,
     }
 }

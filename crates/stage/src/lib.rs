@@ -1,9 +1,10 @@
-//! The contracts between the engine and what it runs: sources, plugins, the clock.
+//! The contracts between the engine and what it runs: sources, plugins, sinks, the clock.
 //!
 //! `engine`, `kafka` and `host` do not know each other: they meet here.
 
 pub mod clock;
 pub mod plugin;
+pub mod sink;
 pub mod source;
 
 pub use clock::Clock;
@@ -11,6 +12,7 @@ pub use plugin::{
     Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError, Plugins, Port, Produced,
     RowRefusal, Shape, Transform,
 };
+pub use sink::Sink;
 pub use source::{
     Decoded, Decoder, Fault, Position, RawBatch, RawRecord, Refused, Source, SourceError,
     refusal_of,

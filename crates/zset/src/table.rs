@@ -232,6 +232,58 @@ impl Version {
         self.shape.row.decode(found.map(AsRef::as_ref))
     }
 
+    /// All rows in key order with their keys, so many at a time (at least one).
+    pub fn scan_keyed(&self, batch_rows: usize) -> impl Iterator<Item = (Vec<&[u8]>, RecordBatch)> {
+        let mut rows = self.rows.iter().peekable();
+        std::iter::from_fn(move || {
+            rows.peek()?;
+            let (keys, rows): (Vec<&[u8]>, Vec<&[u8]>) = rows
+                .by_ref()
+                .take(batch_rows.max(1))
+                .map(|(key, row)| (key.as_ref(), row.as_ref()))
+                .unzip();
+            Some((keys, self.shape.row.decode(rows)))
+        })
+    }
+
+    /// The same table without rows.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self {
+            rows: OrdMap::new(),
+            shape: Arc::clone(&self.shape),
+        }
+    }
+
+    /// Whether there is a row of this key.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    /// The row of a key, as bytes that are equal where rows are.
+    pub fn row(&self, key: &[u8]) -> Option<&[u8]> {
+        self.rows.get(key).map(AsRef::as_ref)
+    }
+
+    /// The key columns of these keys.
+    pub fn key_rows<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> RecordBatch {
+        self.shape.key.decode(keys)
+    }
+
+    /// The rows of these keys, where there are any.
+    pub fn rows_of<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> RecordBatch {
+        let found = keys.into_iter().filter_map(|key| self.rows.get(key));
+        self.shape.row.decode(found.map(AsRef::as_ref))
+    }
+
+    /// The keys whose rows differ from those of `older`, an earlier version of the same table.
+    pub fn changed<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = &'a [u8]> {
+        older.rows.diff(&self.rows).map(|item| match item {
+            DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key.as_ref(),
+            DiffItem::Update { new: (key, _), .. } => key.as_ref(),
+        })
+    }
+
     /// What takes `older`, an earlier version of the same table, to this one. Costs what changed.
     pub fn diff(&self, older: &Self) -> Changes {
         let (mut upserts, mut removed): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
-//! Cells as exact text: what JSON answers, dumps and the page show.
+//! Cells as exact text: what JSON answers, sinks, dumps and the page show.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -43,6 +43,93 @@ pub fn cell(array: &dyn Array, row: usize) -> Option<String> {
         ),
         _ => arrow::util::display::array_value_to_string(array, row).unwrap_or_default(),
     })
+}
+
+/// A row as a JSON object, the columns in their order.
+pub fn json_row(batch: &RecordBatch, row: usize, out: &mut Vec<u8>) {
+    let schema = batch.schema_ref();
+    let cells = schema.fields().iter().zip(batch.columns());
+    json_object(
+        cells.map(|(field, cell)| (field.name().as_str(), cell)),
+        row,
+        out,
+    );
+}
+
+/// A cell as JSON: amounts, dates and instants are strings (exact, ISO 8601), booleans and integers are themselves,
+/// lists and records nest.
+pub fn json_cell(array: &ArrayRef, row: usize, out: &mut Vec<u8>) {
+    if array.is_null(row) {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    match array.data_type() {
+        DataType::Struct(fields) => {
+            let cells = fields.iter().zip(array.as_struct().columns());
+            json_object(
+                cells.map(|(field, cell)| (field.name().as_str(), cell)),
+                row,
+                out,
+            );
+        }
+        DataType::List(_) => {
+            let items = array.as_list::<i32>().value(row);
+            out.push(b'[');
+            for item in 0..items.len() {
+                if item > 0 {
+                    out.push(b',');
+                }
+                json_cell(&items, item, out);
+            }
+            out.push(b']');
+        }
+        bare => {
+            let text = cell(array, row).expect("the cell is not null");
+            if bare.is_integer() || *bare == DataType::Boolean {
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                json_string(&text, out);
+            }
+        }
+    }
+}
+
+fn json_object<'a>(
+    cells: impl Iterator<Item = (&'a str, &'a ArrayRef)>,
+    row: usize,
+    out: &mut Vec<u8>,
+) {
+    out.push(b'{');
+    for (index, (name, cell)) in cells.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json_string(name, out);
+        out.push(b':');
+        json_cell(cell, row, out);
+    }
+    out.push(b'}');
+}
+
+/// A string as JSON.
+pub fn json_string(text: &str, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 /// Microseconds since 1970 as `2026-03-02T12:00:00Z`.

@@ -2,7 +2,11 @@
 //!
 //! Shares no code with the product, so that it cannot make the product's mistakes; what a message looks like is the
 //! contract of its topic. Nothing it writes is ever edited by hand.
-#![expect(clippy::print_stderr, reason = "a command for a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for a terminal"
+)]
 
 mod agenda;
 mod avro;
@@ -15,6 +19,7 @@ mod kafka;
 mod market;
 mod message;
 mod rng;
+mod topic;
 
 use std::path::{Path, PathBuf};
 
@@ -64,6 +69,36 @@ enum What {
         how: How,
         #[command(flatten)]
         to: To,
+    },
+    /// Makes a topic.
+    Topic {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        #[arg(long, default_value_t = 1)]
+        partitions: i32,
+        /// Its settings, such as `cleanup.policy=compact`.
+        #[arg(long)]
+        set: Vec<String>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Prints a topic's records, a JSON object a line, Avro by the registry.
+    Read {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        /// Aborted and open transactions, too.
+        #[arg(long)]
+        uncommitted: bool,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Plays a broker in memory until it is killed: one that a test may freeze. Prints where it is.
+    Mock {
+        /// A topic.
+        #[arg(long)]
+        name: String,
     },
     /// Publishes a live day to Kafka, at a rate.
     Live {
@@ -150,6 +185,18 @@ fn main() -> Result<()> {
             how,
             to,
         } => kafka::publish(&to, &day, &topic, &how),
+        What::Topic {
+            name,
+            partitions,
+            set,
+            to,
+        } => topic::make(&to, &name, partitions, &set),
+        What::Read {
+            name,
+            uncommitted,
+            to,
+        } => topic::read(&to, &name, uncommitted),
+        What::Mock { name } => topic::mock(&name),
         What::Live {
             rate,
             minutes,

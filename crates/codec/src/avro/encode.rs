@@ -223,7 +223,7 @@ fn write_decimal(
     Some(())
 }
 
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_long(
         i64::try_from(bytes.len()).expect("no slice is that long"),
         out,
@@ -231,7 +231,7 @@ fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-fn write_long(value: i64, out: &mut Vec<u8>) {
+pub(super) fn write_long(value: i64, out: &mut Vec<u8>) {
     let mut value = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while value >= 0x80 {
         out.push(u8::try_from(value & 0x7F).expect("seven bits") | 0x80);

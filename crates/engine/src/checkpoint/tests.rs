@@ -247,6 +247,8 @@ fn start(plan: &Plan, topics: &Topics, state: Option<&Path>) -> (Engine, Handle)
         }),
         clock: Arc::new(Still),
         run: "test".to_owned(),
+        sinks: Vec::new(),
+        drain: Duration::ZERO,
         keep,
         guard_clock: false,
     };

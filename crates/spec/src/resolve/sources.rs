@@ -135,7 +135,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn client_properties(&mut self, at: &At, properties: &Properties) {
+    pub(super) fn client_properties(&mut self, at: &At, properties: &Properties) {
         for (key, value) in properties {
             if let Some(Problem {
                 code,
@@ -195,7 +195,7 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn cluster(&mut self, at: &At, name: &str) -> Option<BTreeMap<String, String>> {
+    pub(super) fn cluster(&mut self, at: &At, name: &str) -> Option<BTreeMap<String, String>> {
         self.used.insert(("clusters", name.to_owned()));
         let spec = self.spec;
         let found = spec.clusters.get(name).map(texts);
@@ -209,7 +209,7 @@ impl Resolver<'_, '_> {
         found
     }
 
-    fn registry(&mut self, at: &At, name: &str) -> Option<BTreeMap<String, String>> {
+    pub(super) fn registry(&mut self, at: &At, name: &str) -> Option<BTreeMap<String, String>> {
         self.used.insert(("registries", name.to_owned()));
         let spec = self.spec;
         let found = spec.registries.get(name).map(texts);
@@ -291,7 +291,7 @@ fn schema_at(at: &At, decode: &DecodeSpec) -> At {
     at.to(key).to("schema")
 }
 
-fn texts(properties: &Properties) -> BTreeMap<String, String> {
+pub(super) fn texts(properties: &Properties) -> BTreeMap<String, String> {
     properties
         .iter()
         .map(|(key, value)| (key.clone(), value.0.clone()))

@@ -32,7 +32,7 @@ impl Resolver<'_, '_> {
         (plans, types)
     }
 
-    fn table(&mut self, at: &At, name: &str, table: &TableSpec) -> Option<TablePlan> {
+    pub(super) fn table(&mut self, at: &At, name: &str, table: &TableSpec) -> Option<TablePlan> {
         let flow = self.flow(&at.to("from"), &table.from)?;
         let fields: Vec<_> = flow
             .schema

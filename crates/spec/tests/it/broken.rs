@@ -825,3 +825,43 @@ fn yaml_that_slipped() {
         finds(text, expected);
     }
 }
+
+#[test]
+fn sinks() {
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: tt, kafka: { cluster: mian, topic: x } }\n  \
+         b: { from: trades, kafka: { cluster: main, topic: x } }\n  \
+         c: { from: t, enabled: perhaps, kafka: { cluster: main, topic: x, encode: { avro: { registry: mani } } } }\n",
+        expect![[r#"
+            p.yaml:16:14: unknown_table: there is no table `tt`
+              hint: did you mean `t`?
+            p.yaml:16:36: unknown_cluster: there is no cluster `mian`
+              hint: did you mean `main`?
+            p.yaml:17:14: unknown_table: there is no table `trades`
+              hint: `trades` is no table: with `key: [...]` its rows go there without being served
+            p.yaml:18:26: bad_value: `perhaps` is neither true nor false
+            p.yaml:18:97: unknown_registry: there is no schema registry `mani`
+              hint: there is: reg"#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         b: { from: t, kafka: { cluster: main, topic: x, delivery: once, encode: xml } }\n  \
+         c: { from: t, kafka: { cluster: main, topic: x, propertys: {} } }\n  d: { from: t }\n",
+        expect![[r#"
+            p.yaml:17:61: bad_value: `once` is not one of at_least_once, exactly_once
+            p.yaml:17:75: bad_value: `xml` is not one of json, nor a mapping
+            p.yaml:18:51: unknown_key: unknown key `propertys`
+              hint: did you mean `properties`?
+            p.yaml:19:3: missing_key: the key `kafka` is missing"#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         b: { from: t, kafka: { cluster: main, topic: x } }\n  \
+         c: { from: trades, key: [trade, trade_id], kafka: { cluster: main, topic: y } }\n",
+        expect![[r#"
+            p.yaml:17:48: duplicate_name: the sink `a` writes this topic too
+              hint: a topic holds the rows of one table: give each sink its own
+            p.yaml:18:28: unknown_column: there is no column `trade`
+              hint: there is: trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
+    );
+}

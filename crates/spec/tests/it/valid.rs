@@ -191,6 +191,54 @@ tables:
         EnginePlan { cycle_min_ms: 5, cycle_max_ms: 250, epoch_rows_max: 65536, epoch_bytes_max: 67108864, workers: 3, clock: Event { max_ahead_ms: 3600000 }, checkpoint: None }"#]].assert_eq(&text);
 }
 
+/// Sinks of tables and of stages, with what clusters, registries and files say; one that is off leaves nothing.
+#[test]
+fn sinks() {
+    let text = r#"
+weir: 1
+name: sinks
+clusters: { main: { bootstrap.servers: "localhost:9092" } }
+registries: { main: { url: "http://localhost:8081" } }
+sources:
+  b: { kafka: { cluster: main, topic: b }, decode: { json: { schema: trade.json } } }
+tables:
+  b: { from: b, key: [trade_id] }
+sinks:
+  plain: { from: b, kafka: { cluster: main, topic: x } }
+  exact:
+    from: b
+    key: [trade_id, entity]
+    kafka:
+      cluster: main
+      topic: y
+      delivery: exactly_once
+      encode: { avro: { registry: main, schema: out.avsc } }
+      properties: { linger.ms: 50 }
+  mixed:
+    from: b
+    kafka: { cluster: main, topic: z, encode: { key: json, value: { avro: { registry: main, subject: s, register: false } } } }
+  off: { from: b, key: [entity], enabled: "${env:OFF:-false}", kafka: { cluster: main, topic: o } }
+"#;
+    let (plan, found) = check(text);
+    assert_eq!(found, Vec::new());
+    let plan = plan.unwrap();
+    let tables = plan
+        .all_tables()
+        .map(|table| format!("{} {:?}\n", table.name, table.key));
+    let sinks = plan
+        .sinks
+        .iter()
+        .map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.kafka));
+    let text: String = tables.chain(sinks).collect();
+    expect![[r#"
+        b ["trade_id"]
+        sink.exact ["trade_id", "entity"]
+        plain 0 KafkaSinkPlan { topic: "x", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Json, exactly_once: false }
+        exact 1 KafkaSinkPlan { topic: "y", properties: {"bootstrap.servers": "localhost:9092", "linger.ms": "50"}, key: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "y-key", register: true }, value: Avro { registry: {"url": "http://localhost:8081"}, schema: Some("base/out.avsc"), subject: "y-value", register: true }, exactly_once: true }
+        mixed 0 KafkaSinkPlan { topic: "z", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "s", register: false }, exactly_once: false }
+    "#]].assert_eq(&text);
+}
+
 /// A long file is checked in milliseconds: what an editor asks for at every key.
 #[test]
 fn a_long_file_is_quick() {

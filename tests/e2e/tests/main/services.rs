@@ -11,6 +11,8 @@ mod kills;
 mod poison;
 #[path = "services/recorded.rs"]
 mod recorded;
+#[path = "services/sinks.rs"]
+mod sinks;
 
 use crate::weir;
 use recorded::Recorded;

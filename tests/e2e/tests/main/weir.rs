@@ -21,16 +21,19 @@ pub(crate) fn binary() -> PathBuf {
 
 /// Runs the generator of days: `WEIR_FEED_BIN`, else the debug build's; panics when it does not end well.
 pub(crate) fn feed<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) {
+    let mut feed = feeder();
+    let status = feed.args(args).status();
+    let status = status.unwrap_or_else(|error| panic!("cannot start {feed:?}: {error}"));
+    assert!(status.success(), "weir-feed: {status}");
+}
+
+/// The same program, to be started.
+pub(crate) fn feeder() -> Command {
     let feed = std::env::var_os("WEIR_FEED_BIN");
     let feed = feed.map_or_else(|| root().join("target/debug/weir-feed"), PathBuf::from);
-    let status = Command::new(&feed).current_dir(root()).args(args).status();
-    let status = status.unwrap_or_else(|error| {
-        panic!(
-            "cannot start {}: {error}; or set WEIR_FEED_BIN",
-            feed.display()
-        )
-    });
-    assert!(status.success(), "weir-feed: {status}");
+    let mut command = Command::new(feed);
+    command.current_dir(root());
+    command
 }
 
 /// Runs a pipeline that ends by itself; panics with its output when it does not end well.

@@ -138,13 +138,18 @@ fn compressed_batches_and_transactions_of_others_are_read() {
 }
 
 /// A broker that hangs until this is dropped.
-struct Frozen(String);
+pub(super) struct Frozen(String);
 
 impl Frozen {
     fn new() -> Self {
         let group = std::env::var("KAFKA_PROCESS_GROUP")
             .expect("KAFKA_PROCESS_GROUP is the broker's: `cargo xtask services up` tells it");
-        let frozen = Self(format!("-{group}"));
+        Self::of(format!("-{group}"))
+    }
+
+    /// A process, or with a minus a group of them.
+    pub(super) fn of(processes: String) -> Self {
+        let frozen = Self(processes);
         frozen.send("-STOP");
         frozen
     }

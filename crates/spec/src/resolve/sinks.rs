@@ -1,0 +1,229 @@
+//! Sinks.
+
+use super::Resolver;
+use super::sources::texts;
+use super::tables::Types;
+use crate::catalog::Problem;
+use crate::codes;
+use crate::nearest::hint;
+use crate::plan::{EncodePlan, KafkaSinkPlan, SinkPlan, TablePlan};
+use crate::raw::{
+    AvroEncodeSpec, DeliverySpec, EncodeSpec, KafkaSinkSpec, OneEncodeSpec, SinkSpec, TableSpec,
+};
+use crate::tree::At;
+use arrow::datatypes::{Schema, SchemaRef};
+use std::sync::Arc;
+
+impl Resolver<'_, '_> {
+    /// The sinks that run, and the tables that they alone have.
+    pub(super) fn sinks(
+        &mut self,
+        tables: &[TablePlan],
+        types: &Types,
+    ) -> (Vec<TablePlan>, Vec<SinkPlan>) {
+        let spec = self.spec;
+        let (mut own, mut plans) = (Vec::new(), Vec::<SinkPlan>::new());
+        for (name, sink) in &spec.sinks {
+            let at = At::of(&["sinks", name]);
+            self.check_name(&at, "sink", name);
+            let table = self.sunk(&at, name, sink, tables, types);
+            let kafka = self.kafka_sink(&at.to("kafka"), &sink.kafka, table.as_ref());
+            let is_enabled = self.is_enabled(&at.to("enabled"), sink);
+            let (Some(table), Some(kafka)) = (table, kafka) else {
+                continue;
+            };
+            let is_same = |other: &&SinkPlan| {
+                let place = |kafka: &KafkaSinkPlan| {
+                    let brokers = kafka.properties.get("bootstrap.servers").cloned();
+                    (brokers, kafka.topic.clone())
+                };
+                place(&other.kafka) == place(&kafka)
+            };
+            if !is_enabled {
+                continue;
+            }
+            if let Some(other) = plans.iter().find(is_same) {
+                let message = format!("the sink `{}` writes this topic too", other.name);
+                self.findings
+                    .error(&at.to("kafka").to("topic"), codes::DUPLICATE_NAME, message)
+                    .hinted(
+                        "a topic holds the rows of one table: give each sink its own".to_owned(),
+                    );
+            }
+            let index = tables.iter().position(|known| known.name == table.name);
+            let index = index.filter(|_| sink.key.is_none()).unwrap_or_else(|| {
+                own.push(table);
+                tables.len() + own.len() - 1
+            });
+            plans.push(SinkPlan {
+                name: name.clone(),
+                table: index,
+                kafka,
+            });
+        }
+        (own, plans)
+    }
+
+    /// The table whose rows go there: a served one, or one of its own.
+    fn sunk(
+        &mut self,
+        at: &At,
+        name: &str,
+        sink: &SinkSpec,
+        tables: &[TablePlan],
+        types: &Types,
+    ) -> Option<TablePlan> {
+        if let Some(key) = &sink.key {
+            let spec = TableSpec {
+                from: sink.from.clone(),
+                key: key.clone(),
+                asked_by: None,
+            };
+            return self.table(at, &format!("sink.{name}"), &spec);
+        }
+        if let Some(table) = tables.iter().find(|table| table.name == sink.from) {
+            if let Some(column) = &table.asked_by {
+                let message = format!(
+                    "`{}` is worked out by `{column}`, when a reader asks",
+                    sink.from
+                );
+                let hint = "write a table that is kept, or a stage with `key: [...]`".to_owned();
+                self.findings
+                    .error(&at.to("from"), codes::BAD_VALUE, message)
+                    .hinted(hint);
+                return None;
+            }
+            return Some(table.clone());
+        }
+        let is_known = types.contains_key(&sink.from) || self.broken.has("tables", &sink.from);
+        if !is_known {
+            let is_stage = self.spec.stages.contains_key(&sink.from)
+                || self.spec.sources.contains_key(&sink.from);
+            let message = format!("there is no table `{}`", sink.from);
+            let hint = if is_stage {
+                Some(format!(
+                    "`{}` is no table: with `key: [...]` its rows go there without being served",
+                    sink.from
+                ))
+            } else {
+                hint(&sink.from, types.keys().map(String::as_str))
+            };
+            self.findings
+                .error(&at.to("from"), codes::UNKNOWN_TABLE, message)
+                .hinted(hint);
+        }
+        None
+    }
+
+    fn is_enabled(&mut self, at: &At, sink: &SinkSpec) -> bool {
+        match sink.enabled.as_ref().map(|enabled| enabled.0.as_str()) {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                let message = format!("`{other}` is neither true nor false");
+                self.findings.error(at, codes::BAD_VALUE, message);
+                false
+            }
+        }
+    }
+
+    fn kafka_sink(
+        &mut self,
+        at: &At,
+        kafka: &KafkaSinkSpec,
+        table: Option<&TablePlan>,
+    ) -> Option<KafkaSinkPlan> {
+        let mut properties = self.cluster(&at.to("cluster"), &kafka.cluster);
+        self.client_properties(&at.to("properties"), &kafka.properties);
+        let exactly_once = kafka.delivery == Some(DeliverySpec::ExactlyOnce);
+        let own = texts(&kafka.properties);
+        if let Some(properties) = &mut properties {
+            properties.extend(own.clone());
+            let found = self.world.catalog.sink_properties(properties, exactly_once);
+            for (key, problem) in found {
+                let Problem {
+                    code,
+                    message,
+                    hint,
+                } = problem;
+                let at = if own.contains_key(&key) {
+                    at.to("properties").to(&key)
+                } else {
+                    at.to("cluster")
+                };
+                self.findings.error(&at, code, message).hinted(hint);
+            }
+        }
+        let at = at.to("encode");
+        let json = OneEncodeSpec::Json(crate::raw::JsonWordSpec::Json);
+        let (key, value) = match &kafka.encode {
+            None | Some(EncodeSpec::Json(_)) => ((at.clone(), json.clone()), (at.clone(), json)),
+            Some(EncodeSpec::By(by)) => {
+                // One schema file or subject cannot be that of both.
+                let mut key = by.clone();
+                (key.avro.schema, key.avro.subject) = (None, None);
+                (
+                    (at.clone(), OneEncodeSpec::By(key)),
+                    (at.clone(), OneEncodeSpec::By(by.clone())),
+                )
+            }
+            Some(EncodeSpec::Both(both)) => (
+                (at.to("key"), both.key.clone()),
+                (at.to("value"), both.value.clone()),
+            ),
+        };
+        let key_columns = table.map(|table| -> SchemaRef {
+            let index = |name: &String| table.schema.index_of(name).ok();
+            let columns: Vec<usize> = table.key.iter().filter_map(index).collect();
+            Arc::new(table.schema.project(&columns).unwrap_or(Schema::empty()))
+        });
+        let value_columns = table.map(|table| Arc::clone(&table.schema));
+        let key = self.encode(&key.0, &key.1, &kafka.topic, "key", key_columns)?;
+        let value = self.encode(&value.0, &value.1, &kafka.topic, "value", value_columns)?;
+        Some(KafkaSinkPlan {
+            topic: kafka.topic.clone(),
+            properties: properties?,
+            key,
+            value,
+            exactly_once,
+        })
+    }
+
+    /// An encoding of rows with these columns.
+    fn encode(
+        &mut self,
+        at: &At,
+        spec: &OneEncodeSpec,
+        topic: &str,
+        part: &str,
+        columns: Option<SchemaRef>,
+    ) -> Option<EncodePlan> {
+        let plan = match spec {
+            OneEncodeSpec::Json(_) => EncodePlan::Json,
+            OneEncodeSpec::By(by) => {
+                let AvroEncodeSpec {
+                    registry,
+                    schema,
+                    subject,
+                    register,
+                } = &by.avro;
+                let base = self.world.base;
+                EncodePlan::Avro {
+                    registry: self.registry(&at.to("avro").to("registry"), registry)?,
+                    schema: schema.as_ref().map(|schema| base.join(schema)),
+                    subject: subject.clone().unwrap_or_else(|| format!("{topic}-{part}")),
+                    register: register.unwrap_or(true),
+                }
+            }
+        };
+        if let Some(Problem {
+            code,
+            message,
+            hint,
+        }) = columns.and_then(|columns| self.world.catalog.encoded(&plan, topic, &columns))
+        {
+            self.findings.error(at, code, message).hinted(hint);
+        }
+        Some(plan)
+    }
+}
