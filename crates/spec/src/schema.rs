@@ -235,7 +235,10 @@ impl Schema {
             return Some(format!("write `{{ {key}: ... }}`"));
         }
         match known[..] {
-            [only] if wanted == ["a mapping"] => Some(format!("write `{{ {only}: {text} }}`")),
+            // A file's name says what it is for.
+            [only] if wanted == ["a mapping"] && text.contains('.') => {
+                Some(format!("write `{{ {only}: {text} }}`"))
+            }
             _ => None,
         }
     }

@@ -679,11 +679,11 @@ fn views_of_no_kind_and_of_two() {
             p.yaml:15:5: bad_value: takes one of headline, grid
             p.yaml:16:5: bad_value: takes only one of headline, grid
             p.yaml:17:16: unknown_key: unknown key `sort`
-              hint: there is: grid, columns, title
+              hint: there is: grid, columns, title, drill
             p.yaml:17:27: unknown_key: unknown key `line`
-              hint: there is: grid, columns, title
+              hint: there is: grid, columns, title, drill
             p.yaml:18:22: unknown_key: unknown key `colums`
-              hint: there is: headline, by, beside, line, mark, percent, title
+              hint: there is: headline, by, beside, line, mark, percent, title, drill
             p.yaml:19:5: bad_type: expected a mapping, found text
             p.yaml:20:4: bad_type: expected a mapping, found nothing"#]],
     );

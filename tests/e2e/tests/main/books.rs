@@ -343,7 +343,9 @@ fn tripled(topic: &str, line: &Value) -> Value {
             "holdings" => &["quantity", "encumbered"],
             _ => &[],
         };
-        names.iter().for_each(|name| triple(value, name));
+        for name in names {
+            triple(value, name);
+        }
         for name in ["collateral", "received"] {
             if let Some(leg) = value.get_mut(name).and_then(Value::as_object_mut) {
                 triple(leg, "nominal");
