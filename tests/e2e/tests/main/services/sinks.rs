@@ -20,11 +20,15 @@ const NOON_MS: i64 = 1_772_409_600_000 + 12 * 3_600_000;
 
 /// All committed records of a topic.
 fn records(topic: &str, more: &[&str]) -> Vec<Value> {
-    let mut feed = weir::feeder();
-    let output = feed.args(["read", "--name", topic]).args(more).output();
+    told(&[&["read", "--name", topic][..], more].concat())
+}
+
+/// What the feed prints.
+fn told(args: &[&str]) -> Vec<Value> {
+    let output = weir::feeder().args(args).output();
     let output = output.expect("weir-feed starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "weir-feed read {topic}: {said}");
+    assert!(output.status.success(), "weir-feed {args:?}: {said}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.lines()
         .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
@@ -385,6 +389,19 @@ fn a_second_process_fences_the_first() {
     let written = records(&topic, &[]);
     assert_eq!(compacted(&written), table(&second, "book", &["id", "n"]));
     assert_eq!(written.len(), 10, "5 rows at the start, 5 changed");
+    // The transaction carries what it has seen of the sources, and whose it is.
+    let group = format!("weir.{name}.out");
+    let source = lists.topics.named("trades.derivatives");
+    let offsets = told(&["offsets", "--group", &group, "--name", &source]);
+    assert_eq!(offsets[0]["offset"], lists.count);
+    let marker = told(&["offsets", "--group", &group, "--name", &topic]);
+    let marker = marker[0]["metadata"].as_str().expect("a marker");
+    let status = second.status();
+    let run = status["run"].as_str().expect("a run");
+    assert!(
+        marker.starts_with(&format!("run={run} epoch={} ", status["epoch"])),
+        "{marker}"
+    );
 }
 
 /// A broker in memory that a test may freeze, killed when dropped.
@@ -464,7 +481,6 @@ fn a_sink_that_is_away_holds_nobody_up() {
     weir.has_read(usize::try_from(lists.count).expect("few"));
     weir.until("told that the sink hangs", is_told);
     assert_eq!(weir.status()["state"], "live");
-    // What waits is kept over a restart, too.
     drop(frozen);
     lists.settled(&weir);
     weir.until("told that it is over", |status| !is_told(status));
@@ -475,6 +491,21 @@ fn a_sink_that_is_away_holds_nobody_up() {
         added <= 6 * ROWS,
         "{added} records for 20 changes of {ROWS} rows"
     );
+
+    // Killed while the sink hangs and something waits, it goes on with that.
+    let frozen = Frozen::of(mock.child.id().to_string());
+    lists.publish(1, ROWS - 7, "EUR");
+    weir.has_read(usize::try_from(lists.count).expect("few"));
+    weir.until("kept", |status| {
+        status["checkpoint"]["epoch"] == status["epoch"]
+    });
+    drop(weir);
+    drop(frozen);
+    let weir = Served::start(&text(&lists, &mock.bootstrap));
+    lists.settled(&weir);
+    let held = compacted(&mock.records("book"));
+    assert_eq!(held.len(), ROWS - 7);
+    assert_eq!(held, table(&weir, "book", &["id", "n"]));
 }
 
 /// Goal: a row that a broker does not take is a dead letter with its key, is not lost from sight, and goes when a later
