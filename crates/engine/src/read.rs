@@ -83,7 +83,7 @@ pub struct SinkStatus {
     pub refused: u64,
     /// Flushes that are whole.
     pub flushes: u64,
-    /// For how long something that was published waits.
+    /// For how long something that was published waits; 0 when nothing does.
     pub waiting_ms: u64,
     /// What keeps it from going on.
     pub error: Option<String>,

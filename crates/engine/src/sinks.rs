@@ -329,7 +329,10 @@ impl Running {
             failed: count(&line.failed),
             refused: state.content.refused.len() as u64,
             flushes: state.flushes,
-            waiting_ms: state.waiting_since.map_or(0, |since| ms(since.elapsed())),
+            // At least 1, for 0 says that nothing waits.
+            waiting_ms: state
+                .waiting_since
+                .map_or(0, |since| ms(since.elapsed()).max(1)),
             error: trouble
                 .or_else(|| state.error.clone())
                 .map(|error| error.message),

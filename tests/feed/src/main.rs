@@ -94,6 +94,17 @@ enum What {
         #[command(flatten)]
         to: To,
     },
+    /// Prints what a group has committed of a topic, a JSON object a line.
+    Offsets {
+        /// The group.
+        #[arg(long)]
+        group: String,
+        /// The topic.
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        to: To,
+    },
     /// Plays a broker in memory until it is killed: one that a test may freeze. Prints where it is.
     Mock {
         /// A topic.
@@ -196,6 +207,7 @@ fn main() -> Result<()> {
             uncommitted,
             to,
         } => topic::read(&to, &name, uncommitted),
+        What::Offsets { group, name, to } => topic::offsets(&to, &group, &name),
         What::Mock { name } => topic::mock(&name),
         What::Live {
             rate,

@@ -55,6 +55,26 @@ pub(crate) fn make(to: &To, name: &str, partitions: i32, settings: &[String]) ->
     Ok(())
 }
 
+/// Prints what a group has committed of each partition.
+pub(crate) fn offsets(to: &To, group: &str, name: &str) -> Result<()> {
+    let consumer: BaseConsumer = config(to).set("group.id", group).create()?;
+    let metadata = consumer.fetch_metadata(Some(name), ANSWER_WAIT)?;
+    let topic = metadata.topics().iter().find(|topic| topic.name() == name);
+    let mut asked = TopicPartitionList::new();
+    for partition in topic.map_or(&[][..], rdkafka::metadata::MetadataTopic::partitions) {
+        asked.add_partition(name, partition.id());
+    }
+    for element in consumer.committed_offsets(asked, ANSWER_WAIT)?.elements() {
+        let (partition, offset) = (element.partition(), element.offset().to_raw());
+        let metadata = element.metadata();
+        println!(
+            "{}",
+            json!({ "partition": partition, "offset": offset, "metadata": metadata })
+        );
+    }
+    Ok(())
+}
+
 /// A broker in memory.
 pub(crate) fn mock(name: &str) -> Result<()> {
     let cluster = MockCluster::new(1)?;

@@ -82,7 +82,10 @@ impl Topics {
     fn pipeline(&self) -> PathBuf {
         let text = std::fs::read_to_string(weir::root().join(PIPELINE)).expect("the pipeline");
         let text = text.replace("../", &format!("{}/", weir::root().display()));
-        let own = text.replace("topic: ", &format!("topic: {}", self.prefix));
+        // A column of this name stays what it is.
+        let (own, column) = (format!(" topic: {}", self.prefix), " topic: record_topic");
+        let renamed = text.replace(" topic: ", &own);
+        let own = renamed.replace(&format!("{own}record_topic"), column);
         assert_ne!(text, own, "the pipeline reads topics");
         self.write(&own)
     }
