@@ -60,7 +60,7 @@ pub(crate) fn install(packages: &[&str], yes: bool) -> Outcome {
     let root = capture(Command::new("id").arg("-u"))?.trim() == "0";
     let sudo = if root { "" } else { "sudo " };
     let line = format!(
-        "{sudo}apt-get install -y --no-install-recommends {}",
+        "{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {}",
         packages.join(" ")
     );
     if !have("apt-get") {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Streams records through pipelines of stages and WASM plugins into live tables.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about, propagate_version = true)]
+#[command(name = "weir", version, propagate_version = true)]
 pub(crate) struct Args {
     /// How log lines are written to standard error (what is logged: `WEIR_LOG`, such as `debug` or `weir_kafka=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]

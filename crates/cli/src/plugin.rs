@@ -23,16 +23,15 @@ pub(crate) fn pack(core: &Path, out: &Path) -> Result<ExitCode> {
 
 /// Prints name, version, config schema, columns in and out.
 pub(crate) fn describe(file: &Path, config: &str) -> Result<ExitCode> {
-    let shape = weir_host::Host::new(None)
-        .context("cannot start the plugin host")?
-        .shape(file, config)?;
+    let host = weir_host::Host::new(None).context("cannot start the plugin host")?;
+    let shape = host.shape(file, config)?;
     println!(
         "{} {} ({})",
         shape.name,
         shape.version,
         if shape.is_group { "group" } else { "transform" }
     );
-    println!("config: {}", shape.config_schema);
+    println!("config: {}", host.config_schema(file)?);
     for (way, ports) in [("in", &shape.inputs), ("out", &shape.outputs)] {
         for port in ports {
             println!("{way} {}:", port.name);

@@ -65,13 +65,23 @@ impl Catalog for World {
         local_decoder(decode).map(|decoder| decoder.schema())
     }
 
-    fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem> {
-        let problem = |error: weir_stage::PluginError| Problem {
-            code: error.code,
-            message: error.message,
-            hint: None,
+    fn plugins(&self, folder: &Path) -> Vec<String> {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let name = |file: std::fs::DirEntry| {
+            let name = file.file_name().into_string().ok()?;
+            name.strip_suffix(".wasm").map(str::to_owned)
         };
-        self.host.shape(file, config).map_err(problem)
+        let mut names: Vec<String> = files.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    fn config_schema(&self, file: &Path) -> Result<String, Problem> {
+        self.host.config_schema(file).map_err(plugin_problem)
+    }
+
+    fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem> {
+        self.host.shape(file, config).map_err(plugin_problem)
     }
 
     fn client_property(&self, key: &str, value: &str) -> Option<Problem> {
@@ -83,15 +93,27 @@ impl Catalog for World {
     }
 }
 
+fn plugin_problem(error: weir_stage::PluginError) -> Problem {
+    Problem {
+        code: error.code,
+        message: error.message,
+        hint: None,
+    }
+}
+
 /// A decoder that needs no service: Avro by the local schema alone, as a replay writes it.
 pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Problem> {
     match &decode.value {
         EncodingPlan::Text => Ok(Arc::new(weir_codec::TextDecoder::new(decode.tombstones))),
         EncodingPlan::Json { schema } => {
             let decoder = weir_codec::JsonDecoder::new(&read(schema)?, decode.tombstones);
+            let hint = "an Avro schema is for `decode: { avro: { registry: NAME, schema: FILE } }`";
             decoder
                 .map(|decoder| Arc::new(decoder) as _)
-                .map_err(|error| unusable(schema, &error))
+                .map_err(|error| Problem {
+                    hint: is_avro(schema).then(|| hint.to_owned()),
+                    ..unusable(schema, &error)
+                })
         }
         EncodingPlan::Avro { schema, .. } => {
             let text = read(schema)?;
@@ -108,7 +130,18 @@ pub(crate) fn avro_reader(
     text: &str,
     tombstones: bool,
 ) -> Result<AvroReader, Problem> {
-    AvroReader::new(text, tombstones).map_err(|error| unusable(schema, &error))
+    let hint =
+        "an Avro schema is wanted; a JSON Schema is for `decode: { json: { schema: FILE } }`";
+    AvroReader::new(text, tombstones).map_err(|error| Problem {
+        hint: (!is_avro(schema)).then(|| hint.to_owned()),
+        ..unusable(schema, &error)
+    })
+}
+
+fn is_avro(schema: &Path) -> bool {
+    schema
+        .extension()
+        .is_some_and(|extension| extension == "avsc")
 }
 
 /// The decoder of a live source.

@@ -139,6 +139,12 @@ impl Checkpointer {
         self.hear(true);
     }
 
+    /// Waits until nothing is under way.
+    #[cfg(test)]
+    pub(crate) fn wait(&mut self) {
+        self.hear(true);
+    }
+
     /// Ends the thread; answers whether the last checkpoint was written.
     pub(crate) fn end(&mut self) -> bool {
         self.settle();
@@ -190,6 +196,18 @@ impl Checkpointer {
                 self.is_busy = false;
                 self.standing.error = Some("the checkpoint's thread has ended".to_owned());
             }
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    /// The folder is let go of when this is gone.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // What it wrote stands; what it did not is written by the next run.
+            drop(thread.join());
         }
     }
 }
@@ -253,3 +271,6 @@ fn file(path: &Path) -> std::io::Result<String> {
 fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
+
+#[cfg(test)]
+mod tests;

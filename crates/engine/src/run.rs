@@ -340,6 +340,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes a checkpoint and waits until it is written.
+    #[cfg(test)]
+    pub(crate) fn keep_now(&mut self) -> Result<(), Fault> {
+        self.write_checkpoint()?;
+        self.checkpoints.as_mut().expect("it keeps").wait();
+        Ok(())
+    }
+
     /// Lets go of what is held back while catching up, so that the state is whole.
     fn release(&mut self) -> Result<(), Fault> {
         if self.state != State::CatchingUp {

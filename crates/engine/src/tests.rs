@@ -30,7 +30,7 @@ use weir_stage::{
 use weir_zset::op::{AggFn, AggregateSpec, DedupeSpec, JoinKind, JoinSpec, OpSpec};
 use weir_zset::{Delta, meta};
 
-struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now_us(&self) -> i64 {
@@ -64,7 +64,7 @@ impl Plugins for NoPlugins {
 }
 
 /// Every value is one text column.
-struct Texts;
+pub(crate) struct Texts;
 
 impl Decoder for Texts {
     fn schema(&self) -> SchemaRef {
@@ -145,7 +145,7 @@ impl Held {
     }
 }
 
-fn record(offset: i64, text: &str) -> RawRecord {
+pub(crate) fn record(offset: i64, text: &str) -> RawRecord {
     let value = Some(Bytes::copy_from_slice(text.as_bytes()));
     RawRecord {
         partition: 0,
@@ -182,7 +182,7 @@ impl Decoder for Stalling {
 }
 
 /// Two text topics, counted together by text.
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let mut fields = meta::fields();
     fields.push(Arc::new(Field::new("text", DataType::Utf8, true)));
     let schema: SchemaRef = Arc::new(Schema::new(fields));

@@ -3,6 +3,7 @@
 
 use crate::kind;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use jsonschema::{Draft, ValidationError, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,7 @@ impl Description {
         }
         let schema: Value = serde_json::from_str(&self.config_schema)
             .map_err(|error| format!("its config schema is not JSON: {error}"))?;
-        jsonschema::validator_for(&schema)
+        validator(&schema)
             .map_err(|error| format!("its config schema is not a JSON Schema: {error}"))?;
         self.shapes
             .iter()
@@ -133,7 +134,6 @@ impl Description {
             name: self.name.clone(),
             version: self.version.clone(),
             is_group: self.world == World::Group,
-            config_schema: self.config_schema.clone(),
             inputs: ports(&shape.inputs)?,
             outputs: ports(&shape.outputs)?,
         })
@@ -143,7 +143,7 @@ impl Description {
     fn validate(&self, config: &Value) -> Result<(), String> {
         let schema: Value = serde_json::from_str(&self.config_schema)
             .map_err(|error| format!("the plugin's config schema is not JSON: {error}"))?;
-        let validator = jsonschema::validator_for(&schema)
+        let validator = validator(&schema)
             .map_err(|error| format!("the plugin's config schema is not a JSON Schema: {error}"))?;
         let findings: Vec<String> = validator
             .iter_errors(config)
@@ -172,7 +172,16 @@ impl Description {
     }
 }
 
-fn finding(error: &jsonschema::ValidationError<'_>) -> String {
+/// Of draft 7 unless it says otherwise, as all schemas here: the schema of that draft is soon got ready.
+fn validator(schema: &Value) -> Result<Validator, ValidationError<'static>> {
+    let options = match schema.get("$schema") {
+        Some(_) => jsonschema::options(),
+        None => jsonschema::options().with_draft(Draft::Draft7),
+    };
+    options.build(schema)
+}
+
+fn finding(error: &ValidationError<'_>) -> String {
     let place = error.instance_path().to_string();
     if place.is_empty() {
         format!("config: {error}")

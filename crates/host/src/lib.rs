@@ -53,6 +53,11 @@ impl Host {
         })
     }
 
+    /// The JSON Schema of a plugin's config, without running it.
+    pub fn config_schema(&self, file: &Path) -> Result<String, PluginError> {
+        load::description(file).map(|description| description.config_schema)
+    }
+
     fn shape_of(
         &self,
         file: &Path,

@@ -22,8 +22,8 @@ export class Chart {
     this.to = h("span");
     this.read = h("span", { class: "read" });
     this.element = h("figure", { class: "chart" }, this.svg, h("figcaption", {}, this.from, this.read, this.to));
-    this.markName = h("span", { class: "mark-name", hidden: "" }, mark === null ? "" : show(mark));
-    this.element.append(this.markName);
+    this.markName = mark === null ? "" : `┄ ${show(mark)}`;
+    text(this.read, this.markName);
     this.svg.addEventListener("pointermove", (event) => this.point(event));
     this.svg.addEventListener("pointerleave", () => this.unpoint());
   }
@@ -49,10 +49,6 @@ export class Chart {
       svg("path", { class: "line under", d: line, "clip-path": `url(#${this.id}b)` }),
       (this.rule = svg("line", { class: "rule", x1: -9, x2: -9, y1: 0, y2: HEIGHT })),
     );
-    this.markName.hidden = this.mark === null;
-    // Above the mark's line, or below it when the line is at the top.
-    const part = (top / HEIGHT) * this.svg.clientHeight;
-    this.markName.style.top = `${part < 16 ? part + 2 : part - 14}px`;
     text(this.from, timeOfDay(this.start));
     text(this.to, timeOfDay(this.end));
   }
@@ -107,11 +103,13 @@ export class Chart {
     const found = this.points.findLast(([from]) => from <= atMs) ?? this.points[0];
     this.rule.setAttribute("x1", part * WIDTH);
     this.rule.setAttribute("x2", part * WIDTH);
+    this.read.classList.add("pointed");
     text(this.read, `${timeOfDay(atMs, true)}  ${found[3] === null ? "–" : this.show(found[3])}`);
   }
 
   unpoint() {
-    text(this.read, "");
+    text(this.read, this.markName);
+    this.read.classList.remove("pointed");
     this.rule?.setAttribute("x1", -9);
     this.rule?.setAttribute("x2", -9);
   }

@@ -13,7 +13,8 @@ const OVERSCAN = 6;
 /** Browsers lose precision far beyond; taller tables scroll in proportion. */
 const HEIGHT_PX_MAX = 8_000_000;
 const CELL_PAD_PX = 22;
-const WIDTH_PX_MAX = 340;
+/** Text that is longer is cut; a number never is. */
+const TEXT_PX_MAX = 480;
 const ARROW_PX = 13;
 /** The weight of headings and keys. */
 const HEAVY = 600;
@@ -23,7 +24,7 @@ const FLASH_AGAIN_MS = 700;
 const DRAW_MS = 100;
 const WINDOW_MS = 1_000;
 /** Decimals are aligned up to this many. */
-const PLACES_MAX = 12;
+const PLACES_MAX = 18;
 const COPY_ROWS_MAX = 100_000;
 const WARNING_MS = 6_000;
 
@@ -41,6 +42,7 @@ export class Grid {
     this.anchor = null;
     this.trouble = null;
     this.flashes = new Map();
+    this.widths = {};
     this.build();
     this.redraw = paced(DRAW_MS, () => this.draw());
     this.refetch = paced(WINDOW_MS, () => {
@@ -103,7 +105,7 @@ export class Grid {
     const before = this.columns.map((column) => column.name).join();
     const columns = wanted.filter((index) => index >= 0).map((index) => ({ index, ...table.columns[index] }));
     if (before === columns.map((column) => column.name).join() && this.source.constructor === this.sourceClass()) return;
-    this.columns = columns.map((column) => ({ ...column, number: isNumber(column.type), places: 0, longest: "" }));
+    this.columns = columns.map((column) => ({ ...column, number: isNumber(column.type) }));
     this.source = table.large ? new Windows(table, () => this.redraw(), (error) => this.fail(error)) : new Order(table);
     this.input.placeholder = table.large
       ? "SQL condition, e.g. " + this.columns[0].name + " = '…'"
@@ -130,7 +132,7 @@ export class Grid {
       return cell;
     }));
     this.grid.setAttribute("aria-colcount", this.columns.length);
-    for (const column of this.columns) column.longest = "";
+    for (const column of this.columns) Object.assign(column, { digits: 0, places: 0, textPx: 0 });
     for (const row of this.table.rows.values()) this.measure(row);
     this.layout();
   }
@@ -197,28 +199,29 @@ export class Grid {
   // ---- widths
 
   measure(row) {
-    for (const column of this.columns) {
+    this.columns.forEach((column, at) => {
       const cell = row[column.index];
-      if (cell === null) continue;
-      const whole = column.number ? cell.length - places(cell) : cell.length;
-      if (whole > column.longest.length) Object.assign(column, { longest: cell.slice(0, whole), stale: true });
-      const count = column.number ? Math.min(PLACES_MAX, places(cell)) : 0;
-      if (count > column.places) Object.assign(column, { places: count, stale: true });
-    }
+      if (cell === null) return;
+      if (column.number) {
+        const count = Math.min(PLACES_MAX, places(cell));
+        const digits = cell.length - (places(cell) > 0 ? places(cell) + 1 : 0);
+        if (digits > column.digits) Object.assign(column, { digits, stale: true });
+        if (count > column.places) Object.assign(column, { places: count, stale: true });
+      } else {
+        const textPx = this.pixels(this.weight(at), this.shown(column, cell));
+        if (textPx > column.textPx) Object.assign(column, { textPx, stale: true });
+      }
+    });
   }
 
   layout() {
-    const context = (Grid.canvas ??= document.createElement("canvas").getContext("2d"));
-    const style = getComputedStyle(this.grid);
     let left = 0;
     for (const [at, column] of this.columns.entries()) {
-      const width = (weight, shown) => {
-        context.font = `${weight} ${style.fontSize} ${style.fontFamily}`;
-        return context.measureText(shown).width;
-      };
-      const head = width(HEAVY, words(column.name)) + ARROW_PX;
-      const cell = width(this.kind(at).endsWith("key") ? HEAVY : 400, this.shown(column, column.longest));
-      column.width = Math.ceil(Math.min(WIDTH_PX_MAX, Math.max(head, cell) + CELL_PAD_PX));
+      const head = this.pixels(HEAVY, words(column.name)) + ARROW_PX;
+      const digits = grouped("8".repeat(column.digits));
+      const number = digits + (column.places > 0 ? "." + "8".repeat(column.places) : "");
+      const cell = column.number ? this.pixels(this.weight(at), number) : Math.min(TEXT_PX_MAX, column.textPx);
+      column.width = Math.ceil(Math.max(head, cell) + CELL_PAD_PX);
       column.left = left;
       column.stale = false;
       if (this.kind(at).endsWith("key")) left += column.width;
@@ -227,6 +230,26 @@ export class Grid {
     this.grid.style.setProperty("--columns", this.columns.map((column) => `${column.width}px`).join(" "));
     this.grid.style.setProperty("--width", `${this.columns.reduce((sum, column) => sum + column.width, 0)}px`);
     for (const cells of [[...this.head.children], ...this.pool.map((line) => line.cells)]) this.pin(cells);
+  }
+
+  weight(at) {
+    return this.kind(at) === "text key" ? HEAVY : 400;
+  }
+
+  /** How wide the text is drawn: the sum of its characters, each measured once. */
+  pixels(weight, shown) {
+    const context = (Grid.canvas ??= document.createElement("canvas").getContext("2d"));
+    const known = (this.widths[weight] ??= new Map());
+    let sum = 0;
+    for (const character of shown) {
+      if (!known.has(character)) {
+        const style = getComputedStyle(this.grid);
+        context.font = `${weight} ${style.fontSize} ${style.fontFamily}`;
+        known.set(character, context.measureText(character).width);
+      }
+      sum += known.get(character);
+    }
+    return sum;
   }
 
   pin(cells) {

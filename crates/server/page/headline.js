@@ -16,7 +16,7 @@ export class Headline {
     Object.assign(this, { view, index, table, announce, drill });
     this.cards = new Map();
     this.nowMs = 0;
-    this.list = h("div", { class: "cards" });
+    this.list = h("div", { class: view.by.length < 2 ? "cards" : "cards groups" });
     this.element = h("section", { class: "headline", "aria-label": view.title }, h("h2", {}, view.title), this.list);
     this.redraw = paced(DRAW_MS, () => this.draw());
   }
@@ -55,14 +55,22 @@ export class Headline {
   add(key, names) {
     const card = new Card(this, names);
     this.cards.set(key, card);
-    const after = [...this.cards.keys()].sort();
-    const next = this.cards.get(after[after.indexOf(key) + 1]);
-    this.list.insertBefore(card.element, next?.element ?? null);
+    insertSorted(this.groupOf(names[0]), card.element, key);
   }
 
   remove(key, card) {
+    const group = card.element.parentElement;
     card.element.remove();
+    if (group !== this.list && group.childElementCount === 0) group.remove();
     this.cards.delete(key);
+  }
+
+  /** With several columns, the cards that have the first one's value in common stand beside each other. */
+  groupOf(name) {
+    if (this.view.by.length < 2) return this.list;
+    const key = JSON.stringify(name);
+    const known = [...this.list.children].find((group) => group.dataset.key === key);
+    return known ?? insertSorted(this.list, h("div", { class: "group" }), key);
   }
 
   /** Asks for the day so far; what the stream told meanwhile is in it. */
@@ -92,6 +100,14 @@ export class Headline {
   draw() {
     if (this.view.line) for (const card of this.cards.values()) card.chart.draw(this.nowMs);
   }
+}
+
+/** Puts an element among its siblings, which are in the order of their keys. */
+function insertSorted(parent, element, key) {
+  element.dataset.key = key;
+  const next = [...parent.children].find((other) => other.dataset.key > key);
+  parent.insertBefore(element, next ?? null);
+  return element;
 }
 
 /** The server's points, and those that the stream told after them. */

@@ -22,8 +22,6 @@ pub struct Shape {
     pub version: String,
     /// Whether it is a `group` plugin (else a `transform`).
     pub is_group: bool,
-    /// JSON Schema of its config (draft 7 unless its `$schema` says otherwise).
-    pub config_schema: String,
     /// The columns it asks for: one port named `in` for a transform, one per named input for a group.
     /// Only these cross the border. A column that the stage's input does not have is an error unless nullable:
     /// then it is passed as nulls. Metadata columns may be asked for by name (`_offset`).
@@ -47,7 +45,11 @@ pub struct Problem {
 pub trait Catalog {
     /// The columns that decoding by this plan gives (without metadata).
     fn decoded(&self, decode: &DecodePlan) -> Result<SchemaRef, Problem>;
-    /// A plugin's shape for this config (JSON text).
+    /// The names of the plugins in this folder; none when there is no such folder.
+    fn plugins(&self, folder: &Path) -> Vec<String>;
+    /// The JSON Schema of a plugin's config (draft 7 unless its `$schema` says otherwise).
+    fn config_schema(&self, file: &Path) -> Result<String, Problem>;
+    /// A plugin's shape for this config (JSON text), which fits its schema.
     fn plugin(&self, file: &Path, config: &str) -> Result<Shape, Problem>;
     /// What is wrong with a Kafka client property, if anything.
     fn client_property(&self, key: &str, value: &str) -> Option<Problem>;

@@ -33,6 +33,7 @@ codes! {
     NOT_A_LOG = "not_a_log": "`latest` or `dedupe` over rows that are no longer records in offset order.",
     NOT_IMMUTABLE = "not_immutable": "A function whose answer depends on more than its arguments, such as the time.",
     NULLABLE_COLUMN = "nullable_column": "A column that may be null goes into a plugin that takes no null there.",
+    PLUGIN_MISSING = "plugin_missing": "A plugin that is not in the folder that `plugins` names.",
     PLUGIN_SHAPE = "plugin_shape": "A plugin that does not do what the stage asks: row by row, or group by group.",
     PORT_NEEDED = "port_needed": "A stage with several outputs is named without saying which.",
     RESERVED_NAME = "reserved_name": "A column whose name begins with `_`: those belong to record metadata.",

@@ -103,6 +103,12 @@ pub(crate) fn interpolate(
             *text = leaf.expand(text).unwrap_or_default();
         }
     });
+    root.for_each_key(&mut |place, key| {
+        if key.contains("${") {
+            let message = "`${...}` stands in a value, not in a key";
+            sink.put(Severity::Error, place, codes::BAD_INTERPOLATION, message);
+        }
+    });
     secrets.sort();
     secrets
 }

@@ -73,6 +73,9 @@ fn read_spec(root: &Node, findings: &mut Findings<'_>) -> Option<(raw::PipelineS
     let violations = schema::Schema::pipeline().violations(&json);
     for violation in &violations {
         broken.note(violation.at.parts());
+        if let Some(meant) = violation.misspelt() {
+            broken.note(meant.parts());
+        }
     }
     for violation in violations {
         violation.report(&At::default(), None, findings);

@@ -559,7 +559,7 @@ impl JsonSchema for NumberSpec {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["number", "string"], "pattern": r"^-?[0-9]+(\.[0-9]+)?$" })
+        schemars::json_schema!({ "type": ["number", "string"], "pattern": crate::schema::NUMBER })
     }
 }
 

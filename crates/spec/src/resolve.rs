@@ -134,6 +134,7 @@ pub(crate) fn resolve(
         outputs: BTreeMap::new(),
         used: BTreeSet::new(),
         schemas: BTreeMap::new(),
+        plugins: None,
     };
     if spec.weir != 1 {
         let message = format!(
@@ -183,6 +184,8 @@ struct Resolver<'r, 'f> {
     used: BTreeSet<(&'static str, String)>,
     /// Plugins' config schemas by their text; `None` for one that is no schema.
     schemas: BTreeMap<String, Option<Schema>>,
+    /// The plugins that are there, once a stage wants one.
+    plugins: Option<Vec<String>>,
 }
 
 impl Resolver<'_, '_> {
@@ -212,9 +215,10 @@ impl Resolver<'_, '_> {
             (Some(Output::One(_)), Some(port)) => {
                 let message =
                     format!("`{name}` has one output only, so there is no `{name}.{port}`");
+                let hint = self.other_name(reference);
                 self.findings
                     .error(at, codes::UNKNOWN_PORT, message)
-                    .hinted(format!("write `{name}`"));
+                    .hinted(hint.unwrap_or_else(|| format!("write `{name}`")));
                 None
             }
             (Some(Output::Several(ports)), None) => {
@@ -230,13 +234,25 @@ impl Resolver<'_, '_> {
             }
             (Some(Output::Unknown), _) => None,
             (None, _) => {
-                self.unknown_reference(at, name);
+                self.unknown_reference(at, name, reference);
                 None
             }
         }
     }
 
-    fn unknown_reference(&mut self, at: &At, name: &str) {
+    /// What else in the file goes by this name: a source's topic, or a table.
+    fn other_name(&self, reference: &str) -> Option<String> {
+        let mut sources = self.spec.sources.iter();
+        let source = sources.find(|(_, source)| source.kafka.topic == reference);
+        let topic = |name| format!("`{reference}` is the topic of the source `{name}`: write that");
+        let table = |from| format!("`{reference}` is a table: write what it is from, `{from}`");
+        source.map(|(name, _)| topic(name)).or_else(|| {
+            let found = self.spec.tables.get(reference)?;
+            Some(table(&found.from))
+        })
+    }
+
+    fn unknown_reference(&mut self, at: &At, name: &str, reference: &str) {
         if !self.broken.has("sources", name) && !self.broken.has("stages", name) {
             let spec = self.spec;
             let known = spec
@@ -245,9 +261,10 @@ impl Resolver<'_, '_> {
                 .chain(spec.stages.keys())
                 .map(String::as_str);
             let message = format!("there is no source or stage `{name}`");
+            let hint = self.other_name(reference).or_else(|| hint(name, known));
             self.findings
                 .error(at, codes::UNKNOWN_REFERENCE, message)
-                .hinted(hint(name, known));
+                .hinted(hint);
         }
     }
 

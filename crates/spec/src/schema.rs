@@ -12,6 +12,9 @@ use schemars::transform::{Transform, transform_subschemas};
 use serde_json::Value as Json;
 use std::sync::LazyLock;
 
+/// What [`NumberSpec`](crate::raw::NumberSpec) takes.
+pub(crate) const NUMBER: &str = r"^-?[0-9]+(\.[0-9]+)?$";
+
 /// The JSON Schema of pipeline files, as `schemas/pipeline.schema.json` has it.
 pub fn pipeline_schema() -> Json {
     let settings = SchemaSettings::draft07().with_transform(NoNull);
@@ -74,11 +77,19 @@ impl Schema {
         let instance = error.instance();
         found.push(match error.kind() {
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-                return found.extend(self.alternatives(&at, context, instance));
+                let kinds = self.kinds_by_key(error);
+                return found.extend(match wrong_kind(&at, instance, &kinds) {
+                    Some(one) => vec![one],
+                    None => self.alternatives(&at, context, instance),
+                });
             }
+            // No key is allowed at all; which ones there are is not told.
+            Kind::FalseSchema => Violation::new(at, What::Value, "takes no keys".to_owned()),
             Kind::AdditionalProperties { unexpected } => {
                 let known = self.properties_beside(error);
-                return found.extend(unexpected.iter().map(|key| unknown_key(&at, key, &known)));
+                let value = |key: &str| instance.get(key).unwrap_or(&Json::Null);
+                let unknown = |key: &String| unknown_key(&at, key, &known, value(key));
+                return found.extend(unexpected.iter().map(unknown));
             }
             Kind::Required { property } => {
                 let key = property.as_str().unwrap_or_default().to_owned();
@@ -86,7 +97,12 @@ impl Schema {
                 Violation::new(at, What::MissingKey(key), message)
             }
             Kind::Type { kind } => {
-                Violation::new(at, What::Type, wrong_type(&types(kind), instance))
+                let wanted = types(kind);
+                let one = Violation::new(at, What::Type, wrong_type(&wanted, instance));
+                Violation {
+                    hint: self.rewritten(error, &wanted, instance),
+                    ..one
+                }
             }
             Kind::Enum { options } => {
                 let options: Vec<&Json> = options.as_array().into_iter().flatten().collect();
@@ -108,6 +124,9 @@ impl Schema {
                 format!("takes only one of {}", known.join(", "))
             }
             Kind::MinItems { limit: 1 } => "the list is empty".to_owned(),
+            Kind::Pattern { pattern } if pattern == NUMBER => {
+                "the value is not a plain number such as 1.05".to_owned()
+            }
             _ => error.masked_with("the value").to_string(),
         }
     }
@@ -135,11 +154,11 @@ impl Schema {
             .filter(|branch| !branch.iter().any(is_wrong_kind))
             .min_by_key(|branch| cost(branch));
         let Some(mut likeliest) = likeliest else {
-            return vec![Violation::new(
-                at.clone(),
-                What::Type,
-                wrong_type(&wanted, instance),
-            )];
+            let one = Violation::new(at.clone(), What::Type, wrong_type(&wanted, instance));
+            return vec![Violation {
+                hint: as_list(&wanted, instance),
+                ..one
+            }];
         };
         if let ([only], Some(other)) = (&mut likeliest[..], wanted.first())
             && only.what == What::Choice
@@ -147,6 +166,10 @@ impl Schema {
         {
             only.message.push_str(", nor ");
             only.message.push_str(other);
+            let mapping = (context.iter().flatten())
+                .filter(|error| kinds_of(error) == ["a mapping"])
+                .find_map(|error| self.rewritten(error, &["a mapping"], instance));
+            only.hint = only.hint.take().or(mapping);
         }
         likeliest
     }
@@ -159,6 +182,62 @@ impl Schema {
         }
         drop_explained(&mut found);
         found
+    }
+
+    /// The one key by which each of several mappings is known from the others, when there is such a key for each.
+    fn kinds_by_key(&self, error: &ValidationError<'_>) -> Vec<&str> {
+        let branches = self.json.pointer(error.schema_path().as_str());
+        let branches = branches.and_then(Json::as_array).into_iter().flatten();
+        let key = |branch| match self
+            .resolved(branch)?
+            .get("required")?
+            .as_array()?
+            .as_slice()
+        {
+            [only] => only.as_str(),
+            _ => None,
+        };
+        branches
+            .map(key)
+            .collect::<Option<Vec<&str>>>()
+            .unwrap_or_default()
+    }
+
+    /// A schema behind a reference, as the pipeline's own schema writes references.
+    fn resolved<'s>(&'s self, schema: &'s Json) -> Option<&'s Json> {
+        let place = schema.pointer("/allOf/0/$ref").or(schema.get("$ref"));
+        match place {
+            Some(place) => self.json.pointer(place.as_str()?.strip_prefix('#')?),
+            None => Some(schema),
+        }
+    }
+
+    /// How text would be written as the list, mapping or number that is wanted here. The text is shown whole or not at
+    /// all: it may be a secret, which is replaced as a whole.
+    fn rewritten(
+        &self,
+        error: &ValidationError<'_>,
+        wanted: &[&str],
+        found: &Json,
+    ) -> Option<String> {
+        let text = found.as_str()?;
+        if let Some(hint) = as_list(wanted, found) {
+            return Some(hint);
+        }
+        if wanted.contains(&"an integer") {
+            let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+            let is_number = rest.len() < text.len() && rest.chars().all(char::is_alphabetic);
+            return is_number.then(|| "write the number alone: no quotes, no unit".to_owned());
+        }
+        let known = self.properties_beside(error);
+        let key = text.split_once('(').map_or(text, |(key, _)| key);
+        if wanted == ["a mapping"] && known.contains(&key) {
+            return Some(format!("write `{{ {key}: ... }}`"));
+        }
+        match known[..] {
+            [only] if wanted == ["a mapping"] => Some(format!("write `{{ {only}: {text} }}`")),
+            _ => None,
+        }
     }
 
     /// The keys that the mapping may have whose unexpected one (or number of them) `error` is about.
@@ -207,6 +286,14 @@ impl Violation {
         }
     }
 
+    /// The key that stands there in another spelling, if that is what is wrong.
+    pub(crate) fn misspelt(&self) -> Option<At> {
+        match &self.what {
+            What::UnknownKey { nearest, .. } => Some(self.at.parent().to(nearest.as_ref()?)),
+            _ => None,
+        }
+    }
+
     /// Reports it about the value at `below`, with its own code or the one given.
     pub(crate) fn report(
         self,
@@ -235,13 +322,48 @@ impl Violation {
     }
 }
 
-fn unknown_key(at: &At, key: &str, known: &[&str]) -> Violation {
+/// The mapping is of none of the kinds that each have a key of their own, or of several.
+fn wrong_kind(at: &At, instance: &Json, kinds: &[&str]) -> Option<Violation> {
+    let keys = instance.as_object()?.keys();
+    let is_meant = |key: &&String| nearest(key, kinds.iter().copied()).is_some();
+    let given = keys
+        .clone()
+        .filter(|key| kinds.contains(&key.as_str()))
+        .count();
+    let message = match (given, kinds) {
+        (_, []) | (1, _) => return None,
+        (0, _) if keys.clone().any(|key| is_meant(&key)) => return None,
+        (0, _) => format!("takes one of {}", kinds.join(", ")),
+        _ => format!("takes only one of {}", kinds.join(", ")),
+    };
+    Some(Violation::new(at.clone(), What::Value, message))
+}
+
+/// A name where a list of names is wanted.
+fn as_list(wanted: &[&str], found: &Json) -> Option<String> {
+    let name = found.as_str().filter(|text| {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        text.split(", ")
+            .all(|name| !name.is_empty() && name.chars().all(is_name))
+    })?;
+    wanted
+        .contains(&"a list")
+        .then(|| format!("write `[{name}]`"))
+}
+
+fn unknown_key(at: &At, key: &str, known: &[&str], value: &Json) -> Violation {
     let nearest = nearest(key, known.iter().copied()).map(str::to_owned);
     let what = What::UnknownKey {
         key: key.to_owned(),
         nearest,
     };
-    let hint = hint(key, known.iter().copied());
+    // `{ title: one, two }` is a title and a key without a value.
+    let hint = match value {
+        Json::Null if key.contains(' ') => {
+            Some("within `{ }`, text with `,` in it stands in quotes".to_owned())
+        }
+        _ => hint(key, known.iter().copied()),
+    };
     Violation {
         hint,
         ..Violation::new(at.to(key), what, format!("unknown key `{key}`"))

@@ -210,6 +210,20 @@ impl Node {
         }
     }
 
+    /// Calls `visit` on every key.
+    pub(crate) fn for_each_key(&self, visit: &mut dyn FnMut(&Place, &str)) {
+        match &self.value {
+            Value::Seq(items) => items.iter().for_each(|item| item.for_each_key(visit)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    visit(&entry.key_node.place, &entry.key);
+                    entry.value.for_each_key(visit);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What it weighs, and how deep it is.
     fn measure(&self) -> (usize, usize) {
         let children: Vec<&Node> = match &self.value {
@@ -230,6 +244,30 @@ impl Node {
     }
 }
 
+/// What most likely helps against what the parser says.
+fn cure(message: &str) -> Option<String> {
+    let cures = [
+        ("tab", "indent with spaces"),
+        (
+            "unknown anchor",
+            "`*name` repeats what an earlier `&name` marks",
+        ),
+        (
+            "flow mapping",
+            "a `{` without its `}`, or text with `,` or `: ` in it that needs quotes",
+        ),
+        (
+            "flow sequence",
+            "a `[` without its `]`, or text with `,` in it that needs quotes",
+        ),
+        ("block mapping", "entries of one mapping are indented alike"),
+        ("block collection", "entries of one list are indented alike"),
+        ("mapping values", "text with `: ` in it stands in quotes"),
+    ];
+    let found = cures.iter().find(|(words, _)| message.contains(words));
+    found.map(|(_, cure)| (*cure).to_owned())
+}
+
 /// Parses one document. Errors that leave a sensible tree (a key twice, an unknown tag) come with the tree.
 pub fn parse(text: &str) -> (Option<Node>, Vec<TreeError>) {
     let mut builder = Builder::new(text);
@@ -244,7 +282,7 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<TreeError>) {
                     place,
                     code: codes::YAML,
                     message: error.info().to_owned(),
-                    hint: None,
+                    hint: cure(error.info()),
                 })
             }
         };

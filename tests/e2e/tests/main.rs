@@ -19,6 +19,8 @@ mod demo;
 mod driver;
 #[path = "main/http.rs"]
 mod http;
+#[path = "main/kept.rs"]
+mod kept;
 #[path = "main/served.rs"]
 mod served;
 #[path = "main/services.rs"]

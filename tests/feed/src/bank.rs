@@ -37,9 +37,9 @@ pub(crate) const ENTITIES: [Entity; 4] = [
     Entity {
         name: "MER-UK",
         ccy: "GBP",
-        countries: ["GB", "DE"],
+        countries: ["GB", "US"],
         net_mn: 9_200,
-        target_pct: 113,
+        target_pct: 117,
     },
     Entity {
         name: "MER-DE",
@@ -71,6 +71,9 @@ struct Line {
 #[derive(Clone, Copy, PartialEq)]
 enum Term {
     Open,
+    /// In days.
+    Soon,
+    /// Within the horizon.
     Within,
     Beyond,
 }
@@ -94,14 +97,14 @@ const fn line(
 }
 
 const OUT: [Line; 13] = [
-    line("deposit_retail_stable", 5, 340, 6, Term::Open, false),
+    line("deposit_retail_stable", 5, 800, 6, Term::Open, false),
     line("deposit_retail_less_stable", 10, 150, 5, Term::Open, false),
-    line("deposit_retail_term", 0, 90, 4, Term::Beyond, false),
-    line("deposit_operational", 25, 136, 8, Term::Open, true),
+    line("deposit_retail_term", 0, 10, 4, Term::Beyond, false),
+    line("deposit_operational", 25, 64, 8, Term::Open, true),
     line("deposit_operational_insured", 5, 20, 3, Term::Open, true),
     line("deposit_nonfin", 40, 90, 12, Term::Open, true),
     line("deposit_nonfin_insured", 20, 18, 4, Term::Open, true),
-    line("deposit_financial", 100, 22, 8, Term::Open, true),
+    line("deposit_financial", 100, 22, 8, Term::Within, true),
     line("debt_issued", 100, 11, 4, Term::Within, false),
     line("commitment_credit_nonfin", 10, 80, 6, Term::Open, true),
     line("commitment_credit_retail", 5, 65, 3, Term::Open, false),
@@ -112,7 +115,7 @@ const OUT: [Line; 13] = [
 const IN: [Line; 5] = [
     line("loan_retail", 50, 33, 5, Term::Within, false),
     line("loan_nonfin", 50, 47, 8, Term::Within, true),
-    line("loan_financial", 100, 15, 5, Term::Within, true),
+    line("loan_financial", 100, 18, 5, Term::Soon, true),
     line("nostro_excess", 100, 3, 4, Term::Open, true),
     line("nostro_operational", 0, 2, 3, Term::Open, true),
 ];
@@ -211,6 +214,7 @@ impl Bank {
     ) {
         let maturity = match term {
             Term::Open => None,
+            Term::Soon => Some(today.plus(rng.between(1, 2))),
             Term::Within => Some(today.plus(rng.between(3, 29))),
             Term::Beyond => Some(today.plus(rng.between(90, 700))),
         };

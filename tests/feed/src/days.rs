@@ -70,7 +70,7 @@ fn squeeze(desk: &mut Desk, start_ms: i64) {
     let net = millions(ENTITIES[entity].net_mn);
     let mut accounts = desk.bank.accounts_of(entity, "deposit_nonfin");
     accounts.sort_by_key(|place| -desk.bank.accounts[*place].cents);
-    let minutes = [22, 34, 45, 53, 60];
+    let minutes = [18, 29, 38, 45, 51];
     for (place, minute) in accounts.into_iter().zip(minutes) {
         let drawn = desk.bank.accounts[place].cents * 85 / 100;
         let drawn = drawn.min(net * 62 / 1_000);

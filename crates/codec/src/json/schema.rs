@@ -3,7 +3,7 @@
 use crate::error::CodecError;
 use arrow::datatypes::{DataType, Field, Fields};
 use hashbrown::HashMap;
-use jsonschema::Validator;
+use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use weir_zset::meta;
@@ -476,8 +476,10 @@ impl<'a> Place<'a> {
             let what = "`enum`, `const`, `pattern` and the lengths are supported for text alone";
             return Err(self.error(what, Some("check it in a plugin after decoding")));
         }
-        let validator = jsonschema::validator_for(&Value::Object(keywords));
-        validator
+        // These keywords are the same in every draft; draft 7's own schema is soon got ready.
+        let options = jsonschema::options().with_draft(Draft::Draft7);
+        options
+            .build(&Value::Object(keywords))
             .map(Some)
             .map_err(|error| self.error(format!("{error}"), None))
     }

@@ -8,7 +8,8 @@ use crate::plan::{
     CheckpointPlan, ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, SourcePlan, StartPlan,
 };
 use crate::raw::{
-    ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, ScalarSpec, SourceSpec, ValueSpec,
+    ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, KeyValueSpec, ScalarSpec, SourceSpec,
+    ValueSpec,
 };
 use crate::tree::At;
 use arrow::array::{Array, AsArray, StringArray};
@@ -162,9 +163,8 @@ impl Resolver<'_, '_> {
                 message,
                 hint,
             }) => {
-                self.findings
-                    .error(&at.to("decode"), code, message)
-                    .hinted(hint);
+                let at = schema_at(&at.to("decode"), &source.decode);
+                self.findings.error(&at, code, message).hinted(hint);
                 return None;
             }
         };
@@ -271,6 +271,24 @@ impl Resolver<'_, '_> {
             })
         })
     }
+}
+
+/// Where the schema of a source's values is named.
+fn schema_at(at: &At, decode: &DecodeSpec) -> At {
+    let (at, encoding) = match decode {
+        DecodeSpec::By(encoding) => (at.clone(), encoding),
+        DecodeSpec::Both(KeyValueSpec {
+            value: ValueSpec::By(encoding),
+            ..
+        }) => (at.to("value"), encoding),
+        _ => return at.clone(),
+    };
+    let key = if encoding.json.is_some() {
+        "json"
+    } else {
+        "avro"
+    };
+    at.to(key).to("schema")
 }
 
 fn texts(properties: &Properties) -> BTreeMap<String, String> {

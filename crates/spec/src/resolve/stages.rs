@@ -33,7 +33,7 @@ impl<'r> Resolver<'r, '_> {
             .map(|stage| {
                 references(stage)
                     .iter()
-                    .filter_map(|(_, name)| stages.get_index_of(*name))
+                    .filter_map(|(_, reference)| stages.get_index_of(stage_of(reference)))
                     .collect()
             })
             .collect();
@@ -86,8 +86,9 @@ impl<'r> Resolver<'r, '_> {
             .collect();
         let place = references(&stages[names[0]])
             .into_iter()
-            .find(|(_, to)| *to == names[1]);
+            .find(|(_, to)| stage_of(to) == names[1]);
         let at = At::of(&["stages", names[0]]);
+        let hint = (place.as_ref()).and_then(|(_, reference)| self.other_name(reference));
         let at = place.map_or(at.clone(), |(parts, _)| {
             parts.iter().fold(at, |at, part| at.to(part))
         });
@@ -95,7 +96,7 @@ impl<'r> Resolver<'r, '_> {
             "stages read each other in a circle: {}",
             names.join(" reads ")
         );
-        self.findings.error(&at, codes::CYCLE, message);
+        self.findings.error(&at, codes::CYCLE, message).hinted(hint);
         for &index in &circle {
             self.outputs.insert(name(index).to_owned(), Output::Unknown);
         }
@@ -628,8 +629,12 @@ fn references(spec: &StageSpec) -> Vec<(Vec<String>, &str)> {
             .as_ref()
             .map(|over| (path(&["override", "with"]), over.with.as_str())),
     );
-    for (_, name) in &mut found {
-        *name = name.split_once('.').map_or(*name, |(name, _)| name);
-    }
     found
+}
+
+/// The stage of a reference, which may name one of its outputs.
+fn stage_of(reference: &str) -> &str {
+    reference
+        .split_once('.')
+        .map_or(reference, |(name, _)| name)
 }

@@ -10,6 +10,7 @@ use crate::schema::Schema as JsonSchema;
 use crate::tree::At;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde_json::Value as Json;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use weir_zset::meta;
@@ -34,25 +35,26 @@ impl Resolver<'_, '_> {
         let Some(plan) = self.settings(&here, spec, &config) else {
             return Output::Unknown;
         };
-        let shape = match self.world.catalog.plugin(&plan.file, &plan.config) {
-            Ok(shape) => shape,
+        let schema = self.world.catalog.config_schema(&plan.file);
+        let fits = schema.map(|schema| self.config(&here, &spec.plugin, schema, &config));
+        let shape = fits.and_then(|fits| {
+            let shape = || self.world.catalog.plugin(&plan.file, &plan.config);
+            fits.then(shape).transpose()
+        });
+        let shape = match shape {
+            Ok(Some(shape)) => shape,
+            Ok(None) => return Output::Unknown,
             Err(Problem {
                 code,
                 message,
                 hint,
             }) => {
-                let key = if code == codes::BAD_CONFIG {
-                    "config"
-                } else {
-                    "plugin"
-                };
                 self.findings
-                    .error(&here.to(key), code, message)
+                    .error(&here.to("plugin"), code, message)
                     .hinted(hint);
                 return Output::Unknown;
             }
         };
-        self.config(&here, &shape, &config);
         if shape.inputs.is_empty() || shape.outputs.is_empty() {
             let message = format!("the plugin `{}` has no input or no output", spec.plugin);
             self.findings
@@ -79,7 +81,11 @@ impl Resolver<'_, '_> {
         }
         self.data_files(&here.to("data"), spec);
         let base = self.world.base;
-        let folder = base.join(self.spec.plugins.as_deref().unwrap_or(PLUGINS_DEFAULT));
+        let folder = self.spec.plugins.as_deref().unwrap_or(PLUGINS_DEFAULT);
+        if !self.is_there(&here.to("plugin"), folder, &spec.plugin) {
+            return None;
+        }
+        let folder = base.join(folder);
         Some(WasmPlan {
             file: folder.join(format!("{}.wasm", spec.plugin)),
             config: config.to_string(),
@@ -97,6 +103,35 @@ impl Resolver<'_, '_> {
         })
     }
 
+    /// Whether the plugin is in the folder. A folder without any is one finding, however many stages look there.
+    fn is_there(&mut self, at: &At, folder: &str, plugin: &str) -> bool {
+        let world = self.world;
+        let first = self.plugins.is_none();
+        let known =
+            (self.plugins).get_or_insert_with(|| world.catalog.plugins(&world.base.join(folder)));
+        let found = known.iter().any(|name| name == plugin);
+        if known.is_empty() {
+            let at = match &self.spec.plugins {
+                Some(_) => At::of(&["plugins"]),
+                None => at.clone(),
+            };
+            if first {
+                let message = format!("there are no plugins in {folder}");
+                let hint = "build them, or let `plugins` name their folder, relative to this file";
+                self.findings
+                    .error(&at, codes::PLUGIN_MISSING, message)
+                    .hinted(hint.to_owned());
+            }
+        } else if !found {
+            let hint = hint(plugin, known.iter().map(String::as_str));
+            let message = format!("there is no plugin `{plugin}` in {folder}");
+            self.findings
+                .error(at, codes::PLUGIN_MISSING, message)
+                .hinted(hint);
+        }
+        found
+    }
+
     /// Data files are there; what is in them is the plugin's affair.
     fn data_files(&mut self, at: &At, spec: &WasmSpec) {
         for (name, path) in &spec.data {
@@ -111,28 +146,28 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// The config by the plugin's own schema.
-    fn config(&mut self, here: &At, shape: &Shape, config: &Json) {
-        let compile = || {
-            let json = serde_json::from_str(&shape.config_schema).ok()?;
-            JsonSchema::new(json).ok()
+    /// Whether the config fits the plugin's own schema.
+    fn config(&mut self, here: &At, plugin: &str, text: String, config: &Json) -> bool {
+        let compile = |text: &String| JsonSchema::new(serde_json::from_str(text).ok()?).ok();
+        let schema = match self.schemas.entry(text) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let schema = compile(new.key());
+                new.insert(schema)
+            }
         };
-        let schema = self
-            .schemas
-            .entry(shape.config_schema.clone())
-            .or_insert_with(compile);
         let Some(schema) = schema else {
-            let message = format!(
-                "the config schema of the plugin `{}` is no JSON Schema",
-                shape.name
-            );
+            let message = format!("the config schema of the plugin `{plugin}` is no JSON Schema");
             self.findings
                 .error(&here.to("plugin"), codes::PLUGIN_SHAPE, message);
-            return;
+            return false;
         };
-        for violation in schema.violations(config) {
+        let violations = schema.violations(config);
+        let fits = violations.is_empty();
+        for violation in violations {
             violation.report(&here.to("config"), Some(codes::BAD_CONFIG), self.findings);
         }
+        fits
     }
 
     /// A plugin's columns leave the names of metadata alone.

@@ -41,7 +41,9 @@ fn text_that_is_no_yaml() {
     );
     finds(
         "a: *nowhere\n",
-        expect!["p.yaml:1:4: yaml: while parsing node, found unknown anchor"],
+        expect![[r#"
+            p.yaml:1:4: yaml: while parsing node, found unknown anchor
+              hint: `*name` repeats what an earlier `&name` marks"#]],
     );
     finds(
         "a: &a [*a]\n",
@@ -54,8 +56,9 @@ fn text_that_is_no_yaml() {
     finds(
         "weir: !money 1\nname: x\nsources: {}\n",
         expect![[r#"
-        p.yaml:1:14: bad_type: expected an integer, found text
-        p.yaml:1:14: unknown_tag: the tag `!money` has no meaning here"#]],
+            p.yaml:1:14: bad_type: expected an integer, found text
+              hint: write the number alone: no quotes, no unit
+            p.yaml:1:14: unknown_tag: the tag `!money` has no meaning here"#]],
     );
 }
 
@@ -159,8 +162,9 @@ fn values_of_the_wrong_kind() {
     finds_in(
         "stages:\n  a: { from: trades, join: { with: more, on: trade_id, kind: outer } }\n",
         expect![[r#"
-        p.yaml:14:46: bad_type: expected a list or a mapping, found text
-        p.yaml:14:62: bad_value: `outer` is not one of inner, left"#]],
+            p.yaml:14:46: bad_type: expected a list or a mapping, found text
+              hint: write `[trade_id]`
+            p.yaml:14:62: bad_value: `outer` is not one of inner, left"#]],
     );
     finds(
         "weir: 1\nname: x\nsources: {}\nengine: { cycle_min_ms: 300 }\n",
@@ -361,7 +365,7 @@ views:
             p.yaml:23:17: wrong_type: `book` is Utf8, not a number
             p.yaml:23:47: bad_value: `u.quantity` is no column of the table `t`
               hint: write `t.column`
-            p.yaml:24:26: bad_value: the value does not match "^-?[0-9]+(\.[0-9]+)?$"
+            p.yaml:24:26: bad_value: the value is not a plain number such as 1.05
             p.yaml:25:37: unknown_column: there is no column `quantty`
               hint: did you mean `quantity`?"#]],
     );
@@ -411,8 +415,8 @@ fn plugins_that_do_not_fit() {
   h: { from: a, latest: { key: [whatever], version: nothing } }
 "#,
         expect![[r#"
-            p.yaml:14:37: plugin_missing: there is no plugin base/plugins/nowhere.wasm
-              hint: build it, or correct the folder under `plugins`
+            p.yaml:14:37: plugin_missing: there is no plugin `nowhere` in plugins
+              hint: there is: normalize, strict, reserved, settle, total, closed
             p.yaml:15:37: bad_name: `../x` is no name of a plugin
               hint: the file's name without `.wasm`, in the folder that `plugins` names
             p.yaml:16:48: plugin_shape: the plugin `normalize` works row by row, so it takes no `group_by`
@@ -515,9 +519,10 @@ sources:
             p.yaml:6:3: missing_key: the key `url` is missing
             p.yaml:8:49: bad_value: `yesterday` is neither earliest, latest nor an instant
               hint: an instant names its offset: 2026-03-02T00:00:00Z
-            p.yaml:8:62: schema_unreadable: cannot read schema base/nowhere.json
+            p.yaml:8:88: schema_unreadable: cannot read schema base/nowhere.json
               hint: paths are relative to the pipeline file
             p.yaml:9:80: bad_value: `json` is not one of text, nor a mapping
+              hint: write `{ json: ... }`
             p.yaml:10:39: bad_value: the value is shorter than 1 character
             p.yaml:11:44: bad_value: takes only one of json, avro"#]],
     );
@@ -548,7 +553,7 @@ stages:
               hint: a plain `${` is written `$${`
             p.yaml:7:26: unknown_cluster: there is no cluster `${env:PASSWORD}`
               hint: there is: main
-            p.yaml:7:70: schema_unreadable: cannot read schema base/x/${file:secret}.json
+            p.yaml:7:96: schema_unreadable: cannot read schema base/x/${file:secret}.json
               hint: paths are relative to the pipeline file
             p.yaml:9:14: unknown_reference: there is no source or stage `${file:secret}`
               hint: there is: a, b, c"#]],
@@ -585,7 +590,7 @@ views:
 "#,
         expect![[r#"
             p.yaml:14:32: unknown_column: there is no column `nothing`
-              hint: the columns are trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
+              hint: text stands in single quotes, 'nothing'; the columns are trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
     );
 }
 
@@ -663,4 +668,160 @@ fn tables_that_are_worked_out_when_asked() {
             p.yaml:20:109: unknown_column: there is no column `rate`
               hint: there is: trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
     );
+}
+
+#[test]
+fn views_of_no_kind_and_of_two() {
+    finds_in(
+        "views:\n  - { table: x, title: y }\n  - {}\n  - { grid: x, headline: x.y }\n  - { grid: x, sort: [a], line: true }\n  - { headline: x.y, colums: [a] }\n  - x\n  -\n",
+        expect![[r#"
+            p.yaml:14:5: bad_value: takes one of headline, grid
+            p.yaml:15:5: bad_value: takes one of headline, grid
+            p.yaml:16:5: bad_value: takes only one of headline, grid
+            p.yaml:17:16: unknown_key: unknown key `sort`
+              hint: there is: grid, columns, title
+            p.yaml:17:27: unknown_key: unknown key `line`
+              hint: there is: grid, columns, title
+            p.yaml:18:22: unknown_key: unknown key `colums`
+              hint: there is: headline, by, beside, line, mark, percent, title
+            p.yaml:19:5: bad_type: expected a mapping, found text
+            p.yaml:20:4: bad_type: expected a mapping, found nothing"#]],
+    );
+}
+
+/// One finding for a folder without plugins, not one a stage.
+#[test]
+fn plugins_that_are_not_there() {
+    let stages = "stages:\n  a: { from: lines, wasm: { plugin: normalise } }\n  b: { from: lines, wasm: { plugin: settle, group_by: [x] } }\n";
+    finds_in(
+        stages,
+        expect![[r#"
+        p.yaml:14:37: plugin_missing: there is no plugin `normalise` in plugins
+          hint: did you mean `normalize`?
+        p.yaml:15:14: missing_input: the plugin `settle` takes several inputs by name
+          hint: write `from: { trades: stage, confirmations: stage }`
+        p.yaml:15:56: missing_column: the output `flags` has no column `x`
+          hint: there is: trade_id
+        p.yaml:15:56: missing_column: the output `legs` has no column `x`
+          hint: there is: trade_id, quantity"#]],
+    );
+    finds_in(
+        &format!("plugins: nowhere\n{stages}"),
+        expect![[r#"
+        p.yaml:13:10: plugin_missing: there are no plugins in nowhere
+          hint: build them, or let `plugins` name their folder, relative to this file"#]],
+    );
+    finds_in(
+        "stages:\n  a: { from: trades, wasm: { plugin: closed, config: { four_eyes: true } } }\n",
+        expect!["p.yaml:14:46: bad_config: takes no keys"],
+    );
+}
+
+/// What operators name by another of its names.
+#[test]
+fn topics_and_tables_in_the_place_of_stages() {
+    finds_in(
+        "stages:\n  a: { from: ins }\n  b: { from: shown }\n  trades_fx: { from: lines.x }\ntables:\n  shown: { from: a, key: [entity] }\n",
+        expect![[r#"
+            p.yaml:14:14: unknown_reference: there is no source or stage `ins`
+              hint: `ins` is the topic of the source `instruments`: write that
+            p.yaml:15:14: unknown_reference: there is no source or stage `shown`
+              hint: `shown` is a table: write what it is from, `a`
+            p.yaml:16:22: unknown_port: `lines` has one output only, so there is no `lines.x`
+              hint: write `lines`"#]],
+    );
+    finds(
+        "weir: 1\nname: x\nclusters: { main: { bootstrap.servers: x } }\nsources:\n  fx: { kafka: { cluster: main, topic: trades.fx }, decode: text }\nstages:\n  legs: { from: trades.fx }\n  trades: { from: legs }\n",
+        expect![[r#"
+            p.yaml:7:17: cycle: stages read each other in a circle: legs reads trades reads legs
+              hint: `trades.fx` is the topic of the source `fx`: write that"#]],
+    );
+    finds(
+        "weir: 1\nname: x\nclusters: { main: { bootstrap.servers: x } }\nsource:\n  fx: { kafka: { cluster: main, topic: trades.fx }, decode: text }\nstages:\n  legs: { from: fx }\n",
+        expect![[r#"
+            p.yaml:4:1: unknown_key: unknown key `source`
+              hint: did you mean `sources`?"#]],
+    );
+}
+
+/// Text where something else is wanted tells how that would be written.
+#[test]
+fn text_in_the_place_of_a_list_a_mapping_or_a_number() {
+    finds(
+        "weir: \"1\"\nname: x\nengine: { cycle_min_ms: 20ms, workers: two }\nsources:\n  a: { kafka: { cluster: main, topic: t }, decode: json }\n  b: { kafka: { cluster: main, topic: t }, decode: { json: trade.json } }\n  c: { kafka: { cluster: main, topic: t }, decode: { json: {} } }\n  d: { kafka: { cluster: main, topic: t } }\n",
+        expect![[r#"
+            p.yaml:1:7: bad_type: expected an integer, found text
+              hint: write the number alone: no quotes, no unit
+            p.yaml:3:25: bad_type: expected an integer, found text
+              hint: write the number alone: no quotes, no unit
+            p.yaml:3:40: bad_type: expected an integer, found text
+            p.yaml:5:52: bad_value: `json` is not one of text, nor a mapping
+              hint: write `{ json: ... }`
+            p.yaml:6:60: bad_type: expected a mapping, found text
+              hint: write `{ schema: trade.json }`
+            p.yaml:7:54: missing_key: the key `schema` is missing
+            p.yaml:8:3: missing_key: the key `decode` is missing"#]],
+    );
+    finds_in(
+        "stages:\n  a: { from: trades, latest: { key: trade_id, version: version } }\n  b: { from: trades, aggregate: { by: [entity], values: { n: sum(quantity), m: total(quantity) } } }\n  c: { from: trades, join: { with: instruments, on: issuer } }\n  d: { from: trades, filter: version > 1 }\n  e: { from: trades, where: entity = NORTH }\ntables:\n  t: { from: trades, key: \"trade_id, version\" }\nviews:\n  - { grid: t, title: Trades, by version }\n  - { headline: t.quantity, mark: 100% }\n",
+        expect![[r#"
+            p.yaml:14:37: bad_type: expected a list, found text
+              hint: write `[trade_id]`
+            p.yaml:15:62: bad_type: expected a mapping, found text
+              hint: write `{ sum: ... }`
+            p.yaml:15:80: bad_type: expected a mapping, found text
+            p.yaml:16:53: bad_type: expected a list or a mapping, found text
+              hint: write `[issuer]`
+            p.yaml:17:22: unknown_key: unknown key `filter`
+              hint: there is: from, latest, valid, join, aggregate, explode, dedupe, override, wasm, let, where, select
+            p.yaml:18:29: unknown_column: there is no column `NORTH`
+              hint: text stands in single quotes, 'NORTH'; the columns are trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows
+            p.yaml:20:27: bad_type: expected a list, found text
+              hint: write `[trade_id, version]`
+            p.yaml:22:31: unknown_key: unknown key `by version`
+              hint: within `{ }`, text with `,` in it stands in quotes
+            p.yaml:23:35: bad_value: the value is not a plain number such as 1.05"#]],
+    );
+}
+
+#[test]
+fn yaml_that_slipped() {
+    for (text, expected) in [
+        (
+            "weir: 1\nname: x\n\tsources: {}\n",
+            expect![[r#"
+            p.yaml:2:7: yaml: while scanning a plain scalar, found a tab
+              hint: indent with spaces"#]],
+        ),
+        (
+            "weir: 1\nname: x\nsources:\n  a:\n    kafka: x\n   decode: text\n",
+            expect![[r#"
+                p.yaml:6:4: yaml: while parsing a block mapping, did not find expected key
+                  hint: entries of one mapping are indented alike"#]],
+        ),
+        (
+            "weir: 1\nname: x: y\n",
+            expect![[r#"
+            p.yaml:2:8: yaml: mapping values are not allowed in this context
+              hint: text with `: ` in it stands in quotes"#]],
+        ),
+        (
+            "weir: 1\nname: x\nengine: { clock: event\nsources: {}\n",
+            expect![[r#"
+                p.yaml:4:8: yaml: while parsing a flow mapping, did not find expected ',' or '}'
+                  hint: a `{` without its `}`, or text with `,` or `: ` in it that needs quotes"#]],
+        ),
+        (
+            "weir: 1\nname: *x\n",
+            expect![[r#"
+            p.yaml:2:7: yaml: while parsing node, found unknown anchor
+              hint: `*name` repeats what an earlier `&name` marks"#]],
+        ),
+        (
+            "weir: 1\nname: x\nclusters: { \"${env:TOPIC}\": { bootstrap.servers: x } }\nsources: {}\n",
+            expect!["p.yaml:3:13: bad_interpolation: `${...}` stands in a value, not in a key"],
+        ),
+    ] {
+        finds(text, expected);
+    }
 }

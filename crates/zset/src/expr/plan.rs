@@ -171,9 +171,7 @@ fn column_type(found: &DataType) -> Result<DataType, OpError> {
 fn refusal(error: &DataFusionError, schema: &SchemaRef) -> OpError {
     match error.find_root() {
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
-            SchemaError::FieldNotFound { field, .. } => {
-                OpError::unknown_column(field.name(), schema)
-            }
+            SchemaError::FieldNotFound { field, .. } => unknown_name(field.name(), schema),
             _ => OpError::new("invalid_expression", first_line(&inner.to_string())),
         },
         DataFusionError::SQL(inner, _) => {
@@ -191,6 +189,18 @@ fn refusal(error: &DataFusionError, schema: &SchemaRef) -> OpError {
                 None => OpError::new("invalid_expression", first_line(&text)),
             }
         }
+    }
+}
+
+/// A bare word that is no column: misspelt, or meant as text.
+fn unknown_name(name: &str, schema: &SchemaRef) -> OpError {
+    let fault = OpError::unknown_column(name, schema);
+    match &fault.hint {
+        Some(columns) if columns.starts_with("the columns") => {
+            let hint = format!("text stands in single quotes, '{name}'; {columns}");
+            fault.hint(hint)
+        }
+        _ => fault,
     }
 }
 

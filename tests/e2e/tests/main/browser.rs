@@ -90,7 +90,7 @@ fn check_cards(cards: &[Value]) {
         .expect("rows");
     let name = |row: &Value| {
         let text = |column: &str| row[column].as_str().expect("a text").to_owned();
-        format!("{} {}", text("entity"), text("regime"))
+        format!("{} {} {}", text("entity"), text("regime"), text("scope"))
     };
     let mut rows: Vec<&Value> = rows.iter().collect();
     rows.sort_by_key(|row| name(row));
