@@ -10,7 +10,7 @@ use weir_e2e::day::{Run, lines};
 /// A copy of the pipeline and what it reads, with one text replaced in a rules file.
 fn with_rules(file: &str, old: &str, new: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a temporary folder");
-    for folder in ["pipelines", "schemas/raw", "schemas/rules"] {
+    for folder in ["pipelines", "schemas/raw", "schemas/rules", "schemas/lcr"] {
         let (from, to) = (weir::root().join(folder), copy.path().join(folder));
         std::fs::create_dir_all(&to).expect("a folder");
         for entry in std::fs::read_dir(from).expect("the folder") {
