@@ -102,7 +102,7 @@ impl Asked {
                 Edge::Source(_) => true,
                 Edge::Step { step, .. } => !is_later(step),
             };
-            let shelf = |edge: &Edge, by: Vec<String>| is_kept(edge).then(|| (*edge, by));
+            let shelf = |edge: &Edge, by: Vec<String>| is_kept(edge).then_some((*edge, by));
             let shelves = |step: &usize| {
                 let inputs = &plan.steps[*step].inputs;
                 let of = |(port, (_, edge)): (usize, &(String, Edge))| {
@@ -209,10 +209,10 @@ fn found_by(
     step: usize,
     port: usize,
     edge: Edge,
-    column: &String,
+    column: &str,
 ) -> Vec<String> {
     if blueprint.edges[&edge].index_of(column).is_ok() {
-        return vec![column.clone()];
+        return vec![column.to_owned()];
     }
     let step = &blueprint.plan.steps[step];
     match &step.work {

@@ -278,16 +278,13 @@ async fn live(
     which: Result<UrlQuery<Which>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ServeError> {
-    let tables: Vec<String> = match readable(which)?.tables {
-        Some(names) => names
-            .split(',')
-            .map(|name| followed(&app, name))
-            .collect::<Result<_, _>>()?,
-        None => {
-            let tables = app.handle.tables().iter();
-            let kept = tables.filter(|plan| plan.asked_by.is_none());
-            kept.map(|plan| plan.name.clone()).collect()
-        }
+    let tables: Vec<String> = if let Some(names) = readable(which)?.tables {
+        let named = names.split(',').map(|name| followed(&app, name));
+        named.collect::<Result<_, _>>()?
+    } else {
+        let tables = app.handle.tables().iter();
+        let kept = tables.filter(|plan| plan.asked_by.is_none());
+        kept.map(|plan| plan.name.clone()).collect()
     };
     let upgrade = upgrade.map_err(|rejection| ServeError::NotWebSocket(rejection.body_text()))?;
     let permit = live::admit(&app)?;

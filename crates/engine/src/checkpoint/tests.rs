@@ -23,7 +23,10 @@ use weir_zset::op::{DedupeSpec, JoinKind, JoinSpec, LatestSpec, OpSpec};
 
 /// Two topics, of which a test lets so many records be read.
 #[derive(Clone)]
-struct Topics(Arc<Mutex<[(Vec<RawRecord>, usize); 2]>>);
+struct Topics(Arc<Mutex<[Topic; 2]>>);
+
+/// All of its records, and how many may be read.
+type Topic = (Vec<RawRecord>, usize);
 
 /// Reads them from positions on.
 struct Reading {
@@ -48,7 +51,7 @@ impl Intake for Reading {
 
     fn standing(&self) -> Vec<Standing> {
         let topics = self.topics.0.lock().unwrap();
-        let standing = |((records, _), position): (&(Vec<RawRecord>, usize), &Position)| {
+        let standing = |((records, _), position): (&Topic, &Position)| {
             let end = Position::from([(0, i64::try_from(records.len()).unwrap())]);
             Standing {
                 caught_up: reached(position, &end),
