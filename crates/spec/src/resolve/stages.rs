@@ -8,6 +8,7 @@ use crate::raw::{
     LatestSpec, OverrideSpec, PairsSpec, StageSpec, ValidSpec,
 };
 use crate::tree::At;
+use arrow::datatypes::SchemaRef;
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -204,30 +205,38 @@ impl<'r> Resolver<'r, '_> {
     ) -> Option<Flow> {
         let schemas: Vec<_> = inputs.iter().map(|flow| Arc::clone(&flow.schema)).collect();
         match op.output_schema(&schemas) {
-            Ok(schema) => {
-                let edge = Edge::Step {
-                    step: self.steps.len(),
-                    port: 0,
-                };
-                self.steps.push(StepPlan {
-                    stage: stage.to_owned(),
-                    inputs: inputs
-                        .iter()
-                        .map(|flow| (String::new(), flow.edge))
-                        .collect(),
-                    work: WorkPlan::Op(op),
-                    outputs: vec![(String::new(), Arc::clone(&schema))],
-                });
-                Some(Flow {
-                    edge,
-                    schema,
-                    is_log,
-                })
-            }
+            Ok(schema) => Some(self.push_typed(stage, inputs, op, schema, is_log)),
             Err(error) => {
                 self.findings.op_error(at, error);
                 None
             }
+        }
+    }
+
+    /// The same for an operator whose columns are known.
+    fn push_typed(
+        &mut self,
+        stage: &str,
+        inputs: &[Flow],
+        op: OpSpec,
+        schema: SchemaRef,
+        is_log: bool,
+    ) -> Flow {
+        let edge = Edge::Step {
+            step: self.steps.len(),
+            port: 0,
+        };
+        let edges = inputs.iter().map(|flow| (String::new(), flow.edge));
+        self.steps.push(StepPlan {
+            stage: stage.to_owned(),
+            inputs: edges.collect(),
+            work: WorkPlan::Op(op),
+            outputs: vec![(String::new(), Arc::clone(&schema))],
+        });
+        Flow {
+            edge,
+            schema,
+            is_log,
         }
     }
 
@@ -513,8 +522,9 @@ impl<'r> Resolver<'r, '_> {
             is_good &= self.is_free_name(&at.to(name), name);
         }
         let op = OpSpec::Project(all);
-        if is_good && op.output_schema(&[Arc::clone(&flow.schema)]).is_ok() {
-            return self.push(at, stage, std::slice::from_ref(flow), op, flow.is_log);
+        if is_good && let Ok(schema) = op.output_schema(&[Arc::clone(&flow.schema)]) {
+            let inputs = std::slice::from_ref(flow);
+            return Some(self.push_typed(stage, inputs, op, schema, flow.is_log));
         }
         for (name, sql) in written {
             let alone = OpSpec::Project(vec![("x".to_owned(), sql.clone())]);

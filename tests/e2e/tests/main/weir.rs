@@ -46,7 +46,7 @@ pub(crate) fn run_to_end(pipeline: &str, args: &[&str]) {
         .args(args);
     let output = command.output().unwrap_or_else(|error| {
         panic!(
-            "cannot start {}: {error}; build it with `cargo build -p weir-cli`, or set WEIR_BIN",
+            "cannot start {}: {error}; build it with `cargo build --workspace --bins`, or set WEIR_BIN",
             binary().display()
         )
     });
