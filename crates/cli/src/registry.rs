@@ -196,7 +196,7 @@ fn live_sink(
     })?;
     Ok(SinkParts {
         name: sink.name.clone(),
-        table: sink.table,
+        table: table.name.clone(),
         to: kafka.topic.clone(),
         identity: weir_engine::digest(identity.as_bytes()),
         sink: Box::new(made),

@@ -148,9 +148,15 @@ impl Checkpointer {
     /// Ends the thread; answers whether the last checkpoint was written.
     pub(crate) fn end(&mut self) -> bool {
         self.settle();
+        self.close() && self.standing.error.is_none()
+    }
+
+    /// Ends the thread, without waiting for what it may still tell; answers whether it ended well.
+    fn close(&mut self) -> bool {
+        self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         let joined = self.thread.take().map(JoinHandle::join);
-        joined.is_none_or(|joined| joined.is_ok()) && self.standing.error.is_none()
+        joined.is_none_or(|joined| joined.is_ok())
     }
 
     pub(crate) fn standing(&self) -> CheckpointStatus {
@@ -201,14 +207,9 @@ impl Checkpointer {
 }
 
 impl Drop for Checkpointer {
-    /// The folder is let go of when this is gone.
+    /// The folder is let go of when this is gone: what was written stands, the rest is for the next run.
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // What it wrote stands; what it did not is written by the next run.
-            drop(thread.join());
-        }
+        self.close();
     }
 }
 

@@ -255,21 +255,19 @@ impl Engine {
             let names = engine.part_names();
             engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
         }
-        let all: Vec<&TablePlan> = plan.all_tables().collect();
-        for mut sink in parts.sinks {
-            let name = &all[sink.table].name;
+        for sink in parts.sinks {
             let mut kept = engine.tables.iter();
-            sink.table = kept
-                .position(|(table, _)| table.name == *name)
+            let table = kept
+                .position(|(table, _)| table.name == sink.table)
                 .expect("the plan sinks tables that are kept");
             let restored = Restored {
                 kept: manifest
                     .as_ref()
                     .and_then(|kept| kept.sinks.get(&sink.name)),
-                table: engine.tables[sink.table].1.version(),
+                table: engine.tables[table].1.version(),
                 letters: engine.letters.of_sink(&sink.name, &sink.to),
             };
-            engine.sinks.push(Running::new(sink, restored));
+            engine.sinks.push(Running::new(sink, table, restored));
         }
         Ok((engine, handle))
     }

@@ -41,8 +41,8 @@ const DIGEST_BITS: u32 = 52;
 pub struct SinkParts {
     /// Its name.
     pub name: String,
-    /// The index of its table among all tables of the plan.
-    pub table: usize,
+    /// The name of its table, one that is kept.
+    pub table: String,
     /// What it writes to, as readers see it: the topic.
     pub to: String,
     /// What its position is of: with another one, it is of no use.
@@ -177,8 +177,8 @@ pub(crate) struct Restored<'a> {
 }
 
 impl Running {
-    /// What was kept of it is taken back; nothing runs yet.
-    pub(crate) fn new(parts: SinkParts, restored: Restored<'_>) -> Self {
+    /// What was kept of it is taken back; nothing runs yet. `table` is the index of its table among those of the engine.
+    pub(crate) fn new(parts: SinkParts, table: usize, restored: Restored<'_>) -> Self {
         let kept = restored
             .kept
             .and_then(|text| serde_json::from_str::<Kept>(text).ok())
@@ -216,7 +216,7 @@ impl Running {
             fatal: false,
         };
         Self {
-            table: parts.table,
+            table,
             name: parts.name.clone(),
             to: parts.to,
             identity: parts.identity,
