@@ -36,6 +36,8 @@ Needs java and mvn; downloads some 200 MB into the cache folder the first time."
 pub(crate) struct Running {
     pub(crate) bootstrap: String,
     pub(crate) registry_url: String,
+    /// Where Kafka's jars are: a test may start brokers of its own.
+    jars: PathBuf,
     dir: PathBuf,
     /// The broker's, then the registry's; each leads a process group of its own.
     pids: Vec<u32>,
@@ -157,12 +159,13 @@ fn down() -> Outcome {
 
 impl Running {
     /// What a pipeline and the tests read from their environment.
-    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 4] {
         let broker = self.pids.first().map(ToString::to_string);
         [
             ("KAFKA_BOOTSTRAP", self.bootstrap.clone()),
             ("SCHEMA_REGISTRY_URL", self.registry_url.clone()),
             ("KAFKA_PROCESS_GROUP", broker.unwrap_or_default()),
+            ("KAFKA_JARS", self.jars.display().to_string()),
         ]
     }
 
@@ -218,6 +221,7 @@ impl Running {
         Some(Self {
             bootstrap: all("KAFKA_BOOTSTRAP").pop()?,
             registry_url: all("SCHEMA_REGISTRY_URL").pop()?,
+            jars: all("KAFKA_JARS").pop()?.into(),
             dir: all("dir").pop()?.into(),
             pids: all("pid")
                 .iter()
@@ -257,6 +261,7 @@ fn start(yes: bool, ports: [u16; 3], leashed: bool) -> Outcome<(Running, Vec<Chi
     let mut running = Running {
         bootstrap: format!("127.0.0.1:{broker}"),
         registry_url: format!("http://127.0.0.1:{registry_port}/apis/ccompat/v7"),
+        jars: downloads.kafka.clone(),
         dir: fresh_dir()?,
         pids: Vec::new(),
     };

@@ -154,7 +154,10 @@ fn build(
 fn intake(plan: &Plan, args: &RunArgs, stored: Option<&Manifest>) -> Result<Box<dyn Intake>> {
     let position = |source: &SourcePlan| stored?.offsets.get(&source.name).cloned();
     let Some(folder) = &args.replay else {
-        let live = |source| live(source, position(source));
+        let live = |source: &SourcePlan| {
+            let identity = stored.and_then(|stored| stored.identities.get(&source.name).cloned());
+            live(source, position(source), identity)
+        };
         let sources = plan.sources.iter().map(live).collect::<Result<_>>()?;
         return Ok(Box::new(Sources::new(sources)));
     };
@@ -181,7 +184,11 @@ fn intake(plan: &Plan, args: &RunArgs, stored: Option<&Manifest>) -> Result<Box<
 }
 
 /// A topic of a Kafka cluster, read from where the plan says.
-fn live(source: &SourcePlan, position: Option<Position>) -> Result<Box<dyn weir_stage::Source>> {
+fn live(
+    source: &SourcePlan,
+    position: Option<Position>,
+    identity: Option<String>,
+) -> Result<Box<dyn weir_stage::Source>> {
     let options = SourceOptions {
         topic: source.topic.clone(),
         properties: source.properties.clone(),
@@ -191,6 +198,7 @@ fn live(source: &SourcePlan, position: Option<Position>) -> Result<Box<dyn weir_
             StartPlan::At(us) => Start::At(us),
         },
         position,
+        identity,
     };
     let opened = KafkaSource::open(options).with_context(|| format!("source {}", source.name))?;
     Ok(Box::new(opened))

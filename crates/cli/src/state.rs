@@ -32,6 +32,22 @@ pub(crate) fn inspect(folder: &Path) -> Result<ExitCode> {
             println!("offset      {source} partition {partition}: {offset}");
         }
     }
+    for (source, identity) in &manifest.identities {
+        println!("topic       {source}: {identity}");
+    }
+    for (sink, stands) in &manifest.sinks {
+        // What a sink keeps is its own; these are the parts that an operator knows.
+        let stands: serde_json::Value = serde_json::from_str(stands).unwrap_or_default();
+        let text = |name: &str| stands[name].as_str().unwrap_or("unknown").to_owned();
+        let count = |name: &str| stands[name].as_array().map_or(0, Vec::len);
+        println!(
+            "sink        {sink}: {}, has all to {} but {} rows, and refuses {}",
+            text("to"),
+            text("position"),
+            count("rows"),
+            count("refused")
+        );
+    }
     for segment in &manifest.segments {
         println!(
             "segment     {}: {} entries, {} bytes",

@@ -20,6 +20,8 @@ pub struct Polled {
 pub struct Standing {
     /// Next offset per partition that a poll will give.
     pub position: Position,
+    /// What its offsets belong to, see [`Source::identity`].
+    pub identity: Option<String>,
     /// The newest known end per partition.
     pub end: Position,
     /// Whether everything that was there at start has been given.
@@ -108,6 +110,7 @@ fn standing_of(source: &dyn Source) -> Standing {
         .start_end()
         .is_some_and(|end| reached(&position, &end));
     Standing {
+        identity: source.identity(),
         end: source.end(),
         position,
         caught_up,

@@ -5,6 +5,7 @@
 
 pub mod asked;
 mod checkpoint;
+mod clock;
 mod group;
 mod ingest;
 pub mod intake;
@@ -13,6 +14,7 @@ mod narrow;
 pub mod read;
 pub mod replay;
 mod run;
+mod silence;
 mod sinks;
 pub mod state;
 mod step;

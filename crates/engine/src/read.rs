@@ -42,6 +42,8 @@ pub struct SourceStatus {
     pub lag: i64,
     /// Whether everything that was there at start has been read.
     pub caught_up: bool,
+    /// Seconds since the last record, or since the start.
+    pub idle_s: u64,
     /// The last failure, until it is over.
     pub error: Option<String>,
 }
@@ -110,6 +112,8 @@ pub struct Status {
     pub dead_letters: u64,
     /// The checkpoints; none where nothing is kept.
     pub checkpoint: Option<CheckpointStatus>,
+    /// What is wrong with the clock just now.
+    pub clock_error: Option<String>,
     /// What stopped the pipeline.
     pub error: Option<String>,
 }
@@ -220,6 +224,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "The pipeline's clock, seconds since 1970.",
     ),
     (
+        "weir_clock_held",
+        "gauge",
+        "1 while the clock does not follow the machine's or the records'.",
+    ),
+    (
         "weir_source_records_total",
         "counter",
         "Records taken, by source.",
@@ -233,6 +242,16 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "weir_source_lag_records",
         "gauge",
         "Records between position and end, by source.",
+    ),
+    (
+        "weir_source_failing",
+        "gauge",
+        "1 while something keeps records of a source away, by source.",
+    ),
+    (
+        "weir_source_idle_seconds",
+        "gauge",
+        "Seconds since the last record of a source, or since the start, by source.",
     ),
     (
         "weir_dead_letters",

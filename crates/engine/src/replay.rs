@@ -230,6 +230,7 @@ impl Intake for Replay {
     fn standing(&self) -> Vec<Standing> {
         let caught_up = self.has_started();
         let standing = |(position, end): (&Position, &Position)| Standing {
+            identity: None,
             position: position.clone(),
             end: end.clone(),
             caught_up,

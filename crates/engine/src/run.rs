@@ -6,10 +6,12 @@
 
 use crate::asked::{Asked, Shelves};
 use crate::checkpoint::{Checkpointer, Keep};
+use crate::clock::PipelineClock;
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, NO_PARTITION, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
+use crate::silence::Silence;
 use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{Blueprint, Fault, Pass, Step};
 use std::collections::btree_map::Entry;
@@ -88,8 +90,7 @@ pub struct Engine {
     names: Vec<(String, String)>,
     ingests: Vec<Ingest>,
     intake: Box<dyn Intake>,
-    clock: Arc<dyn Clock>,
-    guard_clock: bool,
+    clock: PipelineClock,
     steps: Vec<Step>,
     /// Those that are served, then those that only sinks have.
     tables: Vec<(Arc<TablePlan>, Table)>,
@@ -108,13 +109,15 @@ pub struct Engine {
     state: State,
     epoch: u64,
     epochs: u64,
-    as_of_us: Option<i64>,
     /// Records that a stalled decoder left, per source.
     pending: Vec<VecDeque<RawRecord>>,
     /// Next offset per source: what the tables have seen.
     applied: Vec<Position>,
+    /// What those offsets belong to, by source, see [`weir_stage::Source::identity`].
+    identities: Vec<Option<String>>,
     failures: Vec<Option<SourceError>>,
     taken: Vec<(u64, u64)>,
+    silences: Vec<Silence>,
     phases: Phases,
     /// When the last epoch ended.
     epoch_at: Instant,
@@ -205,6 +208,7 @@ impl Engine {
             sinks: Vec::new(),
             dead_letters: 0,
             checkpoint: None,
+            clock_error: None,
             error: None,
         };
         let is_kept = |table: &&TablePlan| table.asked_by.is_none();
@@ -224,8 +228,7 @@ impl Engine {
                 .collect(),
             ingests: parts.decoders.into_iter().enumerate().map(ingest).collect(),
             intake: parts.intake,
-            clock: parts.clock,
-            guard_clock: parts.guard_clock,
+            clock: PipelineClock::new(plan.engine.clock, parts.clock, parts.guard_clock),
             steps,
             odd_keys: vec![0; tables.len()],
             tables,
@@ -240,11 +243,16 @@ impl Engine {
             state: State::Starting,
             epoch: 0,
             epochs: 0,
-            as_of_us: None,
             pending: vec![VecDeque::new(); count],
             applied: vec![Position::new(); count],
+            identities: vec![None; count],
             failures: vec![None; count],
             taken: vec![(0, 0); count],
+            silences: plan
+                .sources
+                .iter()
+                .map(|source| Silence::new(source.silent_after_s))
+                .collect(),
             phases: Phases::default(),
             epoch_at: Instant::now(),
             checkpoints: None,
@@ -320,8 +328,9 @@ impl Engine {
         }
         for (source, (name, _)) in self.names.iter().enumerate() {
             self.applied[source] = manifest.offsets.get(name).cloned().unwrap_or_default();
+            self.identities[source] = manifest.identities.get(name).cloned();
         }
-        self.as_of_us = manifest.as_of_us;
+        self.clock.as_of_us = manifest.as_of_us;
         self.epoch = manifest.epoch;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(epoch = self.epoch, entries, took_ms, "state restored");
@@ -368,13 +377,19 @@ impl Engine {
             }
             save(&mut |put| letters.save(put));
         };
-        let (epoch, as_of_us) = (self.epoch, self.as_of_us);
+        let (epoch, as_of_us) = (self.epoch, self.clock.as_of_us);
         let sources = self.names.iter().map(|(name, _)| name.clone());
         let offsets = sources.zip(self.applied.iter().cloned()).collect();
+        let names = self.names.iter().map(|(name, _)| name);
+        let identities = names.zip(&self.identities);
+        let identities = identities
+            .filter_map(|(name, identity)| Some((name.clone(), identity.clone()?)))
+            .collect();
         checkpoints.write(gather, |manifest| {
             manifest.epoch = epoch;
             manifest.as_of_us = as_of_us;
             manifest.offsets = offsets;
+            manifest.identities = identities;
             manifest.sinks = sinks;
         });
         Ok(())
@@ -493,6 +508,14 @@ impl Engine {
         let took =
             !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
         let standing = self.intake.standing();
+        for (known, standing) in self.identities.iter_mut().zip(&standing) {
+            if standing.identity.is_some() {
+                known.clone_from(&standing.identity);
+            }
+        }
+        for (silence, (name, topic)) in self.silences.iter_mut().zip(&self.names) {
+            silence.tell(name, topic);
+        }
         let caught_up = standing.iter().all(|standing| standing.caught_up);
         let ended = self.intake.is_ended();
         if took || self.clock_moved() || self.must_turn(caught_up, ended) {
@@ -560,6 +583,7 @@ impl Engine {
             let bytes = bytes_of(&batch) as u64;
             self.taken[source].0 += batch.records.len() as u64;
             self.taken[source].1 += bytes;
+            self.silences[source].heard();
             let batch = VecDeque::from(batch.records);
             match records.entry(source) {
                 Entry::Vacant(place) => drop(place.insert(batch)),
@@ -652,34 +676,17 @@ impl Engine {
 
     /// Notes how far the tables will have seen a source, and moves an event clock.
     fn advance(&mut self, source: usize, records: &[RawRecord]) {
-        let limit_us = match self.settings.clock {
-            ClockPlan::Event { max_ahead_ms } if self.guard_clock => {
-                let ahead_us = i64::try_from(max_ahead_ms)
-                    .unwrap_or(i64::MAX / 1000)
-                    .saturating_mul(1000);
-                self.clock.now_us().saturating_add(ahead_us)
-            }
-            _ => i64::MAX,
-        };
         for run in records.chunk_by(|one, two| one.partition == two.partition) {
             let last = run.last().expect("a run is not empty");
             self.applied[source].insert(last.partition, last.offset + 1);
         }
-        if matches!(self.settings.clock, ClockPlan::Event { .. }) {
-            let times = records.iter().map(|record| record.timestamp_us);
-            self.as_of_us = self
-                .as_of_us
-                .max(times.filter(|time| *time <= limit_us).max());
-        }
+        self.clock.heard(records);
     }
 
     fn move_clock(&mut self, ended: bool) {
-        if self.settings.clock == ClockPlan::Tick {
-            let now_us = self.clock.now_us();
-            self.as_of_us = Some(self.as_of_us.map_or(now_us, |last| last.max(now_us)));
-        }
+        self.clock.tick();
         if let Some(until_us) = self.intake.clock_us().filter(|_| ended) {
-            self.as_of_us = Some(self.as_of_us.map_or(until_us, |last| last.max(until_us)));
+            self.clock.at_least(until_us);
         }
     }
 
@@ -690,7 +697,7 @@ impl Engine {
         raws: &mut Raws<'_>,
         pass: Pass,
     ) -> Result<(BTreeMap<Edge, Delta>, bool), Fault> {
-        let as_of_us = self.as_of_us.unwrap_or(i64::MIN);
+        let as_of_us = self.clock.as_of_us.unwrap_or(i64::MIN);
         let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
@@ -744,7 +751,7 @@ impl Engine {
             let cut = Cut {
                 run: self.run.clone(),
                 epoch: self.epoch,
-                as_of_us: self.as_of_us.unwrap_or(0),
+                as_of_us: self.clock.as_of_us.unwrap_or(0),
                 offsets: self.offsets(),
             };
             sink.offer(cut, self.tables[sink.table].1.version());
@@ -786,7 +793,7 @@ impl Engine {
         self.feed.publish(Published {
             run: self.run.clone(),
             epoch: self.epoch,
-            as_of_us: self.as_of_us.unwrap_or(0),
+            as_of_us: self.clock.as_of_us.unwrap_or(0),
             offsets: self.offsets(),
             tables: self.tables[..self.served]
                 .iter()
@@ -830,23 +837,30 @@ impl Engine {
             end: standing.end.clone(),
             lag: lag(&standing.position, &standing.end),
             caught_up: standing.caught_up,
-            error: self.failures[index]
-                .as_ref()
-                .or(standing.trouble.as_ref())
-                .map(ToString::to_string),
+            idle_s: self.silences[index].idle_s(),
+            error: self.error_of(index, standing),
         };
         Status {
             pipeline: self.feed.pipeline(),
             run: self.run.clone(),
             state: self.state,
             epoch: self.epoch,
-            as_of_us: self.as_of_us,
+            as_of_us: self.clock.as_of_us,
             sources: standing.iter().enumerate().map(source).collect(),
             sinks: self.sinks.iter().map(Running::status).collect(),
             dead_letters: self.letters.len() as u64,
             checkpoint: self.checkpoints.as_ref().map(Checkpointer::standing),
+            clock_error: self.clock.trouble().map(str::to_owned),
             error: None,
         }
+    }
+
+    /// What keeps a source from giving all its records just now, or seems to.
+    fn error_of(&self, source: usize, standing: &Standing) -> Option<String> {
+        let failure = self.failures[source].as_ref();
+        let failure = failure.or(standing.trouble.as_ref());
+        let silence = || self.silences[source].told(&self.names[source].1);
+        failure.map(ToString::to_string).or_else(silence)
     }
 
     fn samples(&self, standing: &[Standing]) -> Vec<Sample> {
@@ -857,6 +871,7 @@ impl Engine {
         };
         let count = |rows: usize| rows as u64;
         let clock_s = self
+            .clock
             .as_of_us
             .map_or(0, |us| u64::try_from(us / 1_000_000).unwrap_or(0));
         let state = format!("{:?}", self.state).to_lowercase();
@@ -865,6 +880,11 @@ impl Engine {
             one("weir_epochs_total", vec![], self.epochs),
             one("weir_state", vec![("state", state)], 1),
             one("weir_clock_seconds", vec![], clock_s),
+            one(
+                "weir_clock_held",
+                vec![],
+                self.clock.trouble().is_some().into(),
+            ),
         ];
         for (((name, _), standing), taken) in self.names.iter().zip(standing).zip(&self.taken) {
             let source = || vec![("source", name.clone())];
@@ -872,6 +892,13 @@ impl Engine {
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+        }
+        for (index, standing) in standing.iter().enumerate() {
+            let source = || vec![("source", self.names[index].0.clone())];
+            let is_failing = self.error_of(index, standing).is_some();
+            samples.push(one("weir_source_failing", source(), is_failing.into()));
+            let idle_s = self.silences[index].idle_s();
+            samples.push(one("weir_source_idle_seconds", source(), idle_s));
         }
         if let Some(kept) = self.checkpoints.as_ref().map(Checkpointer::standing) {
             let result = |result: &str| vec![("result", result.to_owned())];

@@ -134,6 +134,7 @@ impl Held {
             (
                 VecDeque::new(),
                 Standing {
+                    identity: None,
                     end,
                     ..Standing::default()
                 },
@@ -188,6 +189,7 @@ pub(crate) fn plan() -> Plan {
     fields.push(Arc::new(Field::new("text", DataType::Utf8, true)));
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let source = |name: &str| SourcePlan {
+        silent_after_s: None,
         name: name.to_owned(),
         topic: name.to_owned(),
         properties: BTreeMap::new(),

@@ -71,6 +71,7 @@ fn read(bootstrap: &str, topic: &str, follow: Duration) {
         properties,
         start: Start::Earliest,
         position: None,
+        identity: None,
     };
     let mut source = KafkaSource::open(options).expect("the properties are good");
     let (mut rows, mut bytes, mut first, mut said) = (0, 0, None, None);

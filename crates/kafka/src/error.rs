@@ -30,12 +30,15 @@ pub(crate) fn silent(topic: &str, broker: &str) -> SourceError {
     error(Fault::External, "broker_silent", message)
 }
 
+/// The code of [`topic_missing`].
+pub(crate) const TOPIC_MISSING: &str = "topic_missing";
+
 /// The cluster has no such topic.
 pub(crate) fn topic_missing(topic: &str) -> SourceError {
     let message = format!(
         "topic `{topic}` is not there; reading begins as soon as it is: create it, or correct `topic` in the pipeline file"
     );
-    error(Fault::External, "topic_missing", message)
+    error(Fault::External, TOPIC_MISSING, message)
 }
 
 /// Records that were to be read are gone.
@@ -49,13 +52,21 @@ pub(crate) fn offset_lost(
     let what = if wanted < low {
         format!("the log begins at {low}: {} records are lost", low - wanted)
     } else {
-        format!("the log ends at {high}: the topic was made anew or cut")
+        format!("the log ends at {high}: it was cut")
     };
     let message = format!(
-        "topic `{topic}`, partition {partition}: the next offset to read is {wanted}, but {what}; start afresh, without the \
-         stored position"
+        "topic `{topic}`, partition {partition}: the next offset to read is {wanted}, but {what}; start afresh with --fresh"
     );
     error(Fault::User, "offset_lost", message)
+}
+
+/// The topic is not the one that was read before.
+pub(crate) fn topic_remade(topic: &str) -> SourceError {
+    let message = format!(
+        "topic `{topic}` was deleted and made anew since it was read: its offsets are those of other records, and what of the \
+         old ones was not read yet is lost; nothing of the new ones is read: start afresh with --fresh"
+    );
+    error(Fault::User, "topic_remade", message)
 }
 
 /// An error that librdkafka reports, in words that an operator can act on. `reason` is its own text,
@@ -137,7 +148,7 @@ pub(crate) fn of_sink(
                 "topic `{topic}` is not there; writing begins as soon as it is: create it with `cleanup.policy=compact`, or \
                  correct `topic` of the sink"
             );
-            error(Fault::External, "topic_missing", message)
+            error(Fault::External, TOPIC_MISSING, message)
         }
         Code::TopicAuthorizationFailed
         | Code::ClusterAuthorizationFailed

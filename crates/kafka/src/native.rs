@@ -1,5 +1,5 @@
 //! The few calls to librdkafka that `rdkafka` has no safe form of: reading partitions without a group into
-//! one queue, and taking messages from it in batches.
+//! one queue, taking messages from it in batches, and asking what a topic is.
 
 #![expect(
     unsafe_code,
@@ -13,13 +13,102 @@ use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
 use weir_stage::source::RawRecord;
 
 /// Most messages taken at once.
 const BATCH_ROWS_MAX: usize = 4_096;
+
+/// What the brokers say of a topic.
+#[derive(Debug)]
+pub(crate) struct Described {
+    /// Its identity: a topic of this name that is made anew has another. Empty where brokers are older than that.
+    pub(crate) id: String,
+    /// Its partitions, and whether each has a leader.
+    pub(crate) partitions: Vec<(i32, bool)>,
+}
+
+/// Asks the brokers what a topic is.
+pub(crate) fn describe(
+    consumer: &BaseConsumer<Events>,
+    name: &str,
+    wait: Duration,
+) -> Result<Described, RDKafkaErrorCode> {
+    let name = CString::new(name).map_err(|_nul| RDKafkaErrorCode::InvalidTopic)?;
+    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    let client = consumer.client().native_ptr();
+    // SAFETY: every handle made here is destroyed here, once and after its last use; the client outlives them. What the
+    // event holds is copied before the event goes. librdkafka copies the name.
+    unsafe {
+        let queue = sys::rd_kafka_queue_new(client);
+        let mut names = [name.as_ptr()];
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let options = sys::rd_kafka_AdminOptions_new(client, operation);
+        let (text, room) = (ptr::null_mut(), 0);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, wait_ms, text, room);
+        sys::rd_kafka_DescribeTopics(client, topics, options, queue);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_TopicCollection_destroy(topics);
+        // The request has a limit of its own; this one is for a client that says nothing.
+        let event = sys::rd_kafka_queue_poll(queue, wait_ms.saturating_mul(2));
+        let described = described(event);
+        if !event.is_null() {
+            sys::rd_kafka_event_destroy(event);
+        }
+        sys::rd_kafka_queue_destroy(queue);
+        described
+    }
+}
+
+/// # Safety
+/// The event is null or alive.
+unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Described, RDKafkaErrorCode> {
+    let ok = |code: RDKafkaRespErr| -> Result<(), RDKafkaErrorCode> {
+        match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+            code => Err(code.into()),
+        }
+    };
+    if event.is_null() {
+        return Err(RDKafkaErrorCode::OperationTimedOut);
+    }
+    // SAFETY: the event is alive, and so is all that it holds; lists have as many places as are told.
+    unsafe {
+        ok(sys::rd_kafka_event_error(event))?;
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if count == 0 {
+            return Err(RDKafkaErrorCode::UnknownTopicOrPartition);
+        }
+        let topic = *topics;
+        ok(sys::rd_kafka_error_code(
+            sys::rd_kafka_TopicDescription_error(topic),
+        ))?;
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let known = !id.is_null()
+            && (sys::rd_kafka_Uuid_most_significant_bits(id) != 0
+                || sys::rd_kafka_Uuid_least_significant_bits(id) != 0);
+        let text = known.then(|| CStr::from_ptr(sys::rd_kafka_Uuid_base64str(id)));
+        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        let partition = |index: usize| {
+            let partition = *partitions.add(index);
+            let leader = sys::rd_kafka_TopicPartitionInfo_leader(partition);
+            let is_led = !leader.is_null() && sys::rd_kafka_Node_id(leader) >= 0;
+            (
+                sys::rd_kafka_TopicPartitionInfo_partition(partition),
+                is_led,
+            )
+        };
+        Ok(Described {
+            id: text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()),
+            partitions: (0..count).map(partition).collect(),
+        })
+    }
+}
 
 /// A topic being read.
 pub(crate) struct Topic {

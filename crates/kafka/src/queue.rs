@@ -35,6 +35,7 @@ struct State {
     bytes: usize,
     position: Position,
     start_end: Option<Position>,
+    identity: Option<String>,
     end: Position,
     error: Option<SourceError>,
     trouble: Option<SourceError>,
@@ -46,9 +47,10 @@ impl Queue {
         self.state.lock().expect("nobody panics while holding it")
     }
 
-    /// Where reading begins, and the ends noted at start.
-    pub(crate) fn begin(&self, position: Position, end: Position) {
+    /// What is read, where reading begins, and the ends noted at start.
+    pub(crate) fn begin(&self, identity: Option<String>, position: Position, end: Position) {
         let mut state = self.lock();
+        state.identity = identity;
         state.position = position;
         state.end = end.clone();
         state.start_end = Some(end);
@@ -141,6 +143,10 @@ impl Queue {
         self.lock().start_end.clone()
     }
 
+    pub(crate) fn identity(&self) -> Option<String> {
+        self.lock().identity.clone()
+    }
+
     pub(crate) fn end(&self) -> Position {
         self.lock().end.clone()
     }
@@ -225,6 +231,7 @@ mod tests {
     fn position_follows() {
         let queue = Queue::default();
         queue.begin(
+            None,
             BTreeMap::from([(0, 3), (1, 0)]),
             BTreeMap::from([(0, 9), (1, 7)]),
         );

@@ -1,14 +1,14 @@
 //! The thread that reads a topic: finds its partitions, reads them into the queue, and says once when
 //! something fails and once when it is over.
 
-use crate::error;
+use crate::error::{self, TOPIC_MISSING};
 use crate::events::Events;
-use crate::native::{Taken, Topic};
+use crate::native::{Described, Taken, Topic, describe};
 use crate::queue::{Chunk, Queue, note_after};
 use crate::source::{SourceOptions, Start};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Reader {
 
     /// Until the source is dropped or cannot go on.
     pub(crate) fn run(self) {
-        let Some(begins) = self.begins_retried() else {
+        let Some((identity, begins)) = self.begins_retried() else {
             return;
         };
         let Self {
@@ -83,6 +83,7 @@ impl Reader {
             .map(|(partition, begin)| (*partition, begin.position))
             .collect();
         queue.begin(
+            Some(identity.clone()).filter(|identity| !identity.is_empty()),
             position,
             begins
                 .iter()
@@ -100,7 +101,9 @@ impl Reader {
             topic,
             options,
             queue,
+            identity,
             known: begins,
+            is_doubtful: false,
             is_shaken: false,
             is_silent: false,
             ends_at: now,
@@ -110,8 +113,8 @@ impl Reader {
         reading.run();
     }
 
-    /// The partitions and where each begins, as soon as the brokers tell.
-    fn begins_retried(&self) -> Option<BTreeMap<i32, Begin>> {
+    /// The topic's identity, its partitions and where each begins, as soon as the brokers tell.
+    fn begins_retried(&self) -> Option<(String, BTreeMap<i32, Begin>)> {
         let mut backoff = BACKOFF_MIN;
         while !self.queue.is_stopped() {
             let failure = match self.begins() {
@@ -137,16 +140,20 @@ impl Reader {
         None
     }
 
-    fn begins(&self) -> Result<BTreeMap<i32, Begin>, SourceError> {
-        let partitions = partitions(&self.consumer, &self.options)?;
+    fn begins(&self) -> Result<(String, BTreeMap<i32, Begin>), SourceError> {
+        let (identity, partitions) = partitions(&self.consumer, &self.options)?;
+        if let Some(stored) = &self.options.identity {
+            same(&self.options.topic, stored, &identity)?;
+        }
         let at = match self.options.start {
             Start::At(at_us) => self.offsets_at(&partitions, at_us)?,
             Start::Earliest | Start::Latest => BTreeMap::new(),
         };
-        partitions
+        let begins = partitions
             .into_iter()
             .map(|partition| Ok((partition, self.begin(partition, &at)?)))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        Ok((identity, begins))
     }
 
     fn begin(&self, partition: i32, at: &Position) -> Result<Begin, SourceError> {
@@ -240,39 +247,35 @@ fn of_failure(options: &SourceOptions, failure: &KafkaError) -> SourceError {
     )
 }
 
+/// The topic's identity and its partitions, once each has a leader.
 fn partitions(
     consumer: &BaseConsumer<Events>,
     options: &SourceOptions,
-) -> Result<Vec<i32>, SourceError> {
-    let metadata = consumer.fetch_metadata(Some(&options.topic), ANSWER_WAIT);
-    let metadata = metadata.map_err(|failure| of_failure(options, &failure))?;
-    let Some(topic) = metadata
-        .topics()
-        .iter()
-        .find(|topic| topic.name() == options.topic)
-    else {
+) -> Result<(String, Vec<i32>), SourceError> {
+    let Described { id, partitions } = describe(consumer, &options.topic, ANSWER_WAIT)
+        .map_err(|code| of_code(options, code, &code.to_string()))?;
+    if partitions.is_empty() {
         return Err(error::topic_missing(&options.topic));
-    };
-    match topic.error() {
-        Some(code) if code.is_error() => Err(of_code(options, code.into(), "")),
-        _ if topic
-            .partitions()
-            .iter()
-            .any(|partition| partition.leader() < 0) =>
-        {
-            Err(of_code(
-                options,
-                RDKafkaErrorCode::LeaderNotAvailable,
-                "a partition has none",
-            ))
-        }
-        _ if topic.partitions().is_empty() => Err(error::topic_missing(&options.topic)),
-        _ => Ok(topic
-            .partitions()
-            .iter()
-            .map(rdkafka::metadata::MetadataPartition::id)
-            .collect()),
     }
+    if partitions.iter().any(|(_, is_led)| !is_led) {
+        let code = RDKafkaErrorCode::LeaderNotAvailable;
+        return Err(of_code(options, code, "a partition has none"));
+    }
+    Ok((
+        id,
+        partitions
+            .into_iter()
+            .map(|(partition, _)| partition)
+            .collect(),
+    ))
+}
+
+/// Whether a topic is still the one that it was; brokers that know no identities are believed.
+fn same(topic: &str, was: &str, is: &str) -> Result<(), SourceError> {
+    if was == is || was.is_empty() || is.is_empty() {
+        return Ok(());
+    }
+    Err(error::topic_remade(topic))
 }
 
 /// Events served at once: a bound, so that a flood of them does not hold up records.
@@ -305,7 +308,11 @@ struct Reading {
     topic: Topic,
     options: SourceOptions,
     queue: Arc<Queue>,
+    /// Of the topic whose offsets are read.
+    identity: String,
     known: BTreeMap<i32, Begin>,
+    /// The topic was not there for a moment: what comes now may be of another one.
+    is_doubtful: bool,
     /// A broker was lost, and it is not known yet whether that matters.
     is_shaken: bool,
     /// A broker takes requests and does not answer.
@@ -319,10 +326,9 @@ impl Reading {
     fn run(mut self) {
         while !self.queue.is_stopped() {
             let taken = self.topic.take(TAKE_WAIT);
-            if !self.took(taken) || !self.events() {
+            if !self.took(taken) || !self.events() || !self.look_around() {
                 break;
             }
-            self.look_around();
         }
     }
 
@@ -339,7 +345,20 @@ impl Reading {
             *after = end.max(*after);
             self.queue.note_end(partition, end);
         }
+        self.is_doubtful |= failures.iter().any(|(_, code)| {
+            matches!(
+                code,
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownPartition
+                    | RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+            )
+        });
         let is_alive = !chunk.after.is_empty();
+        if is_alive && !self.is_sure() {
+            return false;
+        }
         if is_alive {
             self.push(chunk);
         }
@@ -353,6 +372,19 @@ impl Reading {
         }
         if is_alive && self.queue.is_failing() {
             report(&self.queue, &self.options.topic, None);
+        }
+        true
+    }
+
+    /// Waits until it is known that what was taken is of the topic that was read before; `false` ends the source.
+    fn is_sure(&mut self) -> bool {
+        while self.is_doubtful && !self.queue.is_stopped() {
+            if !self.probe() {
+                return false;
+            }
+            if self.is_doubtful {
+                self.queue.rest(PROBE_EVERY);
+            }
         }
         true
     }
@@ -372,6 +404,12 @@ impl Reading {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
         ) {
             return of_code(&self.options, code, &code.to_string());
+        }
+        // A topic that was made anew has other offsets, and that is the better answer.
+        if let Ok((identity, _)) = partitions(self.topic.consumer(), &self.options)
+            && let Err(failure) = same(&self.options.topic, &self.identity, &identity)
+        {
+            return failure;
         }
         let wanted = self
             .queue
@@ -399,7 +437,8 @@ impl Reading {
         !is_final
     }
 
-    fn look_around(&mut self) {
+    /// `false` ends the source.
+    fn look_around(&mut self) -> bool {
         let now = Instant::now();
         if now >= self.ends_at {
             self.ends_at = now + ENDS_EVERY;
@@ -410,54 +449,77 @@ impl Reading {
             }
         }
         self.is_shaken |= self.topic.consumer().context().take_shaken();
-        self.listen();
-        if (self.is_shaken || self.queue.is_failing()) && now >= self.probe_at {
-            self.probe();
-        } else if now >= self.partitions_at + PARTITIONS_EVERY && !self.is_silent {
-            self.partitions_at = now;
-            self.find_partitions();
+        if !self.listen() {
+            return false;
         }
+        if (self.is_shaken || self.queue.is_failing()) && now >= self.probe_at {
+            return self.probe();
+        }
+        if now >= self.partitions_at + PARTITIONS_EVERY && !self.is_silent {
+            self.partitions_at = now;
+            return self.find_partitions();
+        }
+        true
     }
 
     /// Tells of a broker that is silent, and that it is so no longer: then it answers, or was given up, and a probe
-    /// tells which.
-    fn listen(&mut self) {
+    /// tells which. `false` ends the source.
+    fn listen(&mut self) -> bool {
         let silent = self.topic.consumer().context().silent();
         let was_silent = std::mem::replace(&mut self.is_silent, silent.is_some());
-        if was_silent && !self.is_silent {
-            self.probe();
+        if was_silent && !self.is_silent && !self.probe() {
+            return false;
         }
         let topic = &self.options.topic;
         let trouble = silent.map(|broker| error::silent(topic, &broker));
         if !self.queue.trouble_is(trouble.clone()) {
-            return;
+            return true;
         }
         if let Some(failure) = trouble {
             tracing::warn!(topic, code = failure.code, error = %failure, "a broker is silent");
         } else {
             tracing::info!(topic, "no broker is silent any more");
         }
+        true
     }
 
-    /// A quiet topic tells nothing, so ask whether the brokers are there.
-    fn probe(&mut self) {
-        match partitions(self.topic.consumer(), &self.options) {
+    /// A quiet topic tells nothing, so ask whether the brokers are there. `false` ends the source.
+    fn probe(&mut self) -> bool {
+        let asked = self.partitions();
+        self.probe_at = Instant::now() + PROBE_EVERY;
+        match asked {
             Ok(_) => {
                 // What was said before this answer is over.
                 serve(self.topic.consumer());
                 drop(self.topic.consumer().context().take());
                 self.is_shaken = false;
+                self.is_doubtful = false;
                 report(&self.queue, &self.options.topic, None);
+                true
             }
-            Err(failure) => report(&self.queue, &self.options.topic, Some(failure)),
+            Err(failure) => self.goes_on_after(failure),
         }
-        self.probe_at = Instant::now() + PROBE_EVERY;
     }
 
-    fn find_partitions(&mut self) {
-        let found = match partitions(self.topic.consumer(), &self.options) {
+    /// Its partitions, as long as it is the topic that it was.
+    fn partitions(&self) -> Result<Vec<i32>, SourceError> {
+        let (identity, found) = partitions(self.topic.consumer(), &self.options)?;
+        same(&self.options.topic, &self.identity, &identity)?;
+        Ok(found)
+    }
+
+    fn goes_on_after(&mut self, failure: SourceError) -> bool {
+        let goes_on = failure.fault == Fault::External;
+        self.is_doubtful |= failure.code == TOPIC_MISSING;
+        report(&self.queue, &self.options.topic, Some(failure));
+        goes_on
+    }
+
+    /// `false` ends the source.
+    fn find_partitions(&mut self) -> bool {
+        let found = match self.partitions() {
             Ok(found) => found,
-            Err(failure) => return report(&self.queue, &self.options.topic, Some(failure)),
+            Err(failure) => return self.goes_on_after(failure),
         };
         for partition in found {
             if self.known.contains_key(&partition) {
@@ -490,5 +552,6 @@ impl Reading {
                 }
             }
         }
+        true
     }
 }

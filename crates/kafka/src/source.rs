@@ -29,6 +29,8 @@ pub struct SourceOptions {
     pub start: Start,
     /// A stored position; partitions that it does not have are read from their beginning.
     pub position: Option<Position>,
+    /// The stored identity of the topic that the position is of; of another one nothing is read.
+    pub identity: Option<String>,
 }
 
 /// Where to begin without a stored position.
@@ -108,6 +110,10 @@ impl Source for KafkaSource {
 
     fn position(&self) -> Position {
         self.queue.position()
+    }
+
+    fn identity(&self) -> Option<String> {
+        self.queue.identity()
     }
 
     fn is_ended(&self) -> bool {

@@ -49,6 +49,7 @@ fn open(bootstrap: &str, start: Start, position: Option<Position>) -> KafkaSourc
         properties,
         start,
         position,
+        identity: None,
     })
     .unwrap()
 }
@@ -205,6 +206,7 @@ fn bad_properties() {
             properties,
             start: Start::Earliest,
             position: None,
+            identity: None,
         };
         let failure = KafkaSource::open(options).err().unwrap();
         assert_eq!(

@@ -118,15 +118,21 @@ function tellCatchingUp({ state, sources, epoch }) {
   banners.show("catching-up", "warn", `Catching up. ${shown}. ${behind}.`);
 }
 
-function tellErrors({ state, error, sources, checkpoint }) {
+function tellErrors({ state, error, sources, sinks, checkpoint, clock_error }) {
   if (state === "failed") banners.show("failed", "bad", `The pipeline has stopped: ${error ?? "no reason was given"}`);
   else banners.hide("failed");
   if (checkpoint?.error) banners.show("checkpoint", "warn", `No checkpoint can be written; a restart would read more again. ${checkpoint.error}`);
   else banners.hide("checkpoint");
-  const broken = sources.filter((source) => source.error);
-  if (broken.length === 0) return banners.hide("sources");
-  const names = broken.map((source) => `${source.topic}: ${source.error}`).join("; ");
-  banners.show("sources", "warn", `Not reading: ${names}`);
+  if (clock_error) banners.show("clock", "warn", `The clock: ${clock_error}`);
+  else banners.hide("clock");
+  tellTrouble("sources", "Trouble reading", sources);
+  tellTrouble("sinks", "Trouble writing", sinks);
+}
+
+function tellTrouble(banner, what, all) {
+  const broken = all.filter((one) => one.error);
+  if (broken.length === 0) return banners.hide(banner);
+  banners.show(banner, "warn", `${what}: ${broken.map((one) => `${one.name}: ${one.error}`).join("; ")}`);
 }
 
 function onCut(frame, changes) {

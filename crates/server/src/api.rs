@@ -334,7 +334,8 @@ async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
     (
         code,
         Json(json!({
-            "state": status.state, "topics": topics, "sinks": sinks, "checkpoint_error": checkpoint, "error": status.error,
+            "state": status.state, "topics": topics, "sinks": sinks, "checkpoint_error": checkpoint,
+            "clock_error": status.clock_error, "error": status.error,
         })),
     )
 }

@@ -5,9 +5,12 @@
 //! | `weir_epoch` | gauge | Last published epoch. |
 //! | `weir_state` | gauge | 1 for the state the pipeline is in, by label `state`. |
 //! | `weir_clock_seconds` | gauge | The pipeline's clock, seconds since 1970. |
+//! | `weir_clock_held` | gauge | 1 while the clock does not follow the machine's or the records'. |
 //! | `weir_source_records_total` | counter | Records taken, by source. |
 //! | `weir_source_bytes_total` | counter | Bytes of keys and values taken, by source. |
 //! | `weir_source_lag_records` | gauge | Records between position and end, by source. |
+//! | `weir_source_failing` | gauge | 1 while something keeps records of a source away, by source. |
+//! | `weir_source_idle_seconds` | gauge | Seconds since the last record of a source, or since the start, by source. |
 //! | `weir_dead_letters` | gauge | Records refused now, by stage. |
 //! | `weir_stage_rows_total` | counter | Rows a stage answered, by stage. |
 //! | `weir_stage_errors_total` | counter | Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage. |

@@ -61,6 +61,7 @@ fn status(state: State, epoch: u64) -> Status {
         end: BTreeMap::from([(0, 10)]),
         lag: if state == State::CatchingUp { 7 } else { 0 },
         caught_up: state != State::CatchingUp,
+        idle_s: 0,
         error: None,
     };
     Status {
@@ -73,6 +74,7 @@ fn status(state: State, epoch: u64) -> Status {
         sinks: vec![],
         dead_letters: 1,
         checkpoint: None,
+        clock_error: None,
         error: None,
     }
 }
@@ -397,7 +399,7 @@ async fn small_answers_have_their_shape() {
         writeln!(answers, "{path} {body}").expect("a string takes it");
     }
     expect![[r#"
-        /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"error":null}],"sinks":[],"dead_letters":1,"checkpoint":null,"error":null}
+        /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"idle_s":0,"error":null}],"sinks":[],"dead_letters":1,"checkpoint":null,"clock_error":null,"error":null}
         /api/v1/tables {"run":"run-1","epoch":1,"tables":[{"name":"stock","columns":[{"name":"item","type":"utf8","nullable":false},{"name":"amount","type":"decimal128(38,3)","nullable":true},{"name":"count","type":"int64","nullable":true},{"name":"day","type":"date32","nullable":true}],"key":["item"],"rows":4,"asked_by":null}]}
         /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock","drill":[]},{"kind":"grid","table":"stock","columns":["item"],"title":"All","drill":[]}]}
         /api/v1/dead-letters {"run":"run-1","epoch":1,"total":1,"rows":[{"topic":"stock.in","partition":0,"offset":2,"timestamp":"2026-03-02T12:00:00Z","stage":"decode","code":"bad_json","field":null,"message":"it ends in the middle","key":null,"value":"{","value_base64":null}]}

@@ -116,6 +116,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "sinks": status.sinks,
         "dead_letters": status.dead_letters,
         "checkpoint": status.checkpoint,
+        "clock_error": status.clock_error,
         "error": status.error,
     })
 }

@@ -90,6 +90,8 @@ pub struct SourcePlan {
     pub properties: BTreeMap<String, String>,
     /// Where to begin without a stored position.
     pub start: StartPlan,
+    /// Seconds without a record after which it is told as silent.
+    pub silent_after_s: Option<u64>,
     /// How values become rows.
     pub decode: DecodePlan,
     /// The columns of its rows: metadata, then the decoder's.

@@ -135,6 +135,10 @@ pub struct SourceSpec {
     /// refused.
     #[serde(default)]
     pub tombstones: bool,
+    /// Seconds without a record after which the source is told as silent: in the status, `/readyz`, the log and the
+    /// metrics. Default: never.
+    #[schemars(range(min = 1))]
+    pub silent_after_s: Option<u32>,
 }
 
 /// A Kafka topic.

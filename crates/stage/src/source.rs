@@ -32,6 +32,10 @@ pub trait Source: Send {
     /// Next offset that `poll` will give, per partition (compaction and transactions leave gaps, so this
     /// moves also without records).
     fn position(&self) -> Position;
+    /// What its offsets belong to, where that can be told: a topic that is made anew has another identity.
+    fn identity(&self) -> Option<String> {
+        None
+    }
     /// Whether no record will ever come any more (replay only).
     fn is_ended(&self) -> bool;
     /// What keeps some of its records away just now, while others may come: a fault that `poll` does not tell.

@@ -77,9 +77,33 @@ enum What {
         name: String,
         #[arg(long, default_value_t = 1)]
         partitions: i32,
+        /// On so many brokers.
+        #[arg(long, default_value_t = 1)]
+        replicas: i32,
         /// Its settings, such as `cleanup.policy=compact`.
         #[arg(long)]
         set: Vec<String>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Deletes a topic, and waits until it is gone.
+    Delete {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Deletes a partition's records before an offset, as retention does.
+    Trim {
+        /// The topic.
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        partition: i32,
+        /// The first offset that stays.
+        #[arg(long)]
+        before: i64,
         #[command(flatten)]
         to: To,
     },
@@ -199,9 +223,17 @@ fn main() -> Result<()> {
         What::Topic {
             name,
             partitions,
+            replicas,
             set,
             to,
-        } => topic::make(&to, &name, partitions, &set),
+        } => topic::make(&to, &name, partitions, replicas, &set),
+        What::Delete { name, to } => topic::delete(&to, &name),
+        What::Trim {
+            name,
+            partition,
+            before,
+            to,
+        } => topic::trim(&to, &name, partition, before),
         What::Read {
             name,
             uncommitted,

@@ -1,7 +1,7 @@
 //! One topic, made or read: what a sink wrote, seen by a client that shares no code with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use apache_avro::Schema;
@@ -38,9 +38,15 @@ fn config(to: &To) -> ClientConfig {
 }
 
 /// Makes a topic with these settings.
-pub(crate) fn make(to: &To, name: &str, partitions: i32, settings: &[String]) -> Result<()> {
+pub(crate) fn make(
+    to: &To,
+    name: &str,
+    partitions: i32,
+    replicas: i32,
+    settings: &[String],
+) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config(to).create()?;
-    let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for setting in settings {
         let (key, value) = setting.split_once('=').context("--set wants key=value")?;
         new = new.set(key, value);
@@ -53,6 +59,40 @@ pub(crate) fn make(to: &To, name: &str, partitions: i32, settings: &[String]) ->
         }
     }
     Ok(())
+}
+
+/// Deletes a topic, and waits until no broker knows it.
+pub(crate) fn delete(to: &To, name: &str) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(to).create()?;
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER_WAIT));
+    for result in runtime()?.block_on(admin.delete_topics(&[name], &options))? {
+        if let Err((topic, error)) = result {
+            bail!("cannot delete {topic}: {error}");
+        }
+    }
+    let started = Instant::now();
+    while started.elapsed() < ANSWER_WAIT {
+        let metadata = admin.inner().fetch_metadata(None, ANSWER_WAIT)?;
+        if metadata.topics().iter().all(|topic| topic.name() != name) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("{name} is still there")
+}
+
+/// Deletes a partition's records before an offset.
+pub(crate) fn trim(to: &To, name: &str, partition: i32, before: i64) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(to).create()?;
+    let mut which = TopicPartitionList::new();
+    which.add_partition_offset(name, partition, Offset::Offset(before))?;
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER_WAIT));
+    let trimmed = runtime()?.block_on(admin.delete_records(&which, &options))?;
+    trimmed
+        .elements()
+        .iter()
+        .try_for_each(|element| element.error())
+        .context("cannot delete records")
 }
 
 /// Prints what a group has committed of each partition.

@@ -54,6 +54,7 @@ impl Intake for Reading {
         let standing = |((records, _), position): (&Topic, &Position)| {
             let end = Position::from([(0, i64::try_from(records.len()).unwrap())]);
             Standing {
+                identity: None,
                 caught_up: reached(position, &end),
                 position: position.clone(),
                 end,

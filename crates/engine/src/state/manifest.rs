@@ -29,6 +29,9 @@ pub struct Manifest {
     pub as_of_us: Option<i64>,
     /// Next offset to read, by source and partition.
     pub offsets: BTreeMap<String, Position>,
+    /// What the offsets belong to, by source, where it can be told: of a topic made anew nothing is read.
+    #[serde(default)]
+    pub identities: BTreeMap<String, String>,
     /// Where sinks stand, by sink: whatever each needs to go on.
     pub sinks: BTreeMap<String, String>,
     /// Names of the parts, by their number in the segments.

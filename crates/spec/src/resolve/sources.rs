@@ -190,6 +190,7 @@ impl Resolver<'_, '_> {
             topic: source.kafka.topic.clone(),
             properties,
             start,
+            silent_after_s: source.silent_after_s.map(u64::from),
             decode,
             schema: Arc::new(Schema::new(fields)),
         })

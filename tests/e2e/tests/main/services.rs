@@ -5,8 +5,12 @@
 
 #[path = "services/brokers.rs"]
 mod brokers;
+#[path = "services/cluster.rs"]
+mod cluster;
 #[path = "services/kills.rs"]
 mod kills;
+#[path = "services/outages.rs"]
+mod outages;
 #[path = "services/poison.rs"]
 mod poison;
 #[path = "services/recorded.rs"]
@@ -124,12 +128,21 @@ struct Served {
 
 impl Served {
     fn start(pipeline: &Path) -> Self {
-        let mut command = Command::new(weir::binary());
+        Self::start_with(pipeline, &[])
+    }
+
+    fn start_with(pipeline: &Path, more: &[&str]) -> Self {
+        Self::start_as(Command::new(weir::binary()), pipeline, more)
+    }
+
+    /// Starts it by this command.
+    fn start_as(mut command: Command, pipeline: &Path, more: &[&str]) -> Self {
         command
             .current_dir(weir::root())
             .arg("run")
             .arg(pipeline)
-            .args(["--listen", "127.0.0.1:0"]);
+            .args(["--listen", "127.0.0.1:0"])
+            .args(more);
         let mut child = command
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -244,6 +257,44 @@ impl Served {
             if rows.len() < PAGE {
                 return all;
             }
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        assert_eq!(self.ended(), Some(0));
+    }
+
+    /// Waits until it ends by itself; its exit code.
+    fn ended(&mut self) -> Option<i32> {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it was started") {
+                return status.code();
+            }
+            assert!(waited < PATIENCE, "it still runs after {waited:?}");
+            self.pause(GLANCE);
+            waited += GLANCE;
+        }
+    }
+
+    /// Waits until a line says all of this.
+    fn until_said(&self, what: &[&str]) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let lines = self.said("");
+            if lines
+                .iter()
+                .any(|line| what.iter().all(|part| line.contains(part)))
+            {
+                return;
+            }
+            assert!(waited < PATIENCE, "nobody says {what:?}: {lines:#?}");
+            self.pause(GLANCE);
+            waited += GLANCE;
         }
     }
 

@@ -39,19 +39,20 @@ fn rates(topics: &Topics, starts: &[(&str, &str)]) -> Served {
 }
 
 /// Waits until a table shows these and no others, each as `partition/offset currency`.
-fn shows(weir: &Served, table: &str, expected: &[&str]) {
+pub(super) fn shows(weir: &Served, table: &str, expected: &[&str]) {
     let path = format!("/api/v1/tables/{table}/rows");
     let row = |row: &Value| {
         let ccy = row["ccy"].as_str().expect("a currency");
         format!("{}/{} {ccy}", row["part"], row["place"])
     };
-    weir.until(&format!("{table} as expected: {expected:?}"), |_| {
-        weir.rows(&path).iter().map(row).collect::<Vec<_>>() == expected
+    weir.until(&format!("{table} as expected: {expected:?}"), |status| {
+        status["state"] == "live"
+            && weir.rows(&path).iter().map(row).collect::<Vec<_>>() == expected
     });
 }
 
 /// A topic of rates: partition, offset, minute of the day, currency.
-fn day(records: &[(i64, i64, i64, &str)]) -> tempfile::TempDir {
+pub(super) fn day(records: &[(i64, i64, i64, &str)]) -> tempfile::TempDir {
     const DAY_MS: i64 = 1_772_409_600_000;
     let record = |(partition, offset, minute, ccy): &(i64, i64, i64, &str)| {
         json!({
