@@ -1,5 +1,5 @@
 //! The few calls to librdkafka that `rdkafka` has no safe form of: reading partitions without a group into
-//! one queue, taking messages from it in batches, and asking what a topic is.
+//! one queue, taking messages from it in batches, and asking which topic it is.
 
 #![expect(
     unsafe_code,
@@ -21,21 +21,12 @@ use weir_stage::source::RawRecord;
 /// Most messages taken at once.
 const BATCH_ROWS_MAX: usize = 4_096;
 
-/// What the brokers say of a topic.
-#[derive(Debug)]
-pub(crate) struct Described {
-    /// Its identity: a topic of this name that is made anew has another. Empty where brokers are older than that.
-    pub(crate) id: String,
-    /// Its partitions, and whether each has a leader.
-    pub(crate) partitions: Vec<(i32, bool)>,
-}
-
-/// Asks the brokers what a topic is.
-pub(crate) fn describe(
+/// Asks the brokers for a topic's identity: one of this name that is made anew has another. Empty where they know none.
+pub(crate) fn identity(
     consumer: &BaseConsumer<Events>,
     name: &str,
     wait: Duration,
-) -> Result<Described, RDKafkaErrorCode> {
+) -> Result<String, RDKafkaErrorCode> {
     let name = CString::new(name).map_err(|_nul| RDKafkaErrorCode::InvalidTopic)?;
     let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
     let client = consumer.client().native_ptr();
@@ -54,18 +45,18 @@ pub(crate) fn describe(
         sys::rd_kafka_TopicCollection_destroy(topics);
         // The request has a limit of its own; this one is for a client that says nothing.
         let event = sys::rd_kafka_queue_poll(queue, wait_ms.saturating_mul(2));
-        let described = described(event);
+        let identity = identity_in(event);
         if !event.is_null() {
             sys::rd_kafka_event_destroy(event);
         }
         sys::rd_kafka_queue_destroy(queue);
-        described
+        identity
     }
 }
 
 /// # Safety
 /// The event is null or alive.
-unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Described, RDKafkaErrorCode> {
+unsafe fn identity_in(event: *mut sys::rd_kafka_event_t) -> Result<String, RDKafkaErrorCode> {
     let ok = |code: RDKafkaRespErr| -> Result<(), RDKafkaErrorCode> {
         match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
@@ -93,20 +84,7 @@ unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Described, RDKa
             && (sys::rd_kafka_Uuid_most_significant_bits(id) != 0
                 || sys::rd_kafka_Uuid_least_significant_bits(id) != 0);
         let text = known.then(|| CStr::from_ptr(sys::rd_kafka_Uuid_base64str(id)));
-        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
-        let partition = |index: usize| {
-            let partition = *partitions.add(index);
-            let leader = sys::rd_kafka_TopicPartitionInfo_leader(partition);
-            let is_led = !leader.is_null() && sys::rd_kafka_Node_id(leader) >= 0;
-            (
-                sys::rd_kafka_TopicPartitionInfo_partition(partition),
-                is_led,
-            )
-        };
-        Ok(Described {
-            id: text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()),
-            partitions: (0..count).map(partition).collect(),
-        })
+        Ok(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
     }
 }
 

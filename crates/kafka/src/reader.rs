@@ -3,12 +3,13 @@
 
 use crate::error::{self, TOPIC_MISSING};
 use crate::events::Events;
-use crate::native::{Described, Taken, Topic, describe};
+use crate::native::{Taken, Topic, identity};
 use crate::queue::{Chunk, Queue, note_after};
 use crate::source::{SourceOptions, Start};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -141,10 +142,14 @@ impl Reader {
     }
 
     fn begins(&self) -> Result<(String, BTreeMap<i32, Begin>), SourceError> {
-        let (identity, partitions) = partitions(&self.consumer, &self.options)?;
-        if let Some(stored) = &self.options.identity {
-            same(&self.options.topic, stored, &identity)?;
-        }
+        let partitions = partitions(&self.consumer, &self.options)?;
+        let identity = match &self.options.identity {
+            Some(stored) => {
+                is_same(&self.consumer, &self.options, stored)?;
+                stored.clone()
+            }
+            None => self.identity(),
+        };
         let at = match self.options.start {
             Start::At(at_us) => self.offsets_at(&partitions, at_us)?,
             Start::Earliest | Start::Latest => BTreeMap::new(),
@@ -154,6 +159,16 @@ impl Reader {
             .map(|partition| Ok((partition, self.begin(partition, &at)?)))
             .collect::<Result<_, _>>()?;
         Ok((identity, begins))
+    }
+
+    /// The topic's identity; empty where brokers know none.
+    fn identity(&self) -> String {
+        let topic = &self.options.topic;
+        identity(&self.consumer, topic, ANSWER_WAIT)
+            .inspect_err(|code| {
+                tracing::info!(topic, %code, "the brokers do not tell the topic's identity: one made anew is not noticed");
+            })
+            .unwrap_or_default()
     }
 
     fn begin(&self, partition: i32, at: &Position) -> Result<Begin, SourceError> {
@@ -247,35 +262,42 @@ fn of_failure(options: &SourceOptions, failure: &KafkaError) -> SourceError {
     )
 }
 
-/// The topic's identity and its partitions, once each has a leader.
+/// Its partitions, once each has a leader.
 fn partitions(
     consumer: &BaseConsumer<Events>,
     options: &SourceOptions,
-) -> Result<(String, Vec<i32>), SourceError> {
-    let Described { id, partitions } = describe(consumer, &options.topic, ANSWER_WAIT)
-        .map_err(|code| of_code(options, code, &code.to_string()))?;
+) -> Result<Vec<i32>, SourceError> {
+    let metadata = consumer.fetch_metadata(Some(&options.topic), ANSWER_WAIT);
+    let metadata = metadata.map_err(|failure| of_failure(options, &failure))?;
+    let mut topics = metadata.topics().iter();
+    let Some(topic) = topics.find(|topic| topic.name() == options.topic) else {
+        return Err(error::topic_missing(&options.topic));
+    };
+    if let Some(code) = topic.error().filter(IsError::is_error) {
+        return Err(of_code(options, code.into(), ""));
+    }
+    let partitions = topic.partitions();
     if partitions.is_empty() {
         return Err(error::topic_missing(&options.topic));
     }
-    if partitions.iter().any(|(_, is_led)| !is_led) {
+    if partitions.iter().any(|partition| partition.leader() < 0) {
         let code = RDKafkaErrorCode::LeaderNotAvailable;
         return Err(of_code(options, code, "a partition has none"));
     }
-    Ok((
-        id,
-        partitions
-            .into_iter()
-            .map(|(partition, _)| partition)
-            .collect(),
-    ))
+    Ok(partitions.iter().map(MetadataPartition::id).collect())
 }
 
-/// Whether a topic is still the one that it was; brokers that know no identities are believed.
-fn same(topic: &str, was: &str, is: &str) -> Result<(), SourceError> {
-    if was == is || was.is_empty() || is.is_empty() {
-        return Ok(());
+/// Asks whether the topic is still the one that it was.
+fn is_same(
+    consumer: &BaseConsumer<Events>,
+    options: &SourceOptions,
+    was: &str,
+) -> Result<(), SourceError> {
+    let told = identity(consumer, &options.topic, ANSWER_WAIT);
+    match told.map_err(|code| of_code(options, code, &code.to_string()))? {
+        is if is == was => Ok(()),
+        _ => Err(error::topic_remade(&options.topic)),
     }
-    Err(error::topic_remade(topic))
 }
 
 /// Events served at once: a bound, so that a flood of them does not hold up records.
@@ -406,9 +428,7 @@ impl Reading {
             return of_code(&self.options, code, &code.to_string());
         }
         // A topic that was made anew has other offsets, and that is the better answer.
-        if let Ok((identity, _)) = partitions(self.topic.consumer(), &self.options)
-            && let Err(failure) = same(&self.options.topic, &self.identity, &identity)
-        {
+        if let Err(failure) = self.partitions() {
             return failure;
         }
         let wanted = self
@@ -503,8 +523,11 @@ impl Reading {
 
     /// Its partitions, as long as it is the topic that it was.
     fn partitions(&self) -> Result<Vec<i32>, SourceError> {
-        let (identity, found) = partitions(self.topic.consumer(), &self.options)?;
-        same(&self.options.topic, &self.identity, &identity)?;
+        let consumer = self.topic.consumer();
+        let found = partitions(consumer, &self.options)?;
+        if !self.identity.is_empty() {
+            is_same(consumer, &self.options, &self.identity)?;
+        }
         Ok(found)
     }
 

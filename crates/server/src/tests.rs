@@ -328,7 +328,7 @@ async fn catching_up_is_told() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         body,
-        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "sinks": [], "checkpoint_error": null, "error": null})
+        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "sinks": [], "checkpoint_error": null, "clock_error": null, "error": null})
     );
     let (_, body) = fixture.get("/api/v1/tables").await;
     assert_eq!(
@@ -404,7 +404,7 @@ async fn small_answers_have_their_shape() {
         /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock","drill":[]},{"kind":"grid","table":"stock","columns":["item"],"title":"All","drill":[]}]}
         /api/v1/dead-letters {"run":"run-1","epoch":1,"total":1,"rows":[{"topic":"stock.in","partition":0,"offset":2,"timestamp":"2026-03-02T12:00:00Z","stage":"decode","code":"bad_json","field":null,"message":"it ends in the middle","key":null,"value":"{","value_base64":null}]}
         /healthz {"state":"live","error":null}
-        /readyz {"state":"live","topics":[],"sinks":[],"checkpoint_error":null,"error":null}
+        /readyz {"state":"live","topics":[],"sinks":[],"checkpoint_error":null,"clock_error":null,"error":null}
     "#]].assert_eq(&answers);
 }
 

@@ -96,23 +96,21 @@ fn is_told(weir: &Served, what: &str) {
     let told = error(&status).expect("just seen");
     assert!(told.contains(what), "{told}");
     assert_eq!(weir.get("/readyz").1["topics"][0]["error"], told.as_str());
-    let metrics = weir.get("/metrics").1;
-    let metrics = metrics.as_str().expect("text");
-    assert!(
-        metrics.contains("weir_source_failing{source=\"raw\"} 1"),
-        "{metrics}"
-    );
+    measured(weir, "weir_source_failing{source=\"raw\"} 1");
+}
+
+/// Waits until a line is among the metrics, which are drawn now and then.
+fn measured(weir: &Served, line: &str) {
+    weir.until(line, |_| {
+        let metrics = weir.get("/metrics").1;
+        metrics.as_str().expect("text").contains(line)
+    });
 }
 
 fn is_over(weir: &Served) {
     weir.until("told that it is over", |status| error(status).is_none());
     assert_eq!(weir.get("/readyz").1["topics"], json!([]));
-    let metrics = weir.get("/metrics").1;
-    let metrics = metrics.as_str().expect("text");
-    assert!(
-        metrics.contains("weir_source_failing{source=\"raw\"} 0"),
-        "{metrics}"
-    );
+    measured(weir, "weir_source_failing{source=\"raw\"} 0");
 }
 
 /// Goal: brokers may be away at start and in the middle, for long: it is told once each time, what is shown stays, and
