@@ -22,11 +22,11 @@ const TABLES: [&str; 7] = [
 ];
 
 /// Recorded lines by topic.
-type Book = BTreeMap<String, Vec<Value>>;
+pub(crate) type Book = BTreeMap<String, Vec<Value>>;
 /// Rows by table.
 type Tables = BTreeMap<&'static str, Vec<Value>>;
 
-fn book(seed: u64) -> Book {
+pub(crate) fn book(seed: u64) -> Book {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (seed, out) = (seed.to_string(), folder.path().display().to_string());
     weir::feed([
@@ -60,7 +60,7 @@ fn book(seed: u64) -> Book {
     book
 }
 
-fn write(book: &Book, folder: &Path) {
+pub(crate) fn write(book: &Book, folder: &Path) {
     for (topic, lines) in book {
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         let path = folder.join(format!("{topic}.jsonl"));
