@@ -186,11 +186,16 @@ fn cash_for_liquid_securities_by_policy() {
         incomplete: false
     "#]],
     );
-    check_with(&policy("trade"), "security_flows", rows, &expect![[r#"
+    check_with(
+        &policy("trade"),
+        "security_flows",
+        rows,
+        &expect![[r#"
         IN pending_sale [] day 2: 20 at 100 % = 20
         OUT pending_purchase [] day 2: 10 at 100 % = 10, in the day net
         incomplete: false
-    "#]]);
+    "#]],
+    );
 }
 
 /// Flows count in full; interest received on collateral in use elsewhere does not, interest paid on it does.

@@ -11,9 +11,13 @@ fn check(trades: &str, confirmations: &str, expected: &Expect) {
 }
 
 fn ran(trades: &str, confirmations: &str) -> String {
+    ran_by("{}", trades, confirmations)
+}
+
+fn ran_by(config: &str, trades: &str, confirmations: &str) -> String {
     let inputs = [("trades", trades), ("confirmations", confirmations)];
     let ran = harness::group::<Settle>(
-        "{}",
+        config,
         &Data::default(),
         "2026-03-02T12:00:00Z",
         &["trade_id"],
@@ -61,6 +65,23 @@ fn wholly_delivered() {
             ended 0: trade_id=B confirmation_id=C1 entity=E book=K instrument_id=I delivered_on=2026-03-02
         "#]],
     );
+}
+
+/// Inflows of the counterparties that the policy names are capped otherwise.
+#[test]
+fn inflows_by_policy() {
+    let loan = |counterparty: &str| {
+        format!(
+            r#"{{"trade_id": "{counterparty}", "entity": "E", "counterparty": "{counterparty}", "leg": 0, "kind": "PRINCIPAL", "direction": "RECEIVE", "amount": 5, "currency": "USD"}}"#
+        )
+    };
+    let trades = ["A", "B", "C"].map(loan).join("\n");
+    let policy = r#"{"eu_exempt": ["A"], "eu_90_percent": ["B"]}"#;
+    let ran = ran_by(policy, &trades, "");
+    let caps = ran
+        .lines()
+        .filter_map(|line| Some(line.split_once("inflow_cap=")?.1.split_once(' ')?.0));
+    assert_eq!(caps.collect::<Vec<_>>(), ["100", "90", "75"]);
 }
 
 /// Any confirmation settles a trade that is no security trade; without one its latest legs are marked.
