@@ -91,7 +91,9 @@ impl Asked {
     /// All such tables of a plan.
     pub(crate) fn of(blueprint: &Arc<Blueprint>) -> Vec<Arc<Self>> {
         let plan = &blueprint.plan;
-        let always = needed(plan, |table| table.asked_by.is_none());
+        let mut always = needed(plan, |table| table.asked_by.is_none());
+        let named = plan.forgets.iter().map(|forget| forget.from);
+        always.extend(behind(plan, named.collect()));
         let later = needed(plan, |table| table.asked_by.is_some());
         let is_later = |step: &usize| later.contains(step) && !always.contains(step);
         let asked = |table: &TablePlan| {
@@ -190,9 +192,13 @@ impl Asked {
 
 /// The steps behind some of the tables.
 fn needed(plan: &Plan, is_of: impl Fn(&TablePlan) -> bool) -> BTreeSet<usize> {
-    let mut needed = BTreeSet::new();
     let tables = plan.all_tables().filter(|table| is_of(table));
-    let mut edges: Vec<Edge> = tables.map(|table| table.from).collect();
+    behind(plan, tables.map(|table| table.from).collect())
+}
+
+/// The steps behind some of the edges.
+fn behind(plan: &Plan, mut edges: Vec<Edge>) -> BTreeSet<usize> {
+    let mut needed = BTreeSet::new();
     while let Some(edge) = edges.pop() {
         if let Edge::Step { step, .. } = edge
             && needed.insert(step)

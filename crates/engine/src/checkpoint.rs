@@ -238,6 +238,10 @@ pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
         let (inputs, outputs) = (&step.inputs, &step.outputs);
         writeln!(text, "{index} {inputs:?} {work} {outputs:?}").expect("memory takes any write");
     }
+    for forget in &plan.forgets {
+        let text = stages.entry(&plan.steps[forget.step].stage).or_default();
+        writeln!(text, "{forget:?}").expect("memory takes any write");
+    }
     pieces.extend(
         stages
             .into_iter()

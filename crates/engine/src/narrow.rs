@@ -29,6 +29,10 @@ impl Narrow {
             let shown = names(&schema).filter(|name| !meta::is_meta(name));
             wanted.entry(table.from).or_default().extend(shown);
         }
+        for forget in &plan.forgets {
+            let key = forget.key.iter().cloned();
+            wanted.entry(forget.from).or_default().extend(key);
+        }
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         for (index, step) in plan.steps.iter().enumerate().rev() {
             let of_step: Vec<Names> = (0..step.outputs.len())

@@ -13,7 +13,7 @@ use crate::letters::{Letters, NO_PARTITION, Raws};
 use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
 use crate::silence::Silence;
 use crate::sinks::{Letter, Restored, Running, SinkParts};
-use crate::step::{Blueprint, Fault, Pass, Step};
+use crate::step::{Blueprint, Fault, Input, Pass, Step};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -92,6 +92,8 @@ pub struct Engine {
     intake: Box<dyn Intake>,
     clock: PipelineClock,
     steps: Vec<Step>,
+    /// The places of those that forget keys, and the rows that name these.
+    forgets: Vec<(usize, Input)>,
     /// Those that are served, then those that only sinks have.
     tables: Vec<(Arc<TablePlan>, Table)>,
     /// Tables that are worked out when a reader asks, and what for.
@@ -182,6 +184,11 @@ impl Engine {
         let edges = &blueprint.edges;
         let asked = Asked::of(&blueprint);
         steps.retain(|step| !asked.iter().any(|asked| asked.runs(step.index)));
+        let forgets = plan.forgets.iter().filter_map(|forget| {
+            let place = steps.iter().position(|step| step.index == forget.step)?;
+            Some((place, blueprint.input(forget.from, &forget.key)))
+        });
+        let forgets = forgets.collect();
         let tables: Vec<_> = plan
             .all_tables()
             .filter(|table| table.asked_by.is_none())
@@ -230,6 +237,7 @@ impl Engine {
             intake: parts.intake,
             clock: PipelineClock::new(plan.engine.clock, parts.clock, parts.guard_clock),
             steps,
+            forgets,
             odd_keys: vec![0; tables.len()],
             tables,
             shelves: Shelves::of(&asked),
@@ -669,6 +677,8 @@ impl Engine {
             pass = match pass {
                 Pass::Release if more => Pass::Release,
                 Pass::Release => Pass::Evaluate,
+                // Keys are to be forgotten: each time there are fewer of them.
+                Pass::Evaluate if more => Pass::Evaluate,
                 Pass::Absorb | Pass::Evaluate => return Ok(()),
             };
         }
@@ -690,7 +700,8 @@ impl Engine {
         }
     }
 
-    /// Runs the steps in topological order; answers what came on each edge, and whether more is held back.
+    /// Runs the steps in topological order; answers what came on each edge, and whether there is more: held back, or
+    /// to be forgotten.
     fn pass(
         &mut self,
         decoded: Rows,
@@ -721,6 +732,10 @@ impl Engine {
                 .enumerate()
                 .filter(|(_, delta)| !delta.is_empty());
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
+        }
+        for (place, forgotten) in &self.forgets {
+            let keys = forgotten.delta(&edges);
+            more |= self.steps[*place].forget(&keys, pass == Pass::Evaluate);
         }
         Ok((edges, more))
     }

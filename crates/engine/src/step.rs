@@ -105,7 +105,7 @@ enum Work {
 }
 
 /// What a step reads of an edge.
-struct Input {
+pub(crate) struct Input {
     edge: Edge,
     /// Its columns in the edge's rows.
     columns: Vec<usize>,
@@ -114,7 +114,7 @@ struct Input {
 }
 
 impl Input {
-    fn delta(&self, edges: &BTreeMap<Edge, Delta>) -> Delta {
+    pub(crate) fn delta(&self, edges: &BTreeMap<Edge, Delta>) -> Delta {
         let Some(delta) = edges.get(&self.edge) else {
             return Delta::empty(Arc::clone(&self.schema));
         };
@@ -173,6 +173,14 @@ impl Step {
     /// Whether its refusals may be of rows that came in an earlier epoch.
     pub(crate) fn is_group(&self) -> bool {
         matches!(self.work, Work::Group(_))
+    }
+
+    /// Takes in which keys it is to forget; answers whether its next step does, when it is time.
+    pub(crate) fn forget(&mut self, keys: &Delta, is_time: bool) -> bool {
+        match &mut self.work {
+            Work::Op(operator) => operator.forget(keys, is_time),
+            Work::Transform(_) | Work::Group(_) => false,
+        }
     }
 
     /// Takes one step over what came on its edges.
@@ -256,6 +264,18 @@ impl Blueprint {
             steps.push(step);
         }
         Ok(steps)
+    }
+
+    /// These columns of an edge.
+    pub(crate) fn input(&self, edge: Edge, columns: &[String]) -> Input {
+        let running = &self.edges[&edge];
+        let columns = indexes(running, columns.iter());
+        let schema = Arc::new(running.project(&columns).expect("columns of the edge"));
+        Input {
+            edge,
+            columns,
+            schema,
+        }
     }
 
     /// Builds a step whose inputs' columns are known, and the schemas of its outputs.

@@ -228,6 +228,7 @@ pub(crate) fn plan() -> Plan {
             step(OpSpec::Union, &[Edge::Source(0), Edge::Source(1)], &schema),
             step(counts, &[Edge::Step { step: 0, port: 0 }], &counted),
         ],
+        forgets: vec![],
         tables: vec![TablePlan {
             name: "counts".to_owned(),
             from,

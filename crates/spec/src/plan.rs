@@ -16,6 +16,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     /// Steps in topological order; an input is a source or an earlier step.
     pub steps: Vec<StepPlan>,
+    /// Whose keys some of the steps forget.
+    pub forgets: Vec<ForgetPlan>,
     /// Tables in the file's order.
     pub tables: Vec<TablePlan>,
     /// Tables that only sinks have.
@@ -163,6 +165,17 @@ pub struct StepPlan {
     pub work: WorkPlan,
     /// The schema of each output, with the output's name (empty for the only one).
     pub outputs: Vec<(String, SchemaRef)>,
+}
+
+/// A step that forgets keys which another names, be it in front of it or behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgetPlan {
+    /// The index of the step that forgets.
+    pub step: usize,
+    /// Its key columns, which the other has by the same names.
+    pub key: Vec<String>,
+    /// The rows that name keys.
+    pub from: Edge,
 }
 
 /// What a step does.

@@ -283,6 +283,9 @@ pub struct LatestSpec {
     pub version: String,
     /// A true/false column that marks a deletion of the key.
     pub tombstone: Option<String>,
+    /// A stage with the key columns, which may read this one: keys that it names are forgotten with all their
+    /// versions, at the end of the epoch, and what they showed is taken back. What comes later starts anew.
+    pub forget: Option<String>,
 }
 
 /// Rows exist while `from <= clock < until`; null is unbounded.
@@ -403,6 +406,8 @@ pub struct DedupeSpec {
     /// Key columns.
     #[schemars(length(min = 1))]
     pub key: Vec<String>,
+    /// A stage whose keys are forgotten, as in `latest`.
+    pub forget: Option<String>,
 }
 
 /// Replaces columns while an override matches the row; former values stay in `base_<column>`.

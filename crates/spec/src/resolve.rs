@@ -139,6 +139,7 @@ pub(crate) fn resolve(
         findings,
         sources: Vec::new(),
         steps: Vec::new(),
+        forgets: Vec::new(),
         outputs: BTreeMap::new(),
         used: BTreeSet::new(),
         schemas: BTreeMap::new(),
@@ -156,6 +157,7 @@ pub(crate) fn resolve(
     let engine = resolver.engine();
     resolver.sources();
     resolver.stages();
+    let forgets = resolver.forgets();
     let (tables, types) = resolver.tables();
     let (sink_tables, sinks) = resolver.sinks(&tables, &types);
     let views = resolver.views(&types);
@@ -165,6 +167,7 @@ pub(crate) fn resolve(
         engine,
         sources: resolver.sources,
         steps: resolver.steps,
+        forgets,
         tables,
         sink_tables,
         sinks,
@@ -189,6 +192,8 @@ struct Resolver<'r, 'f> {
     findings: &'r mut Findings<'f>,
     sources: Vec<SourcePlan>,
     steps: Vec<StepPlan>,
+    /// Stages that forget keys: where that is said, its step, its key, the stage that names them.
+    forgets: Vec<(At, usize, Vec<String>, String)>,
     /// By name of source or stage.
     outputs: BTreeMap<String, Output>,
     /// Section and name of what something refers to.

@@ -14,6 +14,7 @@ mod join;
 mod keyed;
 mod latest;
 mod log;
+mod named;
 mod narrow;
 mod overrides;
 mod project;
@@ -121,6 +122,12 @@ pub trait Operator: Send {
     /// A step that may answer a part only of what was held back; `true` while there is more.
     fn release(&mut self, inputs: &[Delta], as_of_us: i64) -> (Step, bool) {
         (self.step(inputs, as_of_us), false)
+    }
+    /// Takes in which keys another stage names, to be forgotten: the key columns of its rows, in the order of the
+    /// operator's. When it is time, the next step takes back what the keys show that have come to be named; answers
+    /// whether there are any.
+    fn forget(&mut self, _keys: &Delta, _is_time: bool) -> bool {
+        false
     }
     /// Rows it keeps, for the metrics.
     fn state_rows(&self) -> usize;

@@ -302,6 +302,10 @@ impl Operator for Reborn {
         step
     }
 
+    fn forget(&mut self, keys: &Delta, is_time: bool) -> bool {
+        self.operator.forget(keys, is_time)
+    }
+
     fn state_rows(&self) -> usize {
         self.operator.state_rows()
     }

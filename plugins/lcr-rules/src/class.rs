@@ -102,4 +102,23 @@ mod tests {
         }
         assert_eq!(Class::parse("L3"), None);
     }
+
+    /// What the caps see of each class; what has no level is not liquid.
+    #[test]
+    fn levels() {
+        use Level::{Covered, One, TwoA, TwoB};
+        let levels = [
+            Some(One),
+            Some(Covered),
+            Some(TwoA),
+            Some(TwoB),
+            Some(TwoB),
+            None,
+        ];
+        assert_eq!(Class::ALL.map(Class::level), levels);
+        assert_eq!(
+            Class::ALL.map(Class::is_liquid),
+            levels.map(|level| level.is_some())
+        );
+    }
 }

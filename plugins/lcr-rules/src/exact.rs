@@ -208,4 +208,42 @@ mod tests {
             Factor::new(3500)
         );
     }
+
+    /// A value times a factor stands where the scales say, and leaves rounded once, half to even.
+    #[test]
+    fn weighing() {
+        let two = times(from_i128(2), 10_i128.pow(u32::from(VALUE_SCALE))).expect("it fits");
+        let half = weigh(two, Factor::new(5000)).expect("it fits");
+        assert_eq!(half, from_i128(10_i128.pow(22)));
+        let round = |per, scale| Fraction { digits: half, per }.round(scale);
+        assert_eq!(round(1, 0), Ok(from_i128(1)));
+        assert_eq!(round(3, 4), Ok(from_i128(3333)));
+        assert_eq!(round(8, 2), Ok(from_i128(12)));
+        assert_eq!(
+            Fraction::whole(I256::MAX).round(60),
+            Err(RuleError::Overflow)
+        );
+    }
+
+    /// Proportions are in their smallest whole numbers, so that amounts have all the room there is.
+    #[test]
+    fn proportions() {
+        assert_eq!(reduced([51_000_000, 9_000_000, 12_750_000]), [68, 12, 17]);
+        assert_eq!(reduced([7, 0, 3]), [7, 0, 3]);
+        assert_eq!(reduced([0, 0]), [0, 0]);
+    }
+
+    /// Each error says what happened.
+    #[test]
+    fn errors() {
+        let told = |error: RuleError| format!("{}: {error}", error.code());
+        assert_eq!(
+            told(RuleError::Overflow),
+            "amount_overflow: amount has more digits than 256 bits hold"
+        );
+        assert_eq!(
+            told(RuleError::UnknownLine),
+            "unknown_line: no rule says what counts of this line"
+        );
+    }
 }

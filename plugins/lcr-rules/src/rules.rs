@@ -364,7 +364,7 @@ fn date(text: &str) -> Result<Option<i32>, String> {
     parsed.map(Some)
 }
 
-fn parse_date(text: &str) -> Option<i32> {
+pub(crate) fn parse_date(text: &str) -> Option<i32> {
     let bytes = text.as_bytes();
     let [_, _, _, _, b'-', _, _, b'-', _, _] = bytes else {
         return None;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
+use crate::rules::parse_date;
 use crate::{Class, Factor, Regime, Rules, SwapFlow};
 use expect_test::{Expect, expect};
 
@@ -43,6 +44,60 @@ fn a_factor_changes_on_its_date() {
     let source = |date| rules.source(Regime::Basel, "balance.deposit_retail_stable", date);
     assert_eq!(source(first_of_april_2026), Some("RBI, LCR review 2025"));
     assert_eq!(source(first_of_april_2026 - 1), Some("B238 75"));
+}
+
+/// Dates by a walk through the calendar, day by day over leap years and centuries; no other day is a date.
+#[test]
+fn dates_follow_each_other() {
+    let mut days = 0;
+    for year in 1970..2105 {
+        let february = match year {
+            2000 => 29,
+            2100 => 28,
+            _ if year % 4 == 0 => 29,
+            _ => 28,
+        };
+        let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        for (month, length) in (1..).zip(lengths) {
+            for day in 1..=length {
+                let text = format!("{year}-{month:02}-{day:02}");
+                assert_eq!(parse_date(&text), Some(days), "{text}");
+                days += 1;
+            }
+            for day in [0, length + 1] {
+                let text = format!("{year}-{month:02}-{day:02}");
+                assert_eq!(parse_date(&text), None, "{text}");
+            }
+        }
+    }
+    assert_eq!(parse_date("1969-12-31"), Some(-1));
+    for text in [
+        "1900-02-29",
+        "2026-00-01",
+        "2026-13-01",
+        "2026-1-01",
+        "20260101",
+    ] {
+        assert_eq!(parse_date(text), None, "{text}");
+    }
+}
+
+/// The days on which classes change are those of class rules alone.
+#[test]
+fn days_on_which_classes_change() {
+    assert!(rules().class_dates().is_empty());
+    let class = "basel,class.equity.major_index,L2B,,,,B238 54(c)";
+    let two = "basel,class.equity.major_index,L2B,,2026-04-01,,B238 54(c)\n\
+               basel,class.equity.major_index,NON,2026-04-01,,,a test";
+    let rules = changed(class, two).expect("two dated lines");
+    assert_eq!(
+        rules.class_dates().into_iter().collect::<Vec<_>>(),
+        [20_544]
+    );
+    let factor = "basel,balance.deposit_retail_stable,5%,,2026-04-01,,s\n\
+                  basel,balance.deposit_retail_stable,6%,2026-04-01,,,s";
+    let rules = changed(STABLE, factor).expect("two dated lines");
+    assert!(rules.class_dates().is_empty());
 }
 
 /// Each fault of a rules file, told with file, line and cure.
@@ -134,6 +189,9 @@ fn haircuts_and_swaps() {
     let terms = rules().terms(Regime::Basel, 20_000);
     let percent = |class: Class| terms.haircut(class).digits() / 100;
     assert_eq!(Class::ALL.map(percent), [0, 7, 15, 25, 50, 100]);
+    let counted = |class: Class| terms.counted(class).digits() / 100;
+    assert_eq!(Class::ALL.map(counted), [100, 93, 85, 75, 50, 0]);
+    assert_eq!(terms.horizon, 30);
     let swap = |lent, borrowed| terms.collateral_swap(lent, borrowed);
     assert_eq!(
         swap(Class::L2a, Class::L1),

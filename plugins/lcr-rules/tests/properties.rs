@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use lcr_rules::{
-    Caps, Factor, Fraction, I256, Inflows, Levels, NetTerms, Regime, addon, coverage_ratio,
-    net_outflow, stock,
+    Caps, Factor, Fraction, I256, Inflows, Level, Levels, NetTerms, Regime, addon, coverage_ratio,
+    eu_split, net_outflow, stock,
 };
 use proptest::prelude::*;
 use weir_exact::from_i128;
@@ -165,4 +165,85 @@ fn ratios() {
     assert_eq!(coverage_ratio(fraction(1, 1), fraction(0, 7)), Ok(None));
     let ratio = coverage_ratio(fraction(134, 3), fraction(85, 3)).unwrap();
     assert_eq!(ratio.unwrap().to_text(), "1.5764705882");
+}
+
+/// Each level by itself: what is added is there, and two books are added level by level.
+#[test]
+fn levels_are_apart() {
+    let all = [Level::One, Level::Covered, Level::TwoA, Level::TwoB];
+    let mut held = Levels::default();
+    for (level, amount) in all.into_iter().zip([3, 5, 7, 11]) {
+        held.add(level, from_i128(amount)).unwrap();
+        held.add(level, from_i128(amount)).unwrap();
+    }
+    assert_eq!(
+        all.map(|level| held.of(level)),
+        [6, 10, 14, 22].map(from_i128)
+    );
+    let both = held.plus(&levels([1, 2, 3])).unwrap();
+    assert_eq!(
+        all.map(|level| both.of(level)),
+        [7, 10, 16, 25].map(from_i128)
+    );
+}
+
+/// The EU's split of both caps binding (D06), and of covered bonds under their own floor; the others have none.
+#[test]
+fn the_split_of_the_eu() {
+    let split = |levels: Levels| {
+        let parts = eu_split(&EU, &levels).unwrap().expect("the EU splits");
+        parts.map(|part| part.digits.checked_div(from_i128(part.per)).unwrap())
+    };
+    assert_eq!(split(levels([60, 50, 30])), [60, 0, 40, 0].map(from_i128));
+    let covered = Levels {
+        covered: from_i128(100),
+        ..levels([30, 50, 30])
+    };
+    assert_eq!(split(covered), [30, 70, 0, 0].map(from_i128));
+    for caps in [BASEL, US] {
+        assert_eq!(eu_split(&caps, &levels([60, 50, 30])), Ok(None));
+    }
+}
+
+/// Inflows of exactly the cap are not above it; one more is.
+#[test]
+fn the_cap_binds_above_it() {
+    for regime in Regime::ALL {
+        let binds = |inflow| {
+            let inflows = inflows([0, 0, inflow]);
+            let net = net_outflow(&terms(regime), from_i128(100), &inflows, I256::ZERO);
+            net.unwrap().is_cap_binding
+        };
+        assert!(!binds(75));
+        assert!(binds(76));
+    }
+}
+
+/// The peak of D30, and what is due today: it counts in day 1 and is no peak of its own.
+#[test]
+fn an_addon_is_its_peak_over_its_end() {
+    let mut nets = [I256::ZERO; 31];
+    for (day, net) in [(5, 60), (10, -30), (20, 10), (25, -15)] {
+        nets[day] = from_i128(net);
+    }
+    let found = addon(&nets).unwrap();
+    let digits = [found.peak, found.last, found.amount];
+    assert_eq!(digits, [60, 25, 35].map(from_i128));
+    let found = addon(&[10, -4, -6, 1].map(from_i128)).unwrap();
+    let digits = [found.peak, found.last, found.amount];
+    assert_eq!(digits, [6, 1, 5].map(from_i128));
+}
+
+/// Columns of tables by regime.
+#[test]
+fn columns() {
+    assert_eq!(Regime::ALL.map(Regime::column), [0, 1, 2]);
+}
+
+/// A cut is told in the smallest parts that its shares allow, and never in parts of nothing.
+#[test]
+fn parts() {
+    let held = levels([60, 50, 30]);
+    let per = |caps: &Caps| stock(caps, &held, &held).unwrap().total.per;
+    assert_eq!([BASEL, US, EU].map(|caps| per(&caps)), [204, 10_000, 51]);
 }

@@ -19,6 +19,16 @@ impl Basis {
     }
 }
 
+/// From when on a liquid security counts in the stock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HqlaBasis {
+    /// From its settlement; the cash for it counts until then, and does not flow.
+    #[default]
+    Settlement,
+    /// From the trade; the cash for it flows.
+    Trade,
+}
+
 /// What a cell adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
@@ -144,6 +154,7 @@ pub(crate) struct Book<'b> {
     significant: &'b [String],
     cells: BTreeMap<Key, Sums>,
     nets: BTreeMap<Net, I256>,
+    pub(crate) hqla_basis: HqlaBasis,
     pub(crate) is_incomplete: bool,
 }
 
@@ -153,6 +164,7 @@ impl<'b> Book<'b> {
         terms: &'b [Terms],
         regimes: &[Regime],
         significant: &'b [String],
+        hqla_basis: HqlaBasis,
         date: i32,
     ) -> Self {
         let both = |terms| [Basis::Adjusted, Basis::Base].map(|basis| View { terms, basis, date });
@@ -164,6 +176,7 @@ impl<'b> Book<'b> {
             significant,
             cells: BTreeMap::new(),
             nets: BTreeMap::new(),
+            hqla_basis,
             is_incomplete: false,
         }
     }

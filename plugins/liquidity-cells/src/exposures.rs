@@ -1,6 +1,6 @@
 //! What an entity holds, owes and is owed, kind by kind, and the cells that it makes.
 
-use crate::book::{Basis, Book, INFLOW_CAP, Place, Scope, Side, TOTAL, View};
+use crate::book::{Basis, Book, HqlaBasis, INFLOW_CAP, Place, Scope, Side, TOTAL, View};
 use crate::classes::{Classes, classes};
 use lcr_rules::{
     BalanceKind, Class, Day, Factor, I256, Reach, RuleError, Side as BalanceSide, SwapFlow,
@@ -284,11 +284,12 @@ fn factor_of(view: &View<'_>, line: &str) -> Result<(Factor, bool), RuleError> {
 }
 
 /// Cash for securities counts where the security does not: a liquid one is in the stock already, or comes with its
-/// cash (B238 72, 155, LCR40.88).
+/// cash (B238 72, 155, LCR40.88). One that counts from the trade on does so with the cash that is pending for it.
 pub(crate) fn security_flow(book: &mut Book<'_>, row: &SecurityFlow<'_>) -> Done {
     let classes = classes!(row);
+    let counts = book.hqla_basis == HqlaBasis::Trade && row.line != Some("redemption");
     let day = |view: &View<'_>| match view.day(row.payment_date, row.last) {
-        Day::On(day) if !classes.seen(view).is_liquid() => Some(day),
+        Day::On(day) if counts || !classes.seen(view).is_liquid() => Some(day),
         _ => None,
     };
     let Some(value) = row.value else {

@@ -12,7 +12,7 @@ mod classes;
 mod exposures;
 mod traced;
 
-use book::{Book, TOTAL};
+use book::{Book, HqlaBasis, TOTAL};
 use exposures::{Balance, Flow, Named, Netted, Secured, SecurityFlow, Stock, Swap};
 use lcr_rules::{Regime, RuleError, Rules};
 use weir_sdk::{
@@ -70,6 +70,7 @@ const DAY_US: i64 = 86_400_000_000;
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,
 "properties":{"regimes":{"description":"Whose cells are written.","type":"array","default":["basel","us","eu"],"minItems":1,"uniqueItems":true,"items":{"enum":["basel","us","eu"]}},
 "significant_currencies":{"description":"Codes with commas between them: each has a ratio of its own beside the total.","type":"string","default":"","pattern":"^([A-Z]{3}(,[A-Z]{3})*)?$"},
+"hqla_basis":{"description":"From when on liquid securities count in the stock: from their settlement, while the cash for them does not flow; or from the trade, and the cash flows.","enum":["settlement","trade"],"default":"settlement"},
 "write":{"description":"All cells from sums, or what single records add to the cell that `asked` names.","enum":["cells","contributions"],"default":"cells"}}}"#;
 
 /// The plugin: the regimes and currencies it writes cells for, and the rules.
@@ -77,6 +78,7 @@ const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,
 pub struct LiquidityCells {
     regimes: Vec<Regime>,
     significant: Vec<String>,
+    hqla_basis: HqlaBasis,
     rules: Rules,
 }
 
@@ -122,6 +124,10 @@ impl Group for LiquidityCells {
             } else {
                 regimes
             },
+            hqla_basis: match config.get("hqla_basis").and_then(Json::as_str) {
+                Some("trade") => HqlaBasis::Trade,
+                _ => HqlaBasis::Settlement,
+            },
             rules: Rules::of(
                 |name| data.text(name),
                 |why| Failure::new("rules_invalid", why),
@@ -135,10 +141,18 @@ impl Group for LiquidityCells {
         for (group, key) in groups.keys::<Named<'_>>() {
             let Some(entity) = key.entity else { continue };
             if groups.has("asked") {
-                traced::write(groups, (group, entity), &terms, business_date, out);
+                let of = (group, entity);
+                traced::write(groups, of, &terms, self.hqla_basis, business_date, out);
                 continue;
             }
-            let mut book = Book::new(&terms, &self.regimes, &self.significant, business_date);
+            let significant = &self.significant;
+            let mut book = Book::new(
+                &terms,
+                &self.regimes,
+                significant,
+                self.hqla_basis,
+                business_date,
+            );
             fill(&mut book, groups, group, out);
             self.write(&book, entity, group, out);
         }

@@ -35,6 +35,15 @@ fn check(input: &str, rows: &str, expected: &Expect) {
 }
 
 fn check_in(regime: &str, input: &str, rows: &str, expected: &Expect) {
+    check_with(
+        &format!(r#"{{"regimes": ["{regime}"]}}"#),
+        input,
+        rows,
+        expected,
+    );
+}
+
+fn check_with(config: &str, input: &str, rows: &str, expected: &Expect) {
     let row = |row: &str| {
         let row = row
             .trim()
@@ -50,9 +59,8 @@ fn check_in(regime: &str, input: &str, rows: &str, expected: &Expect) {
         .collect();
     let rows = rows.join("\n");
     let inputs = [("entities", r#"{"entity": "E"}"#), (input, rows.as_str())];
-    let config = format!(r#"{{"regimes": ["{regime}"]}}"#);
     let ran = harness::group::<LiquidityCells>(
-        &config,
+        config,
         &rules(),
         "2026-03-02T12:00:00Z",
         &["entity"],
@@ -159,6 +167,34 @@ fn security_flows() {
         &expect![[r#"
             incomplete: true
         "#]],
+    );
+}
+
+/// Liquid securities that count from the trade on do so with the cash that is pending for them; their redemption stays
+/// in the stock.
+#[test]
+fn cash_for_liquid_securities_by_policy() {
+    let rows = r#"<L1>, "line": "pending_purchase", "direction": "PAY", "payment_date": "2026-03-04", "last": true, "value": 10
+        <L1>, "line": "pending_sale", "direction": "RECEIVE", "payment_date": "2026-03-04", "last": true, "value": 20
+        <L1>, "line": "redemption", "direction": "RECEIVE", "payment_date": "2026-03-04", "last": false, "value": 40"#;
+    let policy = |basis: &str| format!(r#"{{"regimes": ["basel"], "hqla_basis": "{basis}"}}"#);
+    check_with(
+        &policy("settlement"),
+        "security_flows",
+        rows,
+        &expect![[r#"
+        incomplete: false
+    "#]],
+    );
+    check_with(
+        &policy("trade"),
+        "security_flows",
+        rows,
+        &expect![[r#"
+        IN pending_sale [] day 2: 20 at 100 % = 20
+        OUT pending_purchase [] day 2: 10 at 100 % = 10, in the day net
+        incomplete: false
+    "#]],
     );
 }
 

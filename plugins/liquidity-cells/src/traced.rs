@@ -1,6 +1,6 @@
 //! Where a cell comes from: the same rules over single records, each with the place it was read from.
 
-use crate::book::{Basis, Book, Side, TOTAL};
+use crate::book::{Basis, Book, HqlaBasis, Side, TOTAL};
 use crate::exposures::{self, Balance, Flow, Netted, Secured, SecurityFlow, Stock, Swap};
 use lcr_rules::{Regime, RuleError, Terms};
 use weir_sdk::{Answers, Field, Groups, Record, record};
@@ -117,6 +117,7 @@ pub(crate) fn write(
     groups: &Groups,
     (group, entity): (u32, &str),
     terms: &[Terms],
+    hqla_basis: HqlaBasis,
     date: i32,
     out: &mut Answers,
 ) {
@@ -134,6 +135,7 @@ pub(crate) fn write(
             regimes: [regime],
             side,
             asked,
+            hqla_basis,
             date,
             out,
         };
@@ -159,6 +161,7 @@ struct Trace<'a, 'o> {
     regimes: [Regime; 1],
     side: Side,
     asked: Asked<'a>,
+    hqla_basis: HqlaBasis,
     date: i32,
     out: &'o mut Answers,
 }
@@ -173,7 +176,8 @@ impl<'a> Trace<'a, '_> {
         let rows = self.groups.input::<R>(input);
         let origins = self.groups.input::<Place<'a>>(input);
         for ((number, row), (_, origin)) in rows.of(self.group).zip(origins.of(self.group)) {
-            let mut book = Book::new(self.terms, &self.regimes, &[], self.date);
+            let (terms, regimes) = (self.terms, &self.regimes);
+            let mut book = Book::new(terms, regimes, &[], self.hqla_basis, self.date);
             match take(&mut book, &row) {
                 Ok(()) => self.push(&book, &origin),
                 Err(error) => self.out.refuse(number, error.code(), error.to_string()),

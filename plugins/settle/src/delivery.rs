@@ -11,6 +11,8 @@ pub(crate) struct Confirmation<'a> {
     pub(crate) quantity: i128,
     /// Microseconds since 1970, UTC.
     pub(crate) settled_at: i64,
+    /// When its record was written, likewise.
+    pub(crate) recorded_at: Option<i64>,
     /// Its record's topic, partition and offset.
     pub(crate) place: (Option<&'a str>, Option<i32>, Option<i64>),
 }

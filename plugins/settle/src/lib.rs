@@ -2,7 +2,8 @@
 //!
 //! A bond or equity trade is delivered piece by piece: its `SECURITY` row stays as long as the trade lives, with the
 //! cost of what is not delivered yet, and each delivery that counts is a `DELIVERY` row. Any other trade is settled
-//! in full by the first confirmation: goods are delivered then, and anything else has no rows any more. Confirmations of a trade that is not there wait.
+//! in full by the first confirmation: goods are delivered then, and anything else has no rows any more. Confirmations of
+//! a trade that is not there wait. What is settled in full is also told as `ended`, so that it may be forgotten.
 //! topics.md: settlements, section 3 "Running".
 
 mod delivery;
@@ -64,6 +65,8 @@ record! {
         record_partition: int32,
         /// Its offset.
         record_offset: int64,
+        /// When it was written.
+        recorded_at: timestamp,
     }
 }
 
@@ -82,6 +85,31 @@ record! {
         record_partition: int32,
         /// Its offset.
         record_offset: int64,
+        /// When it was written.
+        recorded_at: timestamp,
+    }
+}
+
+record! {
+    /// A confirmation of a trade that is settled in full: nothing of either is still to come.
+    pub struct Ended<'a> {
+        /// The trade.
+        trade_id: utf8,
+        /// The confirmation, also one that counts nothing.
+        confirmation_id: utf8,
+        /// The bank entity.
+        entity: utf8,
+        /// Its book.
+        book: utf8,
+        /// The security or the goods.
+        instrument_id: utf8,
+        /// The security's CUSIP.
+        cusip: utf8,
+        /// The UTC date of the last delivery: until a holding has that in it the trade is part of a position. Null where
+        /// nothing is delivered.
+        delivered_on: date32,
+        /// When the last record of the trade and its confirmations was written.
+        last_recorded_at: timestamp,
     }
 }
 
@@ -165,7 +193,10 @@ impl Group for Settle {
             name: "settle",
             version: env!("CARGO_PKG_VERSION"),
             config_schema: CONFIG_SCHEMA,
-            shapes: vec![Shape::group(inputs, vec![("legs", SettledLeg::fields())])],
+            shapes: vec![Shape::group(
+                inputs,
+                vec![("legs", SettledLeg::fields()), ("ended", Ended::fields())],
+            )],
         }
     }
 
@@ -180,7 +211,8 @@ impl Group for Settle {
             let mut legs: Vec<TradeLeg<'_>> = trades.of(group).map(|(_, leg)| leg).collect();
             legs.sort_by_key(|leg| leg.leg);
             let confirmed = confirmations.of(group).filter_map(confirmation).collect();
-            settle(group, &self.pending(&legs), confirmed, out);
+            let recorded_at = legs.iter().filter_map(|leg| leg.recorded_at).max();
+            settle(group, &self.pending(&legs), recorded_at, confirmed, out);
         }
     }
 }
@@ -194,6 +226,7 @@ fn confirmation((number, row): (u32, ConfirmationRow<'_>)) -> Option<Confirmatio
         id,
         quantity,
         settled_at,
+        recorded_at: row.recorded_at,
         place: (row.record_topic, row.record_partition, row.record_offset),
     })
 }
@@ -202,12 +235,19 @@ fn confirmation((number, row): (u32, ConfirmationRow<'_>)) -> Option<Confirmatio
 fn settle(
     group: u32,
     legs: &[SettledLeg<'_>],
+    recorded_at: Option<i64>,
     confirmations: Vec<Confirmation<'_>>,
     out: &mut Answers,
 ) {
     let is = |kind| legs.iter().find(|leg| leg.kind == Some(kind));
-    if let Some(security) = is("SECURITY") {
-        deliveries(group, security, confirmations, out);
+    let (of, delivered_at) = if let Some(security) = is("SECURITY") {
+        let delivered = deliver(security.quantity.unwrap_or(0), confirmations.clone());
+        deliveries(group, security, &delivered, out);
+        if delivered.rest > 0 {
+            return;
+        }
+        let counted = delivered.counted.iter();
+        (security, counted.map(|counts| counts.settled_at).max())
     } else if let Some(goods) = is("PHYSICAL") {
         let first = confirmations
             .iter()
@@ -223,31 +263,45 @@ fn settle(
         if let Some(first) = first {
             out.push("legs", group, &delivery(goods, goods.quantity, first));
         }
-    } else if confirmations.is_empty() {
+        (goods, first.map(|first| first.settled_at))
+    } else if let Some(leg) = legs.first().filter(|_| !confirmations.is_empty()) {
+        (leg, None)
+    } else {
         let last_date = legs.iter().filter_map(|leg| leg.payment_date).max();
         for leg in legs {
             let last = leg.payment_date.is_some() && leg.payment_date == last_date;
             out.push("legs", group, &SettledLeg { last, ..*leg });
         }
+        return;
+    };
+    let times = confirmations.iter().map(|one| one.recorded_at);
+    let last_recorded_at = times.chain([recorded_at]).max().flatten();
+    for confirmation in &confirmations {
+        let ended = Ended {
+            trade_id: of.trade_id,
+            confirmation_id: Some(confirmation.id),
+            entity: of.entity,
+            book: of.book,
+            instrument_id: of.instrument_id,
+            cusip: of.cusip,
+            delivered_on: delivered_at.and_then(date),
+            last_recorded_at,
+        };
+        out.push("ended", group, &ended);
     }
 }
 
+/// The UTC date of an instant.
+fn date(at_us: i64) -> Option<i32> {
+    i32::try_from(at_us.div_euclid(DAY_US)).ok()
+}
+
 /// The security's own row and a row per delivery that counts; refuses those that would be too much.
-fn deliveries(
-    group: u32,
-    security: &SettledLeg<'_>,
-    confirmations: Vec<Confirmation<'_>>,
-    out: &mut Answers,
-) {
+fn deliveries(group: u32, security: &SettledLeg<'_>, delivered: &Delivered<'_>, out: &mut Answers) {
     let ordered = security.quantity.unwrap_or(0);
-    let Delivered {
-        counted,
-        refused,
-        rest,
-    } = deliver(ordered, confirmations);
     let amount = security
         .amount
-        .and_then(|amount| remaining_amount(amount, rest, ordered));
+        .and_then(|amount| remaining_amount(amount, delivered.rest, ordered));
     out.push(
         "legs",
         group,
@@ -256,14 +310,14 @@ fn deliveries(
             ..*security
         },
     );
-    for counts in counted {
+    for counts in &delivered.counted {
         out.push(
             "legs",
             group,
-            &delivery(security, Some(counts.quantity), &counts),
+            &delivery(security, Some(counts.quantity), counts),
         );
     }
-    for confirmation in refused {
+    for confirmation in &delivered.refused {
         out.refuse_field(
             confirmation.number,
             "quantity",
@@ -281,7 +335,7 @@ fn delivery<'a>(
     SettledLeg {
         kind: Some("DELIVERY"),
         quantity,
-        delivered_on: i32::try_from(confirmation.settled_at.div_euclid(DAY_US)).ok(),
+        delivered_on: date(confirmation.settled_at),
         amount: None,
         record_topic: confirmation.place.0,
         record_partition: confirmation.place.1,

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_spec::Plan;
-use weir_spec::plan::{Edge, GroupClock, OnFailure, StepPlan, TablePlan, WasmPlan, WorkPlan};
+use weir_spec::plan::{
+    Edge, ForgetPlan, GroupClock, OnFailure, StepPlan, TablePlan, WasmPlan, WorkPlan,
+};
 use weir_stage::{
     Group, GroupAnswer, GroupInput, Grouped, Limits, Opening, PluginError, Plugins, Port, Position,
     RawBatch, RawRecord, RowRefusal, Shape, Transform,
@@ -191,17 +193,15 @@ fn everything() -> Plan {
         });
         from
     };
-    let latest = OpSpec::Latest(LatestSpec {
-        key: key(),
-        version: "_offset".to_owned(),
-        tombstone: None,
-    });
-    let latest = add(
-        "latest",
-        WorkPlan::Op(latest),
-        vec![Edge::Source(0)],
-        &["text"],
-    );
+    let latest_by_offset = || {
+        OpSpec::Latest(LatestSpec {
+            key: key(),
+            version: "_offset".to_owned(),
+            tombstone: None,
+        })
+    };
+    let latest = WorkPlan::Op(latest_by_offset());
+    let latest = add("latest", latest, vec![Edge::Source(0)], &["text"]);
     let dedupe = OpSpec::Dedupe(DedupeSpec { key: key() });
     let first = add("first", WorkPlan::Op(dedupe), vec![union], &["text"]);
     let join = OpSpec::Join(JoinSpec {
@@ -211,6 +211,41 @@ fn everything() -> Plan {
         at_most_one: true,
     });
     add("joined", WorkPlan::Op(join), vec![latest, first], &["text"]);
+    // What came to the left stays until it comes to the right, too.
+    let right = OpSpec::Dedupe(DedupeSpec { key: key() });
+    let right = add(
+        "right",
+        WorkPlan::Op(right),
+        vec![Edge::Source(1)],
+        &["text"],
+    );
+    let mut forgets = Vec::new();
+    for (name, op) in [
+        ("open", latest_by_offset()),
+        ("open_first", OpSpec::Dedupe(DedupeSpec { key: key() })),
+    ] {
+        let open = add(name, WorkPlan::Op(op), vec![Edge::Source(0)], &["text"]);
+        let met = OpSpec::Join(JoinSpec {
+            on: vec![("text".to_owned(), "text".to_owned())],
+            kind: JoinKind::Inner,
+            columns: Vec::new(),
+            at_most_one: true,
+        });
+        let met = add(
+            &format!("{name}_met"),
+            WorkPlan::Op(met),
+            vec![open, right],
+            &["text"],
+        );
+        let Edge::Step { step, .. } = open else {
+            unreachable!("it was added as a step")
+        };
+        forgets.push(ForgetPlan {
+            step,
+            key: key(),
+            from: met,
+        });
+    }
     let wasm = WasmPlan {
         file: PathBuf::new(),
         config: String::new(),
@@ -225,6 +260,7 @@ fn everything() -> Plan {
         clock: GroupClock::Date,
     };
     add("groups", groups, vec![union], &["text"]);
+    plan.forgets = forgets;
     plan
 }
 

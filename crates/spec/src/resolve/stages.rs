@@ -2,7 +2,7 @@
 
 use super::{Flow, Output, Resolver};
 use crate::codes;
-use crate::plan::{Edge, StepPlan, WorkPlan};
+use crate::plan::{Edge, ForgetPlan, StepPlan, WorkPlan};
 use crate::raw::{
     AggSpec, AggregateSpec, DedupeSpec, ExplodeSpec, FromSpec, JoinKindSpec, JoinSpec, JoinsSpec,
     LatestSpec, OverrideSpec, PairsSpec, StageSpec, ValidSpec,
@@ -276,7 +276,9 @@ impl<'r> Resolver<'r, '_> {
             key,
             version,
             tombstone,
+            forget,
         } = spec.clone();
+        self.forget(at, &key, forget);
         let op = OpSpec::Latest(op::LatestSpec {
             key,
             version,
@@ -292,8 +294,47 @@ impl<'r> Resolver<'r, '_> {
         }
     }
 
+    /// Takes note that the next step forgets keys; the stage that names them may come later.
+    fn forget(&mut self, at: &At, key: &[String], from: Option<String>) {
+        if let Some(from) = from {
+            let step = self.steps.len();
+            self.forgets
+                .push((at.to("forget"), step, key.to_vec(), from));
+        }
+    }
+
+    /// Whose keys are forgotten, now that every stage is known.
+    pub(super) fn forgets(&mut self) -> Vec<ForgetPlan> {
+        let mut plans = Vec::new();
+        for (at, step, key, from) in std::mem::take(&mut self.forgets) {
+            let Some(flow) = self.flow(&at, &from) else {
+                continue;
+            };
+            let known = self.steps.get(step).map(|step| &step.outputs[0].1);
+            let types: Vec<_> = known.map_or_else(Vec::new, |known| {
+                let of = |name: &String| known.field_with_name(name).ok();
+                let own = key.iter().filter_map(of);
+                own.map(|field| field.data_type().clone()).collect()
+            });
+            for (name, own) in key.iter().zip(types) {
+                if self.has_column(&at, &flow.schema, name)
+                    && let Ok(field) = flow.schema.field_with_name(name)
+                    && *field.data_type() != own
+                {
+                    let other = field.data_type();
+                    let message = format!("`{name}` of `{from}` is {other}, the key is {own}");
+                    self.findings.error(&at, codes::WRONG_TYPE, message);
+                }
+            }
+            let from = flow.edge;
+            plans.push(ForgetPlan { step, key, from });
+        }
+        plans
+    }
+
     fn dedupe(&mut self, at: &At, stage: &str, spec: &DedupeSpec, flow: Flow) -> Flow {
         self.needs_log(at, &flow);
+        self.forget(at, &spec.key, spec.forget.clone());
         let op = OpSpec::Dedupe(op::DedupeSpec {
             key: spec.key.clone(),
         });

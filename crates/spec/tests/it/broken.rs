@@ -372,6 +372,24 @@ views:
 }
 
 #[test]
+fn keys_to_forget() {
+    finds_in(
+        r#"stages:
+  a: { from: trades, latest: { key: [trade_id], version: version, forget: nothing } }
+  b: { from: trades, latest: { key: [trade_id], version: version, forget: instruments } }
+  c: { from: trades, dedupe: { key: [version], forget: named } }
+  named: { from: instruments, select: { version: rate } }
+"#,
+        expect![[r#"
+            p.yaml:14:75: unknown_reference: there is no source or stage `nothing`
+              hint: there is: trades, more, instruments, lines, a, b, c, named
+            p.yaml:15:75: unknown_column: there is no column `trade_id`
+              hint: there is: instrument_id, issuer, rate, number
+            p.yaml:16:56: wrong_type: `version` of `named` is Decimal128(38, 12), the key is Int64"#]],
+    );
+}
+
+#[test]
 fn latest_needs_a_log() {
     finds_in(
         r#"stages:

@@ -30,6 +30,10 @@ fn print(plan: &Plan) -> String {
             }
         };
         writeln!(out, "#{index} {} {} {work}", step.stage, inputs.join(" ")).expect(TEXT);
+        for forget in plan.forgets.iter().filter(|forget| forget.step == index) {
+            let named = edge(&forget.from);
+            writeln!(out, "   forgets {:?} of {named}", forget.key).expect(TEXT);
+        }
         for (name, schema) in &step.outputs {
             let columns: Vec<&str> = schema
                 .fields()
@@ -81,14 +85,14 @@ fn every_operation() {
     aggregate: { by: [entity, book], values: { quantity: { sum: quantity }, n: { count: "*" }, first: { min: payment_date } } }
     let: { double: "quantity + quantity" }
     where: "n > 0"
-  latest_trades: { from: [trades, more], latest: { key: [trade_id], version: version, tombstone: deleted } }
+  latest_trades: { from: [trades, more], latest: { key: [trade_id], version: version, tombstone: deleted, forget: settled.flags } }
   live: { from: latest_trades, valid: { from: starts_at } }
   priced:
     from: live
     join:
       - { with: ins, on: { entity: issuer }, kind: left, take: [rate] }
       - { with: ins, on: { book: issuer }, take: { other_rate: rate }, at_most_one: false }
-  ins: { from: instruments, dedupe: { key: [instrument_id] } }
+  ins: { from: instruments, dedupe: { key: [instrument_id], forget: ins } }
   flows: { from: trades, explode: { list: flows, index: leg }, select: { trade_id: trade_id, amount: amount } }
   replaced:
     from: priced
@@ -111,10 +115,12 @@ views:
             #0 latest_trades <trades <more Union
                > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
             #1 latest_trades <#0 Latest(LatestSpec { key: ["trade_id"], version: "version", tombstone: Some("deleted") })
+               forgets ["trade_id"] of #14.1
                > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
             #2 live <#1 Valid(ValidSpec { from: Some("starts_at"), until: None })
                > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows
             #3 ins <instruments Dedupe(DedupeSpec { key: ["instrument_id"] })
+               forgets ["instrument_id"] of #3
                > _topic _partition _offset _timestamp _key instrument_id issuer rate number
             #4 priced <#2 <#3 Join(JoinSpec { on: [("entity", "issuer")], kind: Left, columns: [("rate", "rate")], at_most_one: true })
                > _topic _partition _offset _timestamp _key trade_id version deleted entity book quantity payment_date starts_at flows rate

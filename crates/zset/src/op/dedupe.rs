@@ -1,12 +1,14 @@
 //! The first row per key; later ones are dropped without a word.
 //!
 //! First is by topic, partition, offset: inside a partition the log's order, and between partitions an
-//! order that does not depend on how they interleave. A row that turns out not to be the first is retracted.
+//! order that does not depend on how they interleave. A row that turns out not to be the first is retracted, and
+//! so is that of a key that another stage names: the next row of such a key is the first again.
 
 use super::columns::{Encoder, Records, chained, find_all, inputs, log, some};
 use super::compact::Compact;
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
+use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{DedupeSpec, Operator, Step};
 use crate::{Delta, OpError};
@@ -22,11 +24,13 @@ pub(super) struct Dedupe {
     partitions: Partitions,
     keys: Keyed<First>,
     dirty: Dirty,
+    named: Named,
 }
 
 /// Entries are of these kinds.
 const PARTITION: u8 = 0;
 const KEY: u8 = 1;
+const NAMED: u8 = 2;
 
 struct First {
     partition: u32,
@@ -41,7 +45,9 @@ impl Dedupe {
         log("dedupe", schema)?;
         some(&spec.key, "key")?;
         let key = find_all(schema, &spec.key, "key")?;
+        let named = Named::new(schema, &key)?;
         Ok(Self {
+            named,
             key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
             row: Encoder::whole(schema)?,
             records: Records::of(schema),
@@ -100,6 +106,12 @@ impl Operator for Dedupe {
         for (index, (slot, _)) in fresh.into_iter().enumerate() {
             self.keys.at_mut(slot).row = Some(bytes.row(index).data().into());
         }
+        for key in self.named.due() {
+            if let Some(slot) = self.keys.find(&key) {
+                self.dirty.touch(&key);
+                old.extend(self.keys.remove(slot).row);
+            }
+        }
         let old = self.row.codec.decode(old.iter().map(AsRef::as_ref));
         let gone = vec![-1; old.num_rows()];
         let parts = [Delta::new(old, gone), Delta::inserts(new)];
@@ -110,34 +122,44 @@ impl Operator for Dedupe {
         }
     }
 
+    fn forget(&mut self, keys: &Delta, is_time: bool) -> bool {
+        let known = &self.keys;
+        let is_known = |key: &[u8]| known.find(key).is_some();
+        self.named.take(keys, is_time, is_known)
+    }
+
     fn state_rows(&self) -> usize {
         self.keys.len()
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
         self.partitions.save(PARTITION, put);
-        let mut tell = |key: &[u8], first: &First| {
-            let row = first
-                .row
-                .as_ref()
-                .expect("the step that brought it has ended");
-            let value = Writer::default().u32(first.partition).i64(first.offset);
-            let key = Writer::tagged(KEY).raw(key).done();
-            put(&key, Some(&value.raw(row).done()));
+        self.named.save(NAMED, put);
+        let mut tell = |key: &[u8], first: Option<&First>| {
+            let value = first.map(|first| {
+                let row = first.row.as_ref();
+                let row = row.expect("the step that brought it has ended");
+                let place = Writer::default().u32(first.partition).i64(first.offset);
+                place.raw(row).done()
+            });
+            put(&Writer::tagged(KEY).raw(key).done(), value.as_deref());
         };
         match self.dirty.take() {
-            None => self.keys.each().for_each(|(key, first)| tell(key, first)),
-            Some(keys) => keys.iter().for_each(|key| {
-                tell(key, self.keys.get(key).expect("a first row stays"));
-            }),
+            None => {
+                let each = self.keys.each();
+                each.for_each(|(key, first)| tell(key, Some(first)));
+            }
+            Some(keys) => keys.iter().for_each(|key| tell(key, self.keys.get(key))),
         }
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
+        self.named.settle();
         let (mut key, mut value) = (Reader::new(key), value);
         match key.tag()? {
             PARTITION => self.partitions.load(key, value),
+            NAMED => self.named.load(key, value),
             KEY => {
                 let mut head = Reader::new(value);
                 let (partition, offset) = (head.u32()?, head.i64()?);

@@ -5,12 +5,14 @@
 //! live in one partition; where it lives in several, the first of them by topic and number is shown,
 //! and the versions of the others are refused (`key_in_two_partitions`) until the key is only there.
 //! Other refusals: `version_conflict` (until a tombstone forgets the key), `null_version`,
-//! `retraction_in_log`. All of it is a function of each partition's rows in offset order.
+//! `retraction_in_log`. All of it is a function of each partition's rows in offset order. A key that another
+//! stage names is forgotten, as by a tombstone in every partition.
 
 use super::columns::{Records, find_all, inputs, log, some, typed};
 use super::compact::{Compact, Packed, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
+use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{LatestSpec, Operator, Step};
 use crate::{Delta, OpError, Refusal, meta};
@@ -38,11 +40,13 @@ pub(super) struct Latest {
     open: Vec<(u32, Option<Bytes>)>,
     scratch: Scratch,
     dirty: Dirty,
+    named: Named,
 }
 
 /// Entries are of these kinds.
 const PARTITION: u8 = 0;
 const KEY: u8 = 1;
+const NAMED: u8 = 2;
 
 /// One step's rows in every form.
 struct Rowed<'a> {
@@ -98,8 +102,10 @@ impl Latest {
         };
         let content = columns(&|name| !meta::is_meta(name));
         let kept = columns(&|name| wanted.is_none_or(|wanted| wanted.contains(name)));
+        let named = Named::new(schema, &key)?;
         Ok(Self {
             key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
+            named,
             version,
             tombstone,
             content: Compact::new(schema, content)?,
@@ -175,7 +181,7 @@ impl Latest {
     }
 
     /// Remembers what a key that is about to change showed when it was last answered.
-    fn touch(&mut self, slot: u32, foreign: &mut Foreign) {
+    fn open_slot(&mut self, slot: u32) {
         self.dirty.touch(self.keys.key(slot));
         let entry = self.keys.at(slot);
         if !entry.is_open {
@@ -183,6 +189,11 @@ impl Latest {
             self.open.push((slot, before));
             self.keys.at_mut(slot).is_open = true;
         }
+    }
+
+    /// The same, and what was refused of it.
+    fn touch(&mut self, slot: u32, foreign: &mut Foreign) {
+        self.open_slot(slot);
         let entry = self.keys.at(slot);
         if entry.has_several() && !entry.is_foreign {
             foreign.push((slot, entry.foreign(&self.partitions)));
@@ -224,6 +235,22 @@ impl Latest {
             change(&before, entry.foreign(&self.partitions), &mut refusals);
         }
         refusals
+    }
+
+    /// Forgets what is due.
+    fn forget_due(&mut self, refusals: &mut Vec<Refusal>) {
+        for key in self.named.due() {
+            let Some(slot) = self.keys.find(&key) else {
+                continue;
+            };
+            self.open_slot(slot);
+            let entry = self.keys.at_mut(slot);
+            change(&entry.foreign(&self.partitions), Vec::new(), refusals);
+            for (partition, (offset, version)) in entry.forget_all() {
+                let (topic, partition) = self.partitions.name(partition);
+                refusals.push(conflict(topic, partition, offset, version, -1));
+            }
+        }
     }
 
     /// Compares keys with what they showed when last answered: at most so many of those that have changed.
@@ -366,7 +393,8 @@ impl Operator for Latest {
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let refusals = self.take_in(&inputs[0]);
+        let mut refusals = self.take_in(&inputs[0]);
+        self.forget_due(&mut refusals);
         let delta = self.answer(usize::MAX);
         Step { delta, refusals }
     }
@@ -383,12 +411,19 @@ impl Operator for Latest {
         (Step { delta, refusals }, !self.open.is_empty())
     }
 
+    fn forget(&mut self, keys: &Delta, is_time: bool) -> bool {
+        let known = &self.keys;
+        let is_known = |key: &[u8]| known.find(key).is_some();
+        self.named.take(keys, is_time, is_known)
+    }
+
     fn state_rows(&self) -> usize {
         self.keys.len()
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
         self.partitions.save(PARTITION, put);
+        self.named.save(NAMED, put);
         let name = |key: &[u8]| Writer::tagged(KEY).raw(key).done();
         match self.dirty.take() {
             None => self
@@ -404,9 +439,11 @@ impl Operator for Latest {
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
+        self.named.settle();
         let mut key = Reader::new(key);
         match key.tag()? {
             PARTITION => self.partitions.load(key, value),
+            NAMED => self.named.load(key, value),
             KEY => {
                 let entry = Entry::load(value)?;
                 self.keys.slot(key.rest(), || entry);

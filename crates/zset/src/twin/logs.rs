@@ -6,11 +6,11 @@ use super::{
     run, text,
 };
 use crate::meta;
-use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Step};
+use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Operator, Step};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A record: its rows' key, version (null too), deletion mark, value.
@@ -73,8 +73,11 @@ fn case() -> impl Strategy<Value = Case> {
     (logs, vec(0_usize..3, 0..40), vec(1_usize..6, 40))
 }
 
-/// The records in one order that keeps each partition's, cut into steps.
-fn steps(logs: &[Vec<Record>], order: &[usize], cuts: &[usize]) -> Vec<(Vec<Rows>, i64)> {
+/// A record with its partition and offset.
+type Placed = (usize, i64, Record);
+
+/// The records in one order that keeps each partition's.
+fn merged(logs: &[Vec<Record>], order: &[usize]) -> Vec<Placed> {
     let mut next = [0; 3];
     let mut records = Vec::new();
     for partition in order
@@ -84,10 +87,18 @@ fn steps(logs: &[Vec<Record>], order: &[usize], cuts: &[usize]) -> Vec<(Vec<Rows
     {
         if let Some(record) = logs[partition].get(next[partition]) {
             let offset = i64::try_from(next[partition]).unwrap() * 3;
-            records.push(rows(partition, offset, record));
+            records.push((partition, offset, record.clone()));
             next[partition] += 1;
         }
     }
+    records
+}
+
+/// The same, cut into steps.
+fn steps(logs: &[Vec<Record>], order: &[usize], cuts: &[usize]) -> Vec<(Vec<Rows>, i64)> {
+    let records = merged(logs, order);
+    let rows = |(partition, offset, record): &Placed| rows(*partition, *offset, record);
+    let mut records: Vec<Rows> = records.iter().map(rows).collect();
     let mut steps = Vec::new();
     let mut cuts = cuts.iter();
     while !records.is_empty() {
@@ -108,20 +119,28 @@ struct Known {
     conflicts: Vec<i64>,
 }
 
+/// What an operator over logs is told.
+enum Told {
+    Record(Placed),
+    /// These keys are forgotten.
+    Forget(BTreeSet<Cell>),
+}
+
+fn all(logs: &[Vec<Record>]) -> Vec<Told> {
+    merged(logs, &[]).into_iter().map(Told::Record).collect()
+}
+
 /// The twin of `latest`.
-fn latest(logs: &[Vec<Record>]) -> (Collection, Refused) {
+fn latest(told: &[Told]) -> (Collection, Refused) {
     let mut keys: BTreeMap<Cell, BTreeMap<(&str, i32), Known>> = BTreeMap::new();
     let mut refused = Refused::new();
-    for (partition, log) in logs.iter().enumerate() {
-        for (index, record) in log.iter().enumerate() {
-            let offset = i64::try_from(index).unwrap() * 3;
-            replay(
-                &mut keys,
-                &mut refused,
-                partition,
-                offset,
-                &rows(partition, offset, record),
-            );
+    for told in told {
+        match told {
+            Told::Record((partition, offset, record)) => {
+                let rows = rows(*partition, *offset, record);
+                replay(&mut keys, &mut refused, *partition, *offset, &rows);
+            }
+            Told::Forget(gone) => keys.retain(|key, _| !gone.contains(key)),
         }
     }
     let mut shown = Collection::new();
@@ -200,25 +219,99 @@ fn replay(
 }
 
 /// The twin of `dedupe`.
-fn first(logs: &[Vec<Record>]) -> Collection {
+fn first(told: &[Told]) -> Collection {
     let mut all: Vec<Row> = Vec::new();
-    for (partition, log) in logs.iter().enumerate() {
-        for (index, record) in log.iter().enumerate() {
-            let offset = i64::try_from(index).unwrap() * 3;
-            all.extend(
-                rows(partition, offset, record)
-                    .into_iter()
-                    .map(|(row, _)| row),
-            );
+    for told in told {
+        match told {
+            Told::Record((partition, offset, record)) => {
+                let rows = rows(*partition, *offset, record);
+                all.extend(rows.into_iter().map(|(row, _)| row));
+            }
+            Told::Forget(gone) => all.retain(|row| !gone.contains(&row[5])),
         }
     }
     // Stable: rows of one record keep their order.
     all.sort_by(|one, two| one[..3].cmp(&two[..3]));
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     all.into_iter()
         .filter(|row| seen.insert(row[5].clone()))
         .map(|row| (row, 1))
         .collect()
+}
+
+/// What happens to an operator that forgets: so many records come, or the weights of keys that another stage names
+/// change, and maybe it is time to forget.
+#[derive(Clone, Debug)]
+enum Event {
+    Records(usize),
+    Named(Vec<(u8, i64)>, bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let named = vec((0_u8..4, prop_oneof![Just(1_i64), Just(-1)]), 0..4);
+    prop_oneof![
+        (1_usize..5).prop_map(Event::Records),
+        (named, any::<bool>()).prop_map(|(named, is_time)| Event::Named(named, is_time)),
+    ]
+}
+
+/// Drives an operator through the events; answers what it was told in the words of its twin, and its result.
+fn forgetting(
+    spec: &OpSpec,
+    records: Vec<Placed>,
+    events: &[Event],
+) -> (Vec<Told>, (Collection, Refused)) {
+    let schemas = [schema()];
+    let names = Schema::new(vec![Field::new("key", DataType::Utf8, true)]);
+    let names: SchemaRef = Arc::new(names);
+    let mut operator = reborn(spec, &schemas);
+    let (mut shown, mut refused) = (Collection::new(), Refused::new());
+    let mut told = Vec::new();
+    let mut records = records.into_iter();
+    // Each key's weights since it was last time to forget.
+    let mut weights: BTreeMap<Cell, Vec<i64>> = BTreeMap::new();
+    for event in events {
+        let (mut now, mut again) = (Rows::new(), true);
+        match event {
+            Event::Records(count) => {
+                for (partition, offset, record) in records.by_ref().take(*count) {
+                    now.extend(rows(partition, offset, &record));
+                    told.push(Told::Record((partition, offset, record)));
+                }
+            }
+            Event::Named(changes, is_time) => {
+                let key = |key: u8| match key {
+                    0 => Cell::Null,
+                    _ => text(&format!("k{key}")),
+                };
+                let changes = changes
+                    .iter()
+                    .map(|&(name, weight)| (vec![key(name)], weight));
+                let changes: Rows = changes.collect();
+                for (row, weight) in changes.iter().filter(|(row, _)| row[0] != Cell::Null) {
+                    let weights = weights.entry(row[0].clone()).or_insert_with(|| vec![0]);
+                    weights.push(weights.last().unwrap() + weight);
+                }
+                again = operator.forget(&delta(&names, &changes), *is_time);
+                if *is_time {
+                    let is_new = |weights: &Vec<i64>| {
+                        *weights.last().unwrap() > 0 && weights.iter().any(|weight| *weight <= 0)
+                    };
+                    let gone = weights.iter().filter(|(_, weights)| is_new(weights));
+                    told.push(Told::Forget(gone.map(|(key, _)| key.clone()).collect()));
+                    for weights in weights.values_mut() {
+                        weights.drain(..weights.len() - 1);
+                    }
+                }
+            }
+        }
+        if again {
+            let step = operator.step(&[delta(&schemas[0], &now)], 0);
+            integrate(&mut shown, &step.delta);
+            refuse(&mut refused, &step.refusals);
+        }
+    }
+    (told, (shown, refused))
 }
 
 fn spec() -> OpSpec {
@@ -235,7 +328,7 @@ proptest! {
     #[test]
     fn latest_is_its_replay((logs, order, cuts) in case()) {
         let schemas = [schema()];
-        let (want, refused) = latest(&logs);
+        let (want, refused) = latest(&all(&logs));
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[]), steps(&logs, &[], &[1; 40])] {
             let answers = run(&mut reborn(&spec(), &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
@@ -272,7 +365,7 @@ proptest! {
             integrate(&mut shown, &delta);
             refuse(&mut told, &refusals);
         }
-        let (want, refused) = latest(&logs);
+        let (want, refused) = latest(&all(&logs));
         prop_assert_eq!(shown, projected(&want, &schemas[0], &operator.schema()));
         prop_assert_eq!(told, refused);
     }
@@ -284,9 +377,24 @@ proptest! {
         for steps in [steps(&logs, &order, &cuts), steps(&logs, &[], &[])] {
             let answers = run(&mut reborn(&spec, &schemas), &schemas, &steps);
             if let Some(answer) = answers.last() {
-                prop_assert_eq!(answer, &(first(&logs), Refused::new()));
+                prop_assert_eq!(answer, &(first(&all(&logs)), Refused::new()));
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(1500))]
+
+    /// Goal: a key that comes to be named leaves with all that is known of it, and what comes later starts anew.
+    /// Method: names come and go between records, in every order, with deaths between steps, against a plain replay.
+    #[test]
+    fn what_is_named_is_forgotten((logs, order, _) in case(), events in vec(event(), 0..24)) {
+        let (told, answer) = forgetting(&spec(), merged(&logs, &order), &events);
+        prop_assert_eq!(answer, latest(&told));
+        let dedupe = OpSpec::Dedupe(DedupeSpec { key: vec!["key".to_owned()] });
+        let (told, answer) = forgetting(&dedupe, merged(&logs, &order), &events);
+        prop_assert_eq!(answer, (first(&told), Refused::new()));
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use weir_e2e::day::{Run, lines};
 
-/// A copy of the pipeline and what it reads, with one text replaced in a rules file.
-fn with_rules(file: &str, old: &str, new: &str) -> tempfile::TempDir {
+/// A copy of the pipeline and what it reads, with one text replaced in one of the files.
+pub(crate) fn with_changed(file: &str, old: &str, new: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a temporary folder");
     for folder in ["pipelines", "schemas/raw", "schemas/rules", "schemas/lcr"] {
         let (from, to) = (weir::root().join(folder), copy.path().join(folder));
@@ -18,10 +18,12 @@ fn with_rules(file: &str, old: &str, new: &str) -> tempfile::TempDir {
             std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
         }
     }
-    let path = copy.path().join("schemas/rules").join(file);
-    let text = std::fs::read_to_string(&path).expect("rules");
+    let target = weir::root().join("target");
+    std::os::unix::fs::symlink(target, copy.path().join("target")).expect("a link");
+    let path = copy.path().join(file);
+    let text = std::fs::read_to_string(&path).expect("a file");
     assert_eq!(text.matches(old).count(), 1, "{old} is in {file} once");
-    std::fs::write(&path, text.replace(old, new)).expect("rules are written");
+    std::fs::write(&path, text.replace(old, new)).expect("the file is written");
     copy
 }
 
@@ -89,7 +91,7 @@ fn rules_that_do_not_hold_together_are_refused() {
             ],
         ),
     ] {
-        let copy = with_rules("basel.csv", cap, new);
+        let copy = with_changed("schemas/rules/basel.csv", cap, new);
         let told = refusal(copy.path());
         for part in expected {
             assert!(told.contains(part), "{part}: {told}");

@@ -1,7 +1,7 @@
 //! Properties of the ratio, on generated books through the whole pipeline: what redelivery, adjustments, the size of
 //! all amounts and more of the best assets may do to it, and what not.
 
-use crate::{day, http, served::Served, weir};
+use crate::{bad_input, day, http, served::Served, weir};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,11 +22,11 @@ const TABLES: [&str; 7] = [
 ];
 
 /// Recorded lines by topic.
-type Book = BTreeMap<String, Vec<Value>>;
+pub(crate) type Book = BTreeMap<String, Vec<Value>>;
 /// Rows by table.
 type Tables = BTreeMap<&'static str, Vec<Value>>;
 
-fn book(seed: u64) -> Book {
+pub(crate) fn book(seed: u64) -> Book {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (seed, out) = (seed.to_string(), folder.path().display().to_string());
     weir::feed([
@@ -60,7 +60,7 @@ fn book(seed: u64) -> Book {
     book
 }
 
-fn write(book: &Book, folder: &Path) {
+pub(crate) fn write(book: &Book, folder: &Path) {
     for (topic, lines) in book {
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         let path = folder.join(format!("{topic}.jsonl"));
@@ -320,6 +320,126 @@ fn the_day_rolls_by_the_clock_alone() {
         days[0] != days[1] && days[1] != days[2],
         "flows come nearer and go"
     );
+}
+
+/// A bank that holds a liquid bond, buys more of it, owes to one and is owed by another; its day, as recorded.
+fn small_bank(folder: &Path) {
+    let bond = "US0000000001";
+    let line = |key: &str, value: Value| json!({ "partition": 0, "offset": 0, "timestamp_ms": END_MS - 3_600_000, "key": key, "value": value });
+    let balance = |account: &str, kind: &str, amount: u32, more: Value| {
+        let mut value = json!({ "accountId": account, "version": 1, "kind": kind, "ccy": "USD", "amount": amount, "entity": "E" });
+        let more = more.as_object().expect("fields").clone();
+        value.as_object_mut().expect("fields").extend(more);
+        line(account, value)
+    };
+    let mut balances = vec![
+        balance("A1", "cb_reserve", 50, json!({})),
+        balance("A2", "deposit_financial", 20, json!({})),
+        balance(
+            "A3",
+            "loan_financial",
+            30,
+            json!({ "maturity": "2026-03-10", "counterparty": "OTHER" }),
+        ),
+    ];
+    for (offset, line) in balances.iter_mut().enumerate() {
+        line["offset"] = json!(offset);
+    }
+    let instrument = json!({ "instrumentId": bond, "isin": bond, "kind": "sovereign", "issuerId": "UST", "issuerFinancial": false,
+        "riskWeightPct": 0, "ccy": "USD", "maturity": "2031-03-01" });
+    let price = json!({ "instrumentId": bond, "dirtyPrice": "100", "per": 100, "ccy": "USD", "version": 1 });
+    let holding = json!({ "entity": "E", "book": "K", "instrument_id": bond, "quantity": "100", "encumbered": "0", "version": 1 });
+    let trade = json!({ "tradeRef": "B1", "rev": 1, "status": "NEW", "isin": bond, "buySell": "B", "quantity": 10, "cleanPrice": 98,
+        "accrued": 1, "ccy": "USD", "tradeDt": "2026-03-02", "settleDt": "2026-03-04", "account": "K", "entity": "E", "cpty": "C" });
+    let day = Book::from([
+        ("balances".to_owned(), balances),
+        (
+            "refdata.instruments".to_owned(),
+            vec![line(bond, instrument)],
+        ),
+        ("refdata.prices".to_owned(), vec![line(bond, price)]),
+        (
+            "holdings".to_owned(),
+            vec![line(&format!("E|K|{bond}"), holding)],
+        ),
+        ("trades.bonds".to_owned(), vec![line("B1", trade)]),
+    ]);
+    write(&day, folder);
+}
+
+/// Goal: each policy of the pipeline does what it says. Method: the small bank under one at a time.
+#[test]
+fn policies() {
+    let day = tempfile::tempdir().expect("a temporary folder");
+    small_bank(day.path());
+    let inflows = |to: &str| {
+        let from = "{ eu_exempt: [], eu_90_percent: [] }";
+        bad_input::with_changed("pipelines/treasury-liquidity.yaml", from, to)
+    };
+    let of = |copy: &Path, policy: (&str, &str), regime: &str| {
+        let out = tempfile::tempdir().expect("a temporary folder");
+        let mut command = std::process::Command::new(weir::binary());
+        command.args([
+            "run",
+            "pipelines/treasury-liquidity.yaml",
+            "--until-end",
+            "--until",
+            END,
+        ]);
+        command
+            .args(["--listen", "127.0.0.1:0", "--replay"])
+            .arg(day.path());
+        command.arg("--dump").arg(out.path()).current_dir(copy);
+        let output = command.env(policy.0, policy.1).output().expect("it starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        day::check_sums(out.path(), END);
+        let rows = lines(&out.path().join("lcr.jsonl")).expect("a table");
+        let row = rows
+            .into_iter()
+            .find(|row| row["regime"] == regime)
+            .expect("a row");
+        assert_eq!(
+            row["state"],
+            if row["lcr"].is_null() {
+                "undefined"
+            } else {
+                "ok"
+            }
+        );
+        ["l1", "outflow", "inflow_capped", "net_outflow"]
+            .map(|column| text(&row, column).expect("an amount").to_owned())
+    };
+    let (root, none) = (weir::root(), ("WEIR_NO_POLICY", ""));
+    // The US adds what is due before it comes in: 20 of the first day.
+    for (regime, net) in [("basel", "5"), ("us", "25"), ("eu", "5")] {
+        assert_eq!(of(&root, none, regime), ["150", "20", "15", net]);
+    }
+    let trade = ("HQLA_BASIS", "trade");
+    assert_eq!(
+        of(&root, trade, "basel"),
+        ["160", "29.9", "22.425", "7.475"]
+    );
+    let most = ("US_PERCENTAGE", "85%");
+    assert_eq!(of(&root, most, "us"), ["150", "20", "15", "21.25"]);
+    let exempt = inflows("{ eu_exempt: [OTHER], eu_90_percent: [] }");
+    assert_eq!(of(exempt.path(), none, "eu"), ["150", "20", "20", "0"]);
+    assert_eq!(of(exempt.path(), none, "basel"), ["150", "20", "15", "5"]);
+    let ninety = inflows("{ eu_exempt: [], eu_90_percent: [OTHER] }");
+    assert_eq!(of(ninety.path(), none, "eu"), ["150", "20", "18", "2"]);
+}
+
+/// Goal: where liquid securities count from the trade on, cells are told by their records as well. Method: every eleventh
+/// cell of a generated book.
+#[tokio::test]
+async fn cells_from_the_trade_on_are_told_by_their_records() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(&book(SEEDS[1]), folder.path());
+    let served = Served::replay_by(("HQLA_BASIS", "trade"), folder.path(), &["--until", END]);
+    http::check_records(&served, 11).await;
 }
 
 /// A record with every amount and quantity times three; what is no number stays.

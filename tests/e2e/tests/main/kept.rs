@@ -1,7 +1,9 @@
 //! What a pipeline keeps between two runs, as operators meet it: stop, go on, damage, another plan, a second process.
 
+use crate::books::{self, Book};
 use crate::served::day;
 use crate::weir;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -177,4 +179,128 @@ fn another_plan_is_refused() {
         said.contains("of another plan: stage ") && said.contains("--fresh"),
         "{said}"
     );
+}
+
+/// What is left of a book on 20 March, when what is over is remembered for so many days: its tables, and the entries of
+/// its state. There was a restart on the 16th.
+fn remembering(days: &str, book: &Book) -> (Tables, u64) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [day, state, out] = ["day", "state", "out"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&day).expect("a folder");
+    books::write(book, &day);
+    for until in ["2026-03-16T00:00:00Z", "2026-03-20T00:00:00Z"] {
+        let mut command = weir(&["run", PIPELINE, "--replay", text(&day), "--until-end"]);
+        command.args(["--until", until, "--dump", text(&out)]);
+        command.args(["--state", text(&state), "--listen", "127.0.0.1:0"]);
+        let output = command.env("KEEP_DAYS", days).output().expect("it starts");
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    let inspected = weir(&["state", "inspect", text(&state)]).output();
+    let inspected = String::from_utf8(inspected.expect("it starts").stdout).expect("UTF-8");
+    let segments = inspected.lines().filter(|line| line.starts_with("segment"));
+    let entries = segments.map(|line| {
+        let (count, _) = line.split_once(" entries").expect("a segment has entries");
+        let count = count.rsplit(' ').next().expect("a number");
+        count.parse::<u64>().expect("a number")
+    });
+    let mut tables = files(&out);
+    // A refusal goes with what was refused.
+    tables.remove("dead_letters.jsonl");
+    (tables, entries.sum())
+}
+
+/// Milliseconds since 1970 of an hour of March 2026.
+fn march(day: i64, hour: i64) -> i64 {
+    1_772_323_200_000 + ((day - 1) * 24 + hour) * 3_600_000
+}
+
+fn rows(tables: &Tables, name: &str) -> Vec<Value> {
+    let lines = tables[name].lines();
+    let row = |line: &str| serde_json::from_str(line).expect("a row");
+    lines.map(row).collect()
+}
+
+fn id<'r>(row: &'r Value, name: &str) -> &'r str {
+    row[name].as_str().unwrap_or_default()
+}
+
+/// A confirmation, as recorded.
+fn confirmed(offset: usize, trade: &str, quantity: &Value, at_ms: i64) -> Value {
+    let confirmation = format!("LATE-{trade}");
+    json!({
+        "partition": 80, "offset": offset, "timestamp_ms": at_ms, "key": confirmation,
+        "value": { "confirmationId": confirmation, "tradeId": trade, "quantity": quantity,
+                   "settledAt": "2026-03-03T08:00:00Z" },
+    })
+}
+
+/// Goal: what is over leaves the state and no table shows it; what comes later still starts anew, as the pipeline says.
+/// Method: a generated book, whose failed trades are confirmed on the next day and whose holdings come anew on the day
+/// after that, with a short memory beside a long one; then a deal and its confirmation once more.
+#[test]
+fn what_is_over_leaves_without_a_trace() {
+    let mut book = books::book(11);
+    let (open, _) = remembering("10", &book);
+    let failed: BTreeMap<String, Value> = rows(&open, "failed.jsonl")
+        .iter()
+        .map(|row| (id(row, "trade_id").to_owned(), row["quantity"].clone()))
+        .collect();
+    let confirmations = book.get_mut("settlements").expect("the topic");
+    for (offset, (trade, quantity)) in failed.iter().enumerate() {
+        let quantity = if quantity.is_null() {
+            json!(1)
+        } else {
+            quantity.clone()
+        };
+        confirmations.push(confirmed(offset, trade, &quantity, march(3, 9)));
+    }
+    let holdings = book.get_mut("holdings").expect("the topic");
+    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    for line in holdings.iter() {
+        last.insert(id(line, "key").to_owned(), line.clone());
+    }
+    for (number, mut line) in last
+        .into_values()
+        .filter(|line| line["value"].is_object())
+        .enumerate()
+    {
+        line["offset"] = json!(1_000_000 + number);
+        line["timestamp_ms"] = json!(march(4, 1));
+        line["value"]["version"] = json!(1_000_000);
+        holdings.push(line);
+    }
+    let (long, all) = remembering("5000", &book);
+    let (short, left) = remembering("10", &book);
+    let confirmed_now = failed.len() - rows(&long, "failed.jsonl").len();
+    assert!(confirmed_now * 2 > failed.len(), "most are confirmed");
+    for (name, table) in &long {
+        assert_eq!(short[name], *table, "{name}");
+    }
+    // Its booking, its confirmation, and both again where they meet.
+    let gone = 3 * u64::try_from(confirmed_now).expect("a count");
+    assert!(left + gone < all, "{left} of {all} entries are left");
+
+    let is_over = |line: &&Value| failed.contains_key(id(&line["value"], "dealId"));
+    let deals = book.get_mut("trades.fx").expect("the topic");
+    let mut deal = deals
+        .iter()
+        .rfind(is_over)
+        .expect("a deal that failed")
+        .clone();
+    let deal_id = id(&deal["value"], "dealId").to_owned();
+    deal["offset"] = json!(1_000_000);
+    deal["timestamp_ms"] = json!(march(18, 1));
+    deals.push(deal);
+    let fails = |tables: &Tables| {
+        let failed = rows(tables, "failed.jsonl");
+        failed.iter().any(|row| id(row, "trade_id") == deal_id)
+    };
+    assert!(
+        !fails(&remembering("5000", &book).0),
+        "it is known, and confirmed"
+    );
+    assert!(fails(&remembering("10", &book).0), "it is a new deal");
+    let confirmations = book.get_mut("settlements").expect("the topic");
+    confirmations.push(confirmed(1_000_000, &deal_id, &json!(1), march(18, 2)));
+    assert!(!fails(&remembering("10", &book).0), "it is confirmed again");
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 /// Longest wait for anything: a loaded machine is slow, a broken product never gets there.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+const REFERENCE: &str = "pipelines/treasury-liquidity.yaml";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The binary at work; killed when dropped.
@@ -33,17 +34,28 @@ impl Served {
 
     /// The same at a given address.
     pub(crate) fn replay_at(listen: &str, day: &Path, more: &[&str]) -> Self {
-        Self::start(
-            Path::new("pipelines/treasury-liquidity.yaml"),
-            listen,
-            day,
-            more,
-        )
+        Self::start(Path::new(REFERENCE), listen, day, more)
+    }
+
+    /// Replays a day with a setting, served at any free port.
+    pub(crate) fn replay_by((name, value): (&str, &str), day: &Path, more: &[&str]) -> Self {
+        let mut command = Command::new(weir::binary());
+        command.env(name, value);
+        Self::started(command, Path::new(REFERENCE), "127.0.0.1:0", day, more)
     }
 
     /// Replays a day through any pipeline.
     pub(crate) fn start(pipeline: &Path, listen: &str, day: &Path, more: &[&str]) -> Self {
-        let mut command = Command::new(weir::binary());
+        Self::started(Command::new(weir::binary()), pipeline, listen, day, more)
+    }
+
+    fn started(
+        mut command: Command,
+        pipeline: &Path,
+        listen: &str,
+        day: &Path,
+        more: &[&str],
+    ) -> Self {
         command
             .current_dir(weir::root())
             .arg("run")

@@ -146,6 +146,16 @@ impl Entry {
         gone.map(|log| log.conflicts).unwrap_or_default()
     }
 
+    /// Forgets every partition's log; answers their conflicts.
+    pub(super) fn forget_all(&mut self) -> Vec<(u32, (i64, i64))> {
+        let logs = self.first.take().into_iter().chain(self.others.drain(..));
+        let conflicts = logs.flat_map(|log| {
+            let of_log = log.conflicts.into_iter();
+            of_log.map(move |conflict| (log.partition, conflict))
+        });
+        conflicts.collect()
+    }
+
     /// Refusals of the versions in partitions where the key should not be.
     pub(super) fn foreign(&self, partitions: &Partitions) -> Vec<Refusal> {
         if self.others.is_empty() {
