@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_spec::Plan;
 use weir_spec::plan::{
-    ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, GroupClock, OnFailure, SourcePlan,
-    StartPlan, StepPlan, TablePlan, WorkPlan,
+    ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, GroupClock, LimitPlan, OnFailure,
+    SourcePlan, StartPlan, StepPlan, TablePlan, WorkPlan,
 };
 use weir_stage::{
     Clock, Decoded, Decoder, Fault, Group, GroupAnswer, GroupInput, Grouped, Limits, Opening,
@@ -97,9 +97,12 @@ struct Held(Arc<Mutex<Vec<Queued>>>);
 type Queued = (VecDeque<RawRecord>, Standing);
 
 impl Intake for Held {
-    fn poll(&mut self, rows_max: usize, _: usize) -> Polled {
+    fn poll(&mut self, rows_max: usize, _: usize, held: &[bool]) -> Polled {
         let mut polled = Polled::default();
         for (index, (ready, standing)) in self.0.lock().unwrap().iter_mut().enumerate() {
+            if held[index] {
+                continue;
+            }
             let count = ready.len().min(rows_max);
             let records: Vec<_> = ready.drain(..count).collect();
             for record in &records {
@@ -154,6 +157,7 @@ pub(crate) fn record(offset: i64, text: &str) -> RawRecord {
         timestamp_us: offset * 1_000_000,
         key: None,
         value,
+        headers: weir_stage::Headers::default(),
     }
 }
 
@@ -197,6 +201,11 @@ pub(crate) fn plan() -> Plan {
             tombstones: false,
         },
         schema: Arc::clone(&schema),
+        limit: LimitPlan {
+            percent_max: None,
+            count_max: None,
+            window_s: 60,
+        },
     };
     let counts = OpSpec::Aggregate(AggregateSpec {
         by: vec!["text".to_owned()],
@@ -235,6 +244,8 @@ pub(crate) fn plan() -> Plan {
         }],
         sink_tables: vec![],
         sinks: vec![],
+        letters: None,
+        limit: None,
         views: vec![],
     }
 }
@@ -647,7 +658,7 @@ fn letters_of_groups_know_timestamp_and_key() {
         (row(-1), true, 0),
     ] {
         let out = step.step(&[delta], 0, evaluate).unwrap();
-        letters.add("picky", out.refusals, &mut Raws::new(&out.records));
+        letters.add("picky", false, out.refusals, &mut Raws::new(&out.records));
         assert_eq!(letters.len(), standing);
         for (_, letter) in letters.shown() {
             assert_eq!(
@@ -656,9 +667,9 @@ fn letters_of_groups_know_timestamp_and_key() {
             );
             assert_eq!(
                 (letter.timestamp_us, letter.key.as_deref()),
-                (Some(11), Some("its key"))
+                (Some(11), Some(&b"its key"[..]))
             );
-            assert_eq!((&letter.value, &letter.value_base64), (&None, &None));
+            assert_eq!((&letter.value, letter.by_reference), (&None, true));
         }
     }
 }

@@ -5,6 +5,8 @@
 
 #[path = "services/brokers.rs"]
 mod brokers;
+#[path = "services/letters.rs"]
+mod dead_letters;
 #[path = "services/kills.rs"]
 mod kills;
 #[path = "services/poison.rs"]
