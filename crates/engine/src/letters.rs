@@ -6,7 +6,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_stage::{Headers, RawBatch, RawRecord, letter};
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
@@ -55,10 +55,19 @@ pub(crate) struct Letters {
     weights: BTreeMap<LetterKey, i64>,
     shown: imbl::OrdMap<LetterKey, Arc<DeadLetter>>,
     dirty: Dirty,
-    /// For a sink: the letters as a table, and what it has not seen yet.
-    rows: Option<(Table, Vec<(Arc<DeadLetter>, i64)>)>,
+    /// For a sink.
+    rows: Option<AsTable>,
     /// Records that were refused since they were counted last, and (-1) those that are not any more.
     news: Vec<News>,
+}
+
+/// The letters as a table.
+struct AsTable {
+    table: Table,
+    /// Letters that came (1) or went (-1) since.
+    news: Vec<(Arc<DeadLetter>, i64)>,
+    /// The topics of those that the sink was not offered.
+    topics: BTreeSet<String>,
 }
 
 /// A record that is refused now (1), or not any more (-1).
@@ -215,8 +224,11 @@ impl Letters {
                 change,
             });
         }
-        if let Some((_, news)) = &mut self.rows {
-            news.push((Arc::clone(letter), change));
+        if let Some(rows) = &mut self.rows {
+            rows.news.push((Arc::clone(letter), change));
+            if !rows.topics.contains(&letter.topic) {
+                rows.topics.insert(letter.topic.clone());
+            }
         }
     }
 
@@ -227,25 +239,31 @@ impl Letters {
 
     /// Keeps them as a table from now on, too, for a sink.
     pub(crate) fn keep_rows(&mut self) {
-        let table = Table::new(&letter::schema(), &letter::KEY.map(str::to_owned));
         let all = self.shown.values().map(|letter| (Arc::clone(letter), 1));
-        self.rows = Some((table, all.collect()));
+        self.rows = Some(AsTable {
+            table: Table::new(&letter::schema(), &letter::KEY.map(str::to_owned)),
+            news: all.collect(),
+            topics: BTreeSet::new(),
+        });
     }
 
-    /// Whether the sink has not seen all of them.
+    /// Whether there is something that the sink was not offered.
     pub(crate) fn has_news(&self) -> bool {
-        self.rows.as_ref().is_some_and(|(_, news)| !news.is_empty())
+        self.rows
+            .as_ref()
+            .is_some_and(|rows| !rows.topics.is_empty())
     }
 
-    /// The topics of what the sink has not seen.
-    pub(crate) fn topics_of_news(&self) -> impl Iterator<Item = &str> {
-        let news = self.rows.iter().flat_map(|(_, news)| news);
-        news.map(|(letter, _)| letter.topic.as_str())
+    /// The topics of what the sink was not offered and is now.
+    pub(crate) fn take_topics(&mut self) -> BTreeSet<String> {
+        let rows = self.rows.as_mut();
+        rows.map_or_else(BTreeSet::new, |rows| std::mem::take(&mut rows.topics))
     }
 
     /// The table for the sink.
     pub(crate) fn version(&mut self) -> Version {
-        let (table, news) = self.rows.as_mut().expect("a sink of letters has them kept");
+        let AsTable { table, news, .. } =
+            self.rows.as_mut().expect("a sink of letters has it kept");
         if !news.is_empty() {
             table.apply(&rows(&std::mem::take(news)));
         }

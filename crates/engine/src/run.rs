@@ -409,6 +409,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells the dead letters as a checkpoint would.
+    #[cfg(test)]
+    pub(crate) fn save_letters(&mut self, put: &mut weir_zset::op::Put<'_>) {
+        self.letters.save(put);
+    }
+
     /// Lets go of what is held back while catching up, so that the state is whole.
     fn release(&mut self) -> Result<(), Fault> {
         if self.state != State::CatchingUp {
@@ -812,7 +818,6 @@ impl Engine {
 
     /// Hands a sink what is published.
     fn offer(&mut self, index: usize) {
-        let topics = self.letters.topics_of_news().map(str::to_owned).collect();
         let version = self.version(self.sinks[index].table);
         let cut = Cut {
             run: self.run.clone(),
@@ -823,7 +828,7 @@ impl Engine {
         let sink = &self.sinks[index];
         let number = sink.offer(cut, version);
         if sink.table.is_none() {
-            self.gates.offered(number, &topics);
+            self.gates.offered(number, &self.letters.take_topics());
         }
     }
 
