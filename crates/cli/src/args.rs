@@ -35,6 +35,117 @@ pub(crate) enum Command {
     /// Look into a state folder.
     #[command(subcommand)]
     State(State),
+    /// Look at the records that a running pipeline has refused, and send them again.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them: where each record stands, which stage refused it, the code and the message.
+    List {
+        #[command(flatten)]
+        which: WhichLetters,
+        /// Most of them to list.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        /// How they are printed.
+        #[arg(long, value_enum, default_value_t = LettersFormat::Text)]
+        format: LettersFormat,
+    },
+    /// Show all that is known of a record's refusals, key, value and headers included, as JSON.
+    Show {
+        /// Where weir serves.
+        #[arg(long, value_name = "URL", default_value = SERVED)]
+        at: String,
+        /// The record: topic/partition/offset.
+        record: RecordId,
+    },
+    /// Send records again into the same pipeline: to the partition that each stands in, with the key, value, timestamp and
+    /// headers that it has, in the order that they stand. Each takes the place of its original: rows carry the original's
+    /// offset, and its dead letters go, or come anew when it is refused again. Records whose dead letters go by themselves,
+    /// with their cause, are not sent. Waits until the pipeline has read them, and says what became of them. Exit 0 when
+    /// all were taken.
+    Replay {
+        /// The pipeline file: it names the clusters and the topics.
+        file: PathBuf,
+        #[command(flatten)]
+        which: WhichLetters,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+        /// Say what would be sent, and send nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Longest wait for the pipeline to read what was sent.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+    },
+}
+
+/// Where weir serves when nothing else is said.
+const SERVED: &str = "http://127.0.0.1:7878";
+
+/// Which dead letters of which weir.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct WhichLetters {
+    /// Where weir serves.
+    #[arg(long, value_name = "URL", default_value = SERVED)]
+    pub(crate) at: String,
+    /// Of this record, topic/partition/offset; may be given several times.
+    #[arg(long = "record", value_name = "RECORD")]
+    pub(crate) records: Vec<RecordId>,
+    /// Of this topic.
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// Of this partition.
+    #[arg(long, value_name = "N")]
+    pub(crate) partition: Option<i32>,
+    /// Refused by this stage (`decode`: by a source's decoder).
+    #[arg(long)]
+    pub(crate) stage: Option<String>,
+    /// With this code.
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LettersFormat {
+    /// A line each.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// A record's place: topic/partition/offset.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RecordId {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+impl std::str::FromStr for RecordId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [topic, partition, offset] = parts[..] else {
+            return Err("a record is topic/partition/offset, such as trades.fx/0/17".to_owned());
+        };
+        let number = |what: &str| format!("the {what} of a record is a whole number");
+        Ok(Self {
+            topic: topic.to_owned(),
+            partition: partition.parse().map_err(|_no| number("partition"))?,
+            offset: offset.parse().map_err(|_no| number("offset"))?,
+        })
+    }
+}
+
+impl std::fmt::Display for RecordId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
 }
 
 #[derive(Debug, Subcommand)]

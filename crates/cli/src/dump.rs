@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::str::FromStr as _;
-use weir_engine::{Handle, Published};
+use weir_engine::{Handle, LetterFilter, Published};
 use weir_zset::text;
 
 /// Rows turned into text at a time.
@@ -22,10 +22,10 @@ pub(crate) fn dump(handle: &Handle, folder: &Path) -> Result<()> {
     for (plan, _) in &published.tables {
         write(folder, &plan.name, &table(&published, &plan.name)?)?;
     }
-    let (_, letters) = handle.dead_letters(0, usize::MAX);
+    let (_, letters) = handle.dead_letters(&LetterFilter::default(), 0, usize::MAX);
     let mut text = String::new();
     for letter in letters {
-        writeln!(text, "{}", serde_json::to_string(letter.as_ref())?)?;
+        writeln!(text, "{}", letter.json())?;
     }
     write(folder, "dead_letters", &text)
 }

@@ -10,6 +10,7 @@
 mod args;
 mod check;
 mod dump;
+mod letters;
 mod plugin;
 mod registry;
 pub mod run;
@@ -31,11 +32,33 @@ pub fn main() -> ExitCode {
         }
         args::Command::State(args::State::Inspect { dir }) => state::inspect(&dir),
         args::Command::State(args::State::Verify { dir }) => state::verify(&dir),
+        args::Command::DeadLetters(asked) => dead_letters(asked),
     };
     done.unwrap_or_else(|error| {
         eprintln!("weir: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn dead_letters(asked: args::DeadLetters) -> anyhow::Result<ExitCode> {
+    match asked {
+        args::DeadLetters::List {
+            which,
+            limit,
+            format,
+        } => letters::list(&which, limit, format),
+        args::DeadLetters::Show { at, record } => letters::show(&at, record),
+        args::DeadLetters::Replay {
+            file,
+            which,
+            all,
+            dry_run,
+            wait,
+        } => {
+            let wait = std::time::Duration::from_secs(wait);
+            letters::replay(&file, &which, all, dry_run, wait)
+        }
+    }
 }
 
 fn logging(format: args::LogFormat) {

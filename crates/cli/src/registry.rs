@@ -1,15 +1,17 @@
 //! What fills a plan's places: decoders, Kafka sources, plugins; for the check and for the run.
 
 use arrow::datatypes::SchemaRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_codec::avro::OneSchema;
 use weir_codec::{AvroDecoder, AvroReader};
 use weir_engine::SinkParts;
 use weir_host::Host;
-use weir_kafka::{Format, KafkaSink, SinkOptions};
-use weir_spec::plan::{DecodePlan, EncodePlan, EncodingPlan, SinkPlan, SourcePlan, TablePlan};
+use weir_kafka::{Content, Format, KafkaSink, OnIncompatible, SinkOptions};
+use weir_spec::plan::{
+    DecodePlan, EncodePlan, EncodingPlan, LettersPlan, SinkPlan, SourcePlan, TablePlan,
+};
 use weir_spec::{Catalog, Plan, Problem, Shape};
 use weir_stage::{Clock, Decoder, Plugins};
 
@@ -142,10 +144,61 @@ impl Catalog for World {
 /// The sinks of a plan, as the engine runs them.
 pub(crate) fn sinks(plan: &Plan, run: &str) -> Result<Vec<SinkParts>, Problem> {
     let tables: Vec<&TablePlan> = plan.all_tables().collect();
-    plan.sinks
-        .iter()
-        .map(|sink| live_sink(plan, sink, tables[sink.table], run))
-        .collect()
+    let sinks = plan.sinks.iter();
+    let sinks = sinks.map(|sink| live_sink(plan, sink, tables[sink.table], run));
+    let letters = plan.letters.iter();
+    let letters = letters.map(|letters| letters_sink(plan, letters, run));
+    sinks.chain(letters).collect()
+}
+
+/// The brokers of a client with these properties.
+fn brokers(properties: &BTreeMap<String, String>) -> Option<&String> {
+    properties.get("bootstrap.servers")
+}
+
+/// Topics of the sources on the same cluster.
+fn topics_beside(plan: &Plan, properties: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let sources = plan.sources.iter();
+    let beside = sources.filter(|source| brokers(&source.properties) == brokers(properties));
+    beside.map(|source| source.topic.clone()).collect()
+}
+
+/// The sink of the dead letters.
+fn letters_sink(plan: &Plan, letters: &LettersPlan, run: &str) -> Result<SinkParts, Problem> {
+    const NAME: &str = "dead_letters";
+    let options = SinkOptions {
+        topic: letters.topic.clone(),
+        properties: letters.properties.clone(),
+        content: Content::Letters,
+        exactly_once: letters.exactly_once,
+        transactional_id: format!("{}.{NAME}", plan.name),
+        run: run.to_owned(),
+        sources: topics_beside(plan, &letters.properties),
+    };
+    let servers = brokers(&letters.properties);
+    let identity = format!("{} {}", servers.map_or("", String::as_str), letters.topic);
+    sink_parts(NAME, None, identity, options)
+}
+
+fn sink_parts(
+    name: &str,
+    table: Option<String>,
+    identity: String,
+    options: SinkOptions,
+) -> Result<SinkParts, Problem> {
+    let to = options.topic.clone();
+    let made = KafkaSink::new(options).map_err(|error| Problem {
+        code: error.code,
+        message: format!("sink {name}: {error}"),
+        hint: None,
+    })?;
+    Ok(SinkParts {
+        name: name.to_owned(),
+        table,
+        to,
+        identity: weir_engine::digest(identity.as_bytes()),
+        sink: Box::new(made),
+    })
 }
 
 fn live_sink(
@@ -155,12 +208,6 @@ fn live_sink(
     run: &str,
 ) -> Result<SinkParts, Problem> {
     let kafka = &sink.kafka;
-    let brokers =
-        |properties: &BTreeMap<String, String>| properties.get("bootstrap.servers").cloned();
-    let on_cluster = plan
-        .sources
-        .iter()
-        .filter(|source| brokers(&source.properties) == brokers(&kafka.properties));
     let index = |name: &String| {
         table
             .schema
@@ -172,35 +219,26 @@ fn live_sink(
     let options = SinkOptions {
         topic: kafka.topic.clone(),
         properties: kafka.properties.clone(),
-        key: format(&kafka.key)?,
-        value: format(&kafka.value)?,
-        key_columns: Arc::new(key_columns.expect("indexes of its own columns")),
-        columns: Arc::clone(&table.schema),
+        content: Content::Rows {
+            key: format(&kafka.key)?,
+            value: format(&kafka.value)?,
+            key_columns: Arc::new(key_columns.expect("indexes of its own columns")),
+            columns: Arc::clone(&table.schema),
+        },
         exactly_once: kafka.exactly_once,
         transactional_id: format!("{}.{}", plan.name, sink.name),
         run: run.to_owned(),
-        sources: on_cluster.map(|source| source.topic.clone()).collect(),
+        sources: topics_beside(plan, &kafka.properties),
     };
     // With another topic or other bytes, what was kept of it says nothing.
     let identity = format!(
         "{} {} {:?} {:?}",
-        brokers(&kafka.properties).unwrap_or_default(),
+        brokers(&kafka.properties).map_or("", String::as_str),
         kafka.topic,
         kafka.key,
         kafka.value
     );
-    let made = KafkaSink::new(options).map_err(|error| Problem {
-        code: error.code,
-        message: format!("sink {}: {error}", sink.name),
-        hint: None,
-    })?;
-    Ok(SinkParts {
-        name: sink.name.clone(),
-        table: table.name.clone(),
-        to: kafka.topic.clone(),
-        identity: weir_engine::digest(identity.as_bytes()),
-        sink: Box::new(made),
-    })
+    sink_parts(&sink.name, Some(table.name.clone()), identity, options)
 }
 
 fn format(plan: &EncodePlan) -> Result<Format, Problem> {
@@ -274,9 +312,22 @@ fn is_avro(schema: &Path) -> bool {
 /// The decoder of a live source.
 pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
     match &source.decode.value {
-        EncodingPlan::Avro { schema, registry } => {
-            let decoder =
-                weir_kafka::registry_decoder(&read(schema)?, registry, source.decode.tombstones);
+        EncodingPlan::Avro {
+            schema,
+            registry,
+            refuses_incompatible,
+        } => {
+            let decoder = weir_kafka::registry_decoder(
+                &read(schema)?,
+                registry,
+                source.decode.tombstones,
+                if *refuses_incompatible {
+                    OnIncompatible::Refuse
+                } else {
+                    let subject = format!("{}-value", source.topic);
+                    OnIncompatible::Wait { subject }
+                },
+            );
             let problem = |error: weir_stage::SourceError| Problem {
                 code: error.code,
                 message: error.message,

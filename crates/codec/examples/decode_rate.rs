@@ -56,5 +56,6 @@ fn record(offset: i64) -> RawRecord {
         timestamp_us: 0,
         key: None,
         value: Some(Bytes::from(value)),
+        headers: weir_codec::Headers::default(),
     }
 }

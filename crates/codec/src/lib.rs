@@ -19,7 +19,7 @@ pub use avro::{AvroDecoder, AvroReader, WriterSchemas};
 pub use encode::{Encoder, JsonEncoder};
 pub use error::CodecError;
 pub use json::JsonDecoder;
-pub use record::{Decoded, Decoder, Fault, RawRecord, Refused, SourceError};
+pub use record::{Decoded, Decoder, Fault, Headers, RawRecord, Refused, SourceError};
 pub use rows::Stop;
 pub use text::TextDecoder;
 

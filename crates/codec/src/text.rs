@@ -65,6 +65,7 @@ mod tests {
             timestamp_us: 0,
             key: None,
             value: value.map(Bytes::copy_from_slice),
+            headers: crate::Headers::default(),
         };
         (0..).zip(values.iter().copied()).map(record).collect()
     }

@@ -59,6 +59,7 @@ fn framed(body: &[u8]) -> RawRecord {
         timestamp_us: 0,
         key: None,
         value: Some(Bytes::from(value)),
+        headers: weir_codec::Headers::default(),
     }
 }
 

@@ -109,6 +109,7 @@ fn record(value: Vec<u8>) -> RawRecord {
         timestamp_us: 0,
         key: None,
         value: Some(Bytes::from(value)),
+        headers: weir_codec::Headers::default(),
     }
 }
 

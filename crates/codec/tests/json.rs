@@ -31,6 +31,7 @@ fn record(value: &[u8]) -> RawRecord {
         timestamp_us: 0,
         key: None,
         value: Some(Bytes::copy_from_slice(value)),
+        headers: weir_codec::Headers::default(),
     }
 }
 

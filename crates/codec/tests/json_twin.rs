@@ -546,6 +546,7 @@ fn record(offset: i64, value: &[u8]) -> RawRecord {
         timestamp_us: 0,
         key: None,
         value: Some(Bytes::copy_from_slice(value)),
+        headers: weir_codec::Headers::default(),
     }
 }
 

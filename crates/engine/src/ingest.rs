@@ -116,7 +116,7 @@ impl Ingest {
                 records.map(|record| record.partition),
             )),
             meta::OFFSET => Arc::new(Int64Array::from_iter_values(
-                records.map(|record| record.offset),
+                records.map(|record| record.place()),
             )),
             meta::TIMESTAMP => {
                 let timestamps = records.map(|record| record.timestamp_us);

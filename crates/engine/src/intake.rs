@@ -32,8 +32,9 @@ pub struct Standing {
 
 /// All sources of a pipeline. The engine's loop calls every method; none blocks.
 pub trait Intake: Send {
-    /// Takes what is ready, at most `rows_max` records and about `bytes_max` bytes in all.
-    fn poll(&mut self, rows_max: usize, bytes_max: usize) -> Polled;
+    /// Takes what is ready, at most `rows_max` records and about `bytes_max` bytes in all, and nothing of the sources
+    /// that are held.
+    fn poll(&mut self, rows_max: usize, bytes_max: usize, held: &[bool]) -> Polled;
     /// Where the sources stand, in the plan's order.
     fn standing(&self) -> Vec<Standing>;
     /// The clock the intake itself asks for (a replay's end), microseconds since 1970, UTC.
@@ -67,12 +68,15 @@ impl Sources {
 
 impl Intake for Sources {
     /// Every source gets an equal share, the turn's first one also what the others leave.
-    fn poll(&mut self, rows_max: usize, bytes_max: usize) -> Polled {
+    fn poll(&mut self, rows_max: usize, bytes_max: usize, held: &[bool]) -> Polled {
         let mut polled = Polled::default();
         let count = self.sources.len();
         let (mut rows_left, mut bytes_left) = (rows_max, bytes_max);
         for turn in 0..count {
             let index = (self.first + turn) % count;
+            if held[index] {
+                continue;
+            }
             let shares = count - turn;
             let (rows, bytes) = (rows_left.div_ceil(shares), bytes_left.div_ceil(shares));
             if rows == 0 {

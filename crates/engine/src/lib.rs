@@ -6,10 +6,12 @@
 pub mod asked;
 mod checkpoint;
 mod clock;
+mod gates;
 mod group;
 mod ingest;
 pub mod intake;
 mod letters;
+mod limits;
 mod narrow;
 pub mod read;
 pub mod replay;
@@ -25,11 +27,12 @@ mod transform;
 pub use checkpoint::{Keep, digest, plan_digest};
 pub use intake::{Intake, Sources};
 pub use read::{
-    CheckpointStatus, DeadLetter, Feed, Handle, Published, Sample, SinkState, SinkStatus, State,
-    Status,
+    CheckpointStatus, DeadLetter, Feed, Handle, LetterFilter, Published, Sample, SinkState,
+    SinkStatus, State, Status,
 };
 pub use replay::{Pace, Replay, ReplayError};
 pub use run::{Engine, Parts, Stop};
 pub use sinks::SinkParts;
 pub use step::Fault;
 pub use weir_spec::plan::{DrillPlan, Edge, TablePlan, ViewPlan};
+pub use weir_stage::Headers;

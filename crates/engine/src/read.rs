@@ -4,12 +4,18 @@
 
 use crate::asked::{Asked, Library};
 use crate::step::Fault;
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 use weir_spec::plan::{TablePlan, ViewPlan};
+use weir_stage::Headers;
 use weir_zset::table::Version;
+use weir_zset::text::instant;
 
 /// What the pipeline is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -173,7 +179,7 @@ impl Published {
 }
 
 /// A record, or a row of one, that was refused and still is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The topic.
     pub topic: String,
@@ -191,12 +197,103 @@ pub struct DeadLetter {
     pub field: Option<String>,
     /// The record's timestamp, microseconds since 1970, UTC; unknown where the row no longer knows its record.
     pub timestamp_us: Option<i64>,
-    /// The record's key: text, or base64 when it is not UTF-8.
-    pub key: Option<String>,
-    /// The record's value as text; `None` when too large, not UTF-8, or no longer at hand.
-    pub value: Option<String>,
-    /// The record's value as base64 when it is not UTF-8.
-    pub value_base64: Option<String>,
+    /// The record's key.
+    pub key: Option<Bytes>,
+    /// The record's value; `None` for a tombstone, and where it is not kept.
+    pub value: Option<Bytes>,
+    /// The record's headers.
+    pub headers: Headers,
+    /// Whether the record's bytes are not kept, too large or no longer at hand: its place is all there is.
+    pub by_reference: bool,
+    /// Whether it stands until its record is sent again; else it goes when its cause goes.
+    pub is_final: bool,
+}
+
+impl DeadLetter {
+    /// As JSON: bytes as text, or in `..._base64` where they are none.
+    pub fn json(&self) -> Value {
+        let text = |bytes: &Option<Bytes>| {
+            let text = bytes.as_deref().map(std::str::from_utf8);
+            text.and_then(Result::ok).map(str::to_owned)
+        };
+        let other = |bytes: &Option<Bytes>| {
+            let bytes = bytes.as_deref();
+            let other = bytes.filter(|bytes| std::str::from_utf8(bytes).is_err());
+            other.map(|bytes| STANDARD.encode(bytes))
+        };
+        let header = |(name, value): (&str, Option<&[u8]>)| {
+            let value = value.map(Bytes::copy_from_slice);
+            json!({ "name": name, "value": text(&value), "value_base64": other(&value) })
+        };
+        json!({
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "timestamp": self.timestamp_us.map(instant),
+            "stage": self.stage,
+            "code": self.code,
+            "field": self.field,
+            "message": self.message,
+            "key": text(&self.key),
+            "key_base64": other(&self.key),
+            "value": text(&self.value),
+            "value_base64": other(&self.value),
+            "headers": self.headers.iter().map(header).collect::<Vec<_>>(),
+            "by_reference": self.by_reference,
+            "final": self.is_final,
+        })
+    }
+
+    /// Key, value and headers of a letter that was told as JSON.
+    pub fn bytes_of(json: &Value) -> Option<RecordBytes> {
+        let bytes = |of: &Value, name: &str| {
+            let text = of[name].as_str().map(|text| text.as_bytes().to_vec());
+            let other = of[format!("{name}_base64")].as_str();
+            text.or_else(|| STANDARD.decode(other?).ok())
+        };
+        let header = |header: &Value| {
+            let name = header["name"].as_str().unwrap_or_default().to_owned();
+            (name, bytes(header, "value"))
+        };
+        let headers: Vec<_> = json["headers"].as_array()?.iter().map(header).collect();
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_deref()));
+        Some((
+            bytes(json, "key"),
+            bytes(json, "value"),
+            Headers::of(headers),
+        ))
+    }
+
+    /// Whether a reader asks for it.
+    pub fn is_asked(&self, asked: &LetterFilter<'_>) -> bool {
+        let is = |wanted: Option<&str>, found: &str| wanted.is_none_or(|wanted| wanted == found);
+        is(asked.topic, &self.topic)
+            && is(asked.stage, &self.stage)
+            && is(asked.code, &self.code)
+            && asked
+                .partition
+                .is_none_or(|wanted| wanted == self.partition)
+            && asked.at.is_none_or(|wanted| wanted == self.offset)
+    }
+}
+
+/// A record's key, value and headers.
+pub type RecordBytes = (Option<Vec<u8>>, Option<Vec<u8>>, Headers);
+
+/// Which dead letters a reader asks for; nothing given: all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LetterFilter<'a> {
+    /// Of this topic.
+    pub topic: Option<&'a str>,
+    /// Of this partition.
+    pub partition: Option<i32>,
+    /// At this offset.
+    pub at: Option<i64>,
+    /// Refused by this stage.
+    pub stage: Option<&'a str>,
+    /// With this code.
+    pub code: Option<&'a str>,
 }
 
 /// One metric's sample: name, labels, value.
@@ -252,6 +349,21 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "weir_source_idle_seconds",
         "gauge",
         "Seconds since the last record of a source, or since the start, by source.",
+    ),
+    (
+        "weir_source_held",
+        "gauge",
+        "1 while a source is read no further, for too many of its records were refused or its dead letters cannot be written, by source.",
+    ),
+    (
+        "weir_source_window_records",
+        "gauge",
+        "Records that came within the window of the source's limit, by source; 0 where there is no limit.",
+    ),
+    (
+        "weir_source_window_refused",
+        "gauge",
+        "Of those, the ones that are refused, by source.",
     ),
     (
         "weir_dead_letters",
@@ -411,16 +523,28 @@ impl Handle {
         self.shared.changed.subscribe()
     }
 
-    /// How many dead letters there are, and some of them, ordered by topic, partition and offset.
-    pub fn dead_letters(&self, offset: usize, limit: usize) -> (usize, Vec<Arc<DeadLetter>>) {
+    /// How many such dead letters there are, and some of them, ordered by topic, partition and offset.
+    pub fn dead_letters(
+        &self,
+        asked: &LetterFilter<'_>,
+        offset: usize,
+        limit: usize,
+    ) -> (usize, Vec<Arc<DeadLetter>>) {
         let letters = self
             .shared
             .dead_letters
             .read()
             .expect("no writer panics")
             .clone();
-        let page = letters.values().skip(offset).take(limit).cloned().collect();
-        (letters.len(), page)
+        let is_all = asked.topic.or(asked.stage).or(asked.code).is_none();
+        if is_all && asked.partition.is_none() && asked.at.is_none() {
+            let page = letters.values().skip(offset).take(limit).cloned().collect();
+            return (letters.len(), page);
+        }
+        let found = letters.values().filter(|letter| letter.is_asked(asked));
+        let found: Vec<&Arc<DeadLetter>> = found.collect();
+        let page = found.iter().skip(offset).take(limit).copied();
+        (found.len(), page.cloned().collect())
     }
 
     /// All samples of [`METRICS`] now.

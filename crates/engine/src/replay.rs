@@ -8,9 +8,10 @@ use crate::intake::{Intake, Polled, Standing};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_stage::{Clock, Position, RawBatch, RawRecord};
+use weir_stage::{Clock, Headers, Position, RawBatch, RawRecord};
 
 /// A replay folder or file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +206,11 @@ impl Replay {
 }
 
 impl Intake for Replay {
-    fn poll(&mut self, rows_max: usize, bytes_max: usize) -> Polled {
+    /// One file's records wait for another's, so that none is handed out while any source is held.
+    fn poll(&mut self, rows_max: usize, bytes_max: usize, held: &[bool]) -> Polled {
+        if held.contains(&true) {
+            return Polled::default();
+        }
         let released = self.released();
         let mut batches: Vec<RawBatch> = vec![RawBatch::default(); self.ends.len()];
         let (mut rows, mut bytes) = (0, 0);
@@ -263,6 +268,8 @@ struct Line<'a> {
     text: Option<String>,
     value_text: Option<String>,
     value_base64: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, Option<String>>,
 }
 
 fn read_topic(path: &Path, topic: &Topic) -> Result<Vec<RawRecord>, ReplayError> {
@@ -292,6 +299,10 @@ fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
         .ok_or("timestamp_ms is out of range")?;
     let (partition, offset) = (line.partition, line.offset);
     let key = line.key.clone().map(|key| Bytes::from(key.into_bytes()));
+    let headers = line.headers.iter();
+    let headers = Headers::of(
+        headers.map(|(name, value)| (name.as_str(), value.as_deref().map(str::as_bytes))),
+    );
     let value = value_of(line, topic)?.filter(|value| !value.is_empty());
     Ok(RawRecord {
         partition,
@@ -299,6 +310,7 @@ fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
         timestamp_us,
         key,
         value,
+        headers,
     })
 }
 

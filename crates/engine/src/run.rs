@@ -7,6 +7,7 @@
 use crate::asked::{Asked, Shelves};
 use crate::checkpoint::{Checkpointer, Keep};
 use crate::clock::PipelineClock;
+use crate::gates::Gates;
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, NO_PARTITION, Raws};
@@ -24,7 +25,7 @@ use weir_spec::Plan;
 use weir_spec::plan::{ClockPlan, Edge, EnginePlan, TablePlan};
 use weir_stage::sink::Cut;
 use weir_stage::{Clock, Decoder, Plugins, Position, RawBatch, RawRecord, SourceError};
-use weir_zset::table::Table;
+use weir_zset::table::{Table, Version};
 use weir_zset::{Delta, Refusal};
 
 /// What the loop asks for when it finds nothing to do, before it looks again.
@@ -106,6 +107,7 @@ pub struct Engine {
     /// Keys of each table that do not have exactly one row.
     odd_keys: Vec<usize>,
     letters: Letters,
+    gates: Gates,
     feed: Feed,
     run: String,
     state: State,
@@ -246,6 +248,7 @@ impl Engine {
             sinks: Vec::new(),
             drain: parts.drain,
             letters: Letters::default(),
+            gates: Gates::new(plan, parts.guard_clock),
             feed,
             run: parts.run,
             state: State::Starting,
@@ -272,15 +275,22 @@ impl Engine {
             engine.checkpoints = Some(Checkpointer::start(keep, &plan.name, names));
         }
         for sink in parts.sinks {
-            let mut kept = engine.tables.iter();
-            let table = kept
-                .position(|(table, _)| table.name == sink.table)
-                .expect("the plan sinks tables that are kept");
+            let index_of = |name: &String| {
+                let index = engine
+                    .tables
+                    .iter()
+                    .position(|(table, _)| table.name == *name);
+                index.expect("the plan sinks tables that are kept")
+            };
+            let table = sink.table.as_ref().map(index_of);
+            if table.is_none() {
+                engine.letters.keep_rows();
+            }
             let restored = Restored {
                 kept: manifest
                     .as_ref()
                     .and_then(|kept| kept.sinks.get(&sink.name)),
-                table: engine.tables[table].1.version(),
+                table: engine.version(table),
                 letters: engine.letters.of_sink(&sink.name, &sink.to),
             };
             engine.sinks.push(Running::new(sink, table, restored));
@@ -348,6 +358,14 @@ impl Engine {
         Ok(())
     }
 
+    /// What a sink of this table is to have; of none: the dead letters.
+    fn version(&mut self, table: Option<usize>) -> Version {
+        match table {
+            Some(table) => self.tables[table].1.version(),
+            None => self.letters.version(),
+        }
+    }
+
     /// Writes a checkpoint when one is due.
     fn checkpoint(&mut self) -> Result<(), Fault> {
         if self.checkpoints.as_mut().is_some_and(Checkpointer::is_due) {
@@ -358,11 +376,14 @@ impl Engine {
 
     fn write_checkpoint(&mut self) -> Result<(), Fault> {
         self.release()?;
-        let kept = self.sinks.iter().filter_map(|sink| {
-            let table = self.tables[sink.table].1.version();
-            Some((sink.name.clone(), sink.keep(&table)?))
-        });
-        let sinks = kept.collect();
+        let mut sinks = BTreeMap::new();
+        for index in 0..self.sinks.len() {
+            let table = self.version(self.sinks[index].table);
+            let sink = &self.sinks[index];
+            if let Some(kept) = sink.keep(&table) {
+                sinks.insert(sink.name.clone(), kept);
+            }
+        }
         let Some(checkpoints) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -409,6 +430,12 @@ impl Engine {
         self.write_checkpoint()?;
         self.checkpoints.as_mut().expect("it keeps").wait();
         Ok(())
+    }
+
+    /// Tells the dead letters as a checkpoint would.
+    #[cfg(test)]
+    pub(crate) fn save_letters(&mut self, put: &mut weir_zset::op::Put<'_>) {
+        self.letters.save(put);
     }
 
     /// Lets go of what is held back while catching up, so that the state is whole.
@@ -507,7 +534,11 @@ impl Engine {
             }
             _ => self.settings.epoch_rows_max,
         };
-        let polled = self.intake.poll(rows_max, self.settings.epoch_bytes_max);
+        // Behind a record that a decoder stalls at nothing more is taken.
+        let is_held = |source| self.gates.is_shut(source) || !self.pending[source].is_empty();
+        let held: Vec<bool> = (0..self.names.len()).map(is_held).collect();
+        let bytes_max = self.settings.epoch_bytes_max;
+        let polled = self.intake.poll(rows_max, bytes_max, &held);
         self.phases.add(Phase::Fetch, began);
         self.recovered(&polled.failed);
         for (source, error) in polled.failed {
@@ -606,7 +637,9 @@ impl Engine {
             let is_live = self.state == State::Live;
             let evaluate =
                 is_last && ((caught_up || self.state != State::CatchingUp) && !stalled || is_live);
+            let sources: Vec<usize> = decoded.iter().map(|(source, ..)| *source).collect();
             self.portion(decoded, &raws, evaluate)?;
+            self.count_refused(&sources, &raws)?;
             if is_last {
                 self.epochs += 1;
                 self.epoch_at = Instant::now();
@@ -617,6 +650,17 @@ impl Engine {
                 return Ok(());
             }
         }
+    }
+
+    /// Counts what came and what is refused of it, against the limits.
+    fn count_refused(&mut self, sources: &[usize], raws: &Raw) -> Result<(), Fault> {
+        let now_us = self.clock.as_of_us.unwrap_or(0);
+        for (source, (_, batch)) in sources.iter().zip(raws) {
+            self.gates.came(*source, batch, now_us);
+        }
+        self.gates.refused(&self.letters.news(), now_us);
+        let passed = self.gates.check(now_us, &self.applied);
+        passed.map_or(Ok(()), |told| Err(Fault::TooManyRefused(told)))
     }
 
     fn portion_records(&self) -> usize {
@@ -638,8 +682,19 @@ impl Engine {
             } else {
                 rest.drain(..portion).collect()
             };
+            for record in records.drain(whole(&records)..).rev() {
+                rest.push_front(record);
+            }
             let ingested = self.ingests[source].decode(&records, self.settings.workers);
-            if let Some((at, error)) = ingested.stalled {
+            if let Some((at, mut error)) = ingested.stalled {
+                let (
+                    topic,
+                    RawRecord {
+                        partition, offset, ..
+                    },
+                ) = (&self.names[source].1, &records[at]);
+                let place = format!("topic `{topic}`, partition {partition}, offset {offset}");
+                error.message = format!("{place}: {}", error.message);
                 self.pending[source].extend(records.drain(at..));
                 self.pending[source].append(rest);
                 self.failed(source, error)?;
@@ -660,6 +715,7 @@ impl Engine {
         raws: &[(String, RawBatch)],
         evaluate: bool,
     ) -> Result<(), Fault> {
+        self.settle_replayed(raws);
         let (mut decoded, mut raws) = (decoded, Raws::new(raws));
         let mut pass = match (evaluate, self.state) {
             (false, _) => Pass::Absorb,
@@ -681,6 +737,17 @@ impl Engine {
                 Pass::Evaluate if more => Pass::Evaluate,
                 Pass::Absorb | Pass::Evaluate => return Ok(()),
             };
+        }
+    }
+
+    /// What was refused of records that are here again stands no longer, unless it is refused again.
+    fn settle_replayed(&mut self, raws: &[(String, RawBatch)]) {
+        for (topic, batch) in raws {
+            for record in &batch.records {
+                if let Some(offset) = record.replay_of() {
+                    self.letters.settle(topic, record.partition, offset);
+                }
+            }
         }
     }
 
@@ -712,7 +779,7 @@ impl Engine {
         let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
         for (source, delta, refusals) in decoded {
-            self.letters.add("decode", refusals, raws);
+            self.letters.add("decode", true, refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
         for step in &mut self.steps {
@@ -722,9 +789,11 @@ impl Engine {
             // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
             if step.is_group() {
                 let mut known = Raws::new(&out.records);
-                self.letters.add(&step.stage, out.refusals, &mut known);
+                self.letters
+                    .add(&step.stage, false, out.refusals, &mut known);
             } else {
-                self.letters.add(&step.stage, out.refusals, raws);
+                self.letters
+                    .add(&step.stage, step.is_final, out.refusals, raws);
             }
             let deltas = out
                 .deltas
@@ -762,17 +831,27 @@ impl Engine {
         let sunk = self.sinks.iter().map(Running::epoch).max().unwrap_or(0);
         self.epoch = self.epoch.max(sunk) + 1;
         self.show_cut();
-        for sink in &self.sinks {
-            let cut = Cut {
-                run: self.run.clone(),
-                epoch: self.epoch,
-                as_of_us: self.clock.as_of_us.unwrap_or(0),
-                offsets: self.offsets(),
-            };
-            sink.offer(cut, self.tables[sink.table].1.version());
+        for index in 0..self.sinks.len() {
+            self.offer(index);
         }
         let state = if ended { State::Ended } else { State::Live };
         self.enter(state);
+    }
+
+    /// Hands a sink what is published.
+    fn offer(&mut self, index: usize) {
+        let version = self.version(self.sinks[index].table);
+        let cut = Cut {
+            run: self.run.clone(),
+            epoch: self.epoch,
+            as_of_us: self.clock.as_of_us.unwrap_or(0),
+            offsets: self.offsets(),
+        };
+        let sink = &self.sinks[index];
+        let number = sink.offer(cut, version);
+        if sink.table.is_none() {
+            self.gates.offered(number, &self.letters.take_topics());
+        }
     }
 
     /// Next offset per topic and partition: what the tables have seen.
@@ -793,13 +872,22 @@ impl Engine {
                     },
                 )];
                 let mut raws = Raws::new(&raws);
-                self.letters.add(&sink.name, vec![refusal], &mut raws);
+                self.letters
+                    .add(&sink.name, false, vec![refusal], &mut raws);
             }
             if let Some(error) = sink.fatal() {
                 let sink = sink.name.clone();
                 return Err(Fault::Sink { sink, error });
             }
         }
+        let Some(letters) = self.sinks.iter().position(|sink| sink.table.is_none()) else {
+            return Ok(());
+        };
+        if self.letters.has_news() && matches!(self.state, State::Live | State::Ended) {
+            self.offer(letters);
+        }
+        let (number, trouble) = self.sinks[letters].confirmed();
+        self.gates.written(number, trouble.as_ref());
         Ok(())
     }
 
@@ -873,6 +961,7 @@ impl Engine {
     /// What keeps a source from giving all its records just now, or seems to.
     fn error_of(&self, source: usize, standing: &Standing) -> Option<String> {
         let failure = self.failures[source].as_ref();
+        let failure = failure.or(self.gates.error(source));
         let failure = failure.or(standing.trouble.as_ref());
         let silence = || self.silences[source].told(&self.names[source].1);
         failure.map(ToString::to_string).or_else(silence)
@@ -901,12 +990,20 @@ impl Engine {
                 self.clock.trouble().is_some().into(),
             ),
         ];
-        for (((name, _), standing), taken) in self.names.iter().zip(standing).zip(&self.taken) {
+        let now_us = self.clock.as_of_us.unwrap_or(0);
+        for (source, (((name, _), standing), taken)) in
+            self.names.iter().zip(standing).zip(&self.taken).enumerate()
+        {
+            let [came, refused] = self.gates.counts(source, now_us);
+            let is_held = u64::from(self.gates.is_shut(source));
             let source = || vec![("source", name.clone())];
             let behind = u64::try_from(lag(&standing.position, &standing.end)).unwrap_or(0);
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+            samples.push(one("weir_source_held", source(), is_held));
+            samples.push(one("weir_source_window_records", source(), came));
+            samples.push(one("weir_source_window_refused", source(), refused));
         }
         for (index, standing) in standing.iter().enumerate() {
             let source = || vec![("source", self.names[index].0.clone())];
@@ -985,6 +1082,20 @@ impl Engine {
     }
 }
 
+/// How many of these records may go through the steps at once: their places ascend in each partition, so that a record
+/// that was sent again does not come together with the one that it stands for.
+fn whole(records: &[RawRecord]) -> usize {
+    if records.iter().all(|record| record.headers.is_empty()) {
+        return records.len();
+    }
+    let mut last: BTreeMap<i32, i64> = BTreeMap::new();
+    let descends = |record: &RawRecord| {
+        let before = last.insert(record.partition, record.place());
+        before.is_some_and(|before| before >= record.place())
+    };
+    records.iter().position(descends).unwrap_or(records.len())
+}
+
 /// A row that a sink refused, told as records are: a row has no offset, so its key's digest stands there.
 fn refused_row(topic: &str, letter: Letter) -> (Refusal, RawRecord) {
     let refusal = Refusal {
@@ -1002,6 +1113,7 @@ fn refused_row(topic: &str, letter: Letter) -> (Refusal, RawRecord) {
         timestamp_us: letter.as_of_us,
         key: Some(letter.key.into()),
         value: letter.value.map(Into::into),
+        headers: weir_stage::Headers::default(),
     };
     (refusal, record)
 }

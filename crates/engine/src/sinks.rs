@@ -41,8 +41,8 @@ const DIGEST_BITS: u32 = 52;
 pub struct SinkParts {
     /// Its name.
     pub name: String,
-    /// The name of its table, one that is kept.
-    pub table: String,
+    /// The name of its table, one that is kept; none: the dead letters.
+    pub table: Option<String>,
     /// What it writes to, as readers see it: the topic.
     pub to: String,
     /// What its position is of: with another one, it is of no use.
@@ -96,6 +96,7 @@ enum Next {
 /// A published version that is to be sent.
 #[derive(Clone)]
 struct Offer {
+    number: u64,
     cut: Cut,
     table: Version,
 }
@@ -127,6 +128,9 @@ impl Content {
 
 struct State {
     offer: Option<Offer>,
+    /// How many versions were offered, and the number of the last one that is there whole.
+    offered: u64,
+    confirmed: u64,
     content: Content,
     /// Since when something is not sent that was published.
     waiting_since: Option<Instant>,
@@ -156,8 +160,8 @@ impl Shared {
 
 /// A running sink, as the engine sees it.
 pub(crate) struct Running {
-    /// The index of its table.
-    pub(crate) table: usize,
+    /// The index of its table; none: the dead letters.
+    pub(crate) table: Option<usize>,
     pub(crate) name: String,
     pub(crate) to: String,
     identity: String,
@@ -178,7 +182,7 @@ pub(crate) struct Restored<'a> {
 
 impl Running {
     /// What was kept of it is taken back; nothing runs yet. `table` is the index of its table among those of the engine.
-    pub(crate) fn new(parts: SinkParts, table: usize, restored: Restored<'_>) -> Self {
+    pub(crate) fn new(parts: SinkParts, table: Option<usize>, restored: Restored<'_>) -> Self {
         let kept = restored
             .kept
             .and_then(|text| serde_json::from_str::<Kept>(text).ok())
@@ -205,6 +209,8 @@ impl Running {
         }
         let state = State {
             offer: None,
+            offered: 0,
+            confirmed: 0,
             content,
             waiting_since: None,
             letters: Vec::new(),
@@ -242,15 +248,27 @@ impl Running {
         self.thread = Some(thread.expect("the system has a thread for us"));
     }
 
-    /// A new version of its table was published.
-    pub(crate) fn offer(&self, cut: Cut, table: Version) {
+    /// A new version of its table was published; answers its number.
+    pub(crate) fn offer(&self, cut: Cut, table: Version) -> u64 {
         let mut state = self.shared.lock();
         if state.waiting_since.is_none() {
             state.waiting_since = Some(Instant::now());
         }
-        state.offer = Some(Offer { cut, table });
+        state.offered += 1;
+        let number = state.offered;
+        state.offer = Some(Offer { number, cut, table });
         drop(state);
         self.shared.news.notify_all();
+        number
+    }
+
+    /// The number of the last version that is there whole, and what keeps the others away, if something does.
+    pub(crate) fn confirmed(&self) -> (u64, Option<SourceError>) {
+        let state = self.shared.lock();
+        (
+            state.confirmed,
+            self.shared.line.trouble().or_else(|| state.error.clone()),
+        )
     }
 
     /// The epoch that it was brought to, by this run or the one before.
@@ -419,7 +437,7 @@ impl Worker {
         }
         self.recovered();
         loop {
-            let Offer { cut, table } = match self.next() {
+            let Offer { number, cut, table } = match self.next() {
                 Next::Offer(offer) => offer,
                 Next::Idle => {
                     self.sink.idle()?;
@@ -452,7 +470,7 @@ impl Worker {
             content.position = Some(position.clone());
             content.base = table;
             content.others.clear();
-            self.flushed(&mut content, &cut, told, began);
+            self.flushed(&mut content, number, &cut, told, began);
         }
     }
 
@@ -485,7 +503,7 @@ impl Worker {
     }
 
     /// Takes note of a flush.
-    fn flushed(&self, content: &mut Content, cut: &Cut, told: Told, began: Instant) {
+    fn flushed(&self, content: &mut Content, number: u64, cut: &Cut, told: Told, began: Instant) {
         for key in &told.again {
             content.refused.remove(key);
         }
@@ -500,10 +518,11 @@ impl Worker {
         state.letters.extend(letters);
         state.epoch = state.epoch.max(cut.epoch);
         state.flushes += 1;
+        state.confirmed = number;
         if state
             .offer
             .as_ref()
-            .is_some_and(|offer| offer.cut.epoch == cut.epoch)
+            .is_some_and(|offer| offer.number == number)
         {
             state.offer = None;
             state.waiting_since = None;

@@ -57,6 +57,11 @@ pub enum Fault {
         /// Why.
         source: Unreadable,
     },
+    /// Too many records were refused.
+    #[error(
+        "{0}; look at the dead letters, mend their cause or raise `dead_letters.pipeline`, and start weir again"
+    )]
+    TooManyRefused(String),
     /// The last checkpoint was not written.
     #[error("the last checkpoint was not written: {0}; the next start goes on from the one before")]
     Checkpoint(String),
@@ -132,6 +137,8 @@ pub(crate) struct Step {
     pub(crate) index: usize,
     /// The stage it belongs to.
     pub(crate) stage: String,
+    /// Whether what it refuses stays refused: it sees each record once.
+    pub(crate) is_final: bool,
     inputs: Vec<Input>,
     work: Work,
     /// Rows answered so far.
@@ -293,7 +300,19 @@ impl Blueprint {
         let inputs = inputs.map(input).collect();
         let wanted = &self.narrow.outputs[index][0];
         let (step, outputs) = build_step(plan, step, inputs, wanted, self.plugins.as_ref())?;
-        Ok((Step { index, ..step }, outputs))
+        let is_final = is_log(
+            plan,
+            Edge::Step {
+                step: index,
+                port: 0,
+            },
+        );
+        let step = Step {
+            index,
+            is_final,
+            ..step
+        };
+        Ok((step, outputs))
     }
 }
 
@@ -370,6 +389,7 @@ fn build_step(
     let step = Step {
         index: 0,
         stage: step.stage.clone(),
+        is_final: false,
         inputs,
         work,
         rows: 0,
@@ -504,6 +524,7 @@ pub(crate) fn record_at(rows: &RecordBatch, row: usize) -> RawRecord {
             .value(row),
         key: key.is_valid(row).then(|| key.value(row).to_owned().into()),
         value: None,
+        headers: weir_stage::Headers::default(),
     }
 }
 

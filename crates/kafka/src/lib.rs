@@ -2,10 +2,12 @@
 //!
 //! The only crate that names `rdkafka` and `schema_registry_converter`. A [`KafkaSource`] reads all
 //! partitions of one topic without a consumer group; offsets are the engine's to keep. A [`KafkaSink`] writes
-//! the rows of one table to one topic.
+//! the rows of one table, or the dead letters, to one topic.
 
+mod again;
 mod error;
 mod events;
+mod letters;
 mod native;
 mod properties;
 mod queue;
@@ -15,9 +17,10 @@ mod registry;
 mod sink;
 mod source;
 
+pub use again::{Again, Original};
 pub use properties::{client_property, sink_properties};
-pub use registry::registry_decoder;
-pub use sink::{Format, KafkaSink, SinkOptions, misfit};
+pub use registry::{OnIncompatible, registry_decoder};
+pub use sink::{Content, Format, KafkaSink, SinkOptions, misfit};
 pub use source::{KafkaSource, SourceOptions, Start};
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
-use weir_stage::source::RawRecord;
+use weir_stage::source::{Headers, RawRecord};
 
 /// Most messages taken at once.
 const BATCH_ROWS_MAX: usize = 4_096;
@@ -256,6 +256,7 @@ struct Span {
     timestamp_us: i64,
     key: Option<(usize, usize)>,
     value: Option<(usize, usize)>,
+    headers: (usize, usize),
 }
 
 impl Span {
@@ -267,6 +268,7 @@ impl Span {
             timestamp_us: self.timestamp_us,
             key: part(self.key),
             value: part(self.value),
+            headers: Headers::from_packed(block.slice(self.headers.0..self.headers.1)),
         }
     }
 }
@@ -293,7 +295,42 @@ fn copy(message: &sys::rd_kafka_message_t, block: &mut Vec<u8>) -> Span {
         timestamp_us: timestamp_ms.max(0).saturating_mul(1_000),
         key,
         value,
+        headers: append_headers(message, block),
     }
+}
+
+/// Packs the message's headers; a name that is not UTF-8 is kept as near as it can be.
+fn append_headers(message: &sys::rd_kafka_message_t, block: &mut Vec<u8>) -> (usize, usize) {
+    let from = block.len();
+    let mut headers = ptr::null_mut();
+    // SAFETY: the message is alive; the headers are its own and live as long.
+    let found = unsafe { sys::rd_kafka_message_headers(message, &raw mut headers) };
+    if found.is_error() {
+        return (from, from);
+    }
+    for index in 0.. {
+        let (mut name, mut value, mut len) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the headers are alive, and all results are written where one is found.
+        let found = unsafe {
+            sys::rd_kafka_header_get_all(
+                headers,
+                index,
+                &raw mut name,
+                &raw mut value,
+                &raw mut len,
+            )
+        };
+        if found.is_error() {
+            break;
+        }
+        // SAFETY: names are C strings; a value's start and length belong together. Both live as long as the message.
+        let (name, value) = unsafe {
+            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value.cast(), len));
+            (CStr::from_ptr(name).to_string_lossy(), value)
+        };
+        Headers::push(&name, value, block);
+    }
+    (from, block.len())
 }
 
 fn append(start: *const u8, len: usize, block: &mut Vec<u8>) -> Option<(usize, usize)> {

@@ -216,6 +216,7 @@ mod tests {
             timestamp_us: 0,
             key: None,
             value: Some(Bytes::from_static(b"12345")),
+            headers: weir_codec::Headers::default(),
         };
         let records: VecDeque<_> = offsets.map(record).collect();
         let bytes = records.iter().map(size_of).sum();

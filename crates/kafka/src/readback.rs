@@ -2,13 +2,15 @@
 
 use crate::error;
 use crate::events::Events;
+use crate::letters;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use weir_codec::Headers;
 use weir_stage::sink::{Fault, Line, Position, SourceError, Told};
 
 /// Longest wait for a broker's answer.
@@ -56,6 +58,7 @@ pub(crate) fn read(
     from: Option<&Position>,
     told: &mut Told<'_>,
     line: &Line,
+    are_letters: bool,
 ) -> Result<Read, SourceError> {
     let consumer: BaseConsumer<Events> = config
         .create_with_context(Events::new(config))
@@ -116,9 +119,15 @@ pub(crate) fn read(
             Some(Ok(record)) => {
                 idle = 0;
                 position.insert(record.partition(), record.offset() + 1);
-                let value = record.payload().filter(|value| !value.is_empty());
-                if let Some(key) = record.key() {
-                    told(key, value);
+                let Some(key) = record.key() else {
+                    continue;
+                };
+                if are_letters {
+                    let value = record.payload();
+                    let letter = value.map(|value| letters::pack(&headers_of(&record), value));
+                    told(key, letter.as_deref());
+                } else {
+                    told(key, record.payload().filter(|value| !value.is_empty()));
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -137,6 +146,21 @@ pub(crate) fn read(
         position,
         whole: usable.is_none(),
     })
+}
+
+/// The record's headers, packed, but for those that tell of the cut.
+fn headers_of(record: &BorrowedMessage<'_>) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for header in record
+        .headers()
+        .into_iter()
+        .flat_map(|headers| headers.iter())
+    {
+        if !letters::OF_THE_CUT.contains(&header.key) {
+            Headers::push(header.key, header.value, &mut packed);
+        }
+    }
+    packed
 }
 
 /// The partitions of the topic, or what is wrong with it: `Err(Ok)` when that is known already.

@@ -43,14 +43,27 @@ pub fn registry_decoder(
     schema_text: &str,
     properties: &BTreeMap<String, String>,
     tombstones: bool,
+    on_incompatible: OnIncompatible,
 ) -> Result<Box<dyn Decoder>, SourceError> {
     let reader = AvroReader::new(schema_text, tombstones);
     let reader = reader.map_err(|failure: CodecError| user(failure.code(), failure.to_string()))?;
     Ok(Box::new(AvroDecoder::new(
         reader,
-        Registry::new(properties)?,
+        Registry::new(properties, on_incompatible)?,
         tombstones,
     )))
+}
+
+/// What happens to records whose writer's schema cannot be read as the reader's.
+#[derive(Clone, Debug)]
+pub enum OnIncompatible {
+    /// They are refused.
+    Refuse,
+    /// They are waited in front of.
+    Wait {
+        /// The subject that the schema is of where the registry does not say.
+        subject: String,
+    },
 }
 
 fn user(code: &'static str, message: String) -> SourceError {
@@ -58,6 +71,7 @@ fn user(code: &'static str, message: String) -> SourceError {
 }
 
 struct Registry {
+    on_incompatible: OnIncompatible,
     known: RwLock<Known>,
     asking: Mutex<Asking>,
 }
@@ -65,26 +79,26 @@ struct Registry {
 /// What the registry has answered.
 #[derive(Default)]
 struct Known {
-    schemas: BTreeMap<u32, Result<Arc<WriterPlan>, Refused>>,
+    schemas: BTreeMap<u32, Result<Arc<WriterPlan>, Stop>>,
     /// Ids that it did not know, the oldest answer first.
     unknown: VecDeque<(Instant, u32, Refused)>,
 }
 
 impl Known {
-    fn find(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Refused>> {
+    fn find(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Stop>> {
         let unknown = || {
             self.unknown
                 .iter()
                 .find(|(at, unknown, _)| *unknown == id && now < *at + UNKNOWN_FOR)
         };
-        let refused = || unknown().map(|(_, _, why)| Err(why.clone()));
+        let refused = || unknown().map(|(_, _, why)| Err(Stop::Refused(why.clone())));
         self.schemas.get(&id).cloned().or_else(refused)
     }
 
-    fn remember(&mut self, id: u32, plan: Result<Arc<WriterPlan>, Refused>, now: Instant) {
+    fn remember(&mut self, id: u32, plan: Result<Arc<WriterPlan>, Stop>, now: Instant) {
         self.unknown.retain(|(_, unknown, _)| *unknown != id);
         match plan {
-            Err(why) if why.code == UNKNOWN => {
+            Err(Stop::Refused(why)) if why.code == UNKNOWN => {
                 if self.unknown.len() >= UNKNOWN_MAX {
                     self.unknown.pop_front();
                 }
@@ -117,11 +131,24 @@ struct Question {
     answer: SyncSender<Result<Answer, SourceError>>,
 }
 
-/// A schema's text and those of the schemas that it names, or why its records are refused.
-type Answer = Result<(String, Vec<String>), Refused>;
+/// A schema, or why its records are refused.
+type Answer = Result<Found, Refused>;
+
+/// A schema as the registry has it.
+struct Found {
+    /// Its text, where it is an Avro schema.
+    text: Option<String>,
+    /// The texts of the schemas that it names.
+    references: Vec<String>,
+    /// The subject that it is of, where the registry says so.
+    subject: Option<String>,
+}
 
 impl Registry {
-    fn new(properties: &BTreeMap<String, String>) -> Result<Self, SourceError> {
+    fn new(
+        properties: &BTreeMap<String, String>,
+        on_incompatible: OnIncompatible,
+    ) -> Result<Self, SourceError> {
         let asker = Asker::new(properties)?;
         let (questions, inbox) = sync_channel(1);
         let thread = std::thread::Builder::new().name("schema registry".to_owned());
@@ -131,6 +158,7 @@ impl Registry {
             error::error(Fault::Internal, "thread", format!("no thread: {failure}"))
         })?);
         Ok(Self {
+            on_incompatible,
             known: RwLock::default(),
             asking: Mutex::new(Asking {
                 questions,
@@ -139,7 +167,7 @@ impl Registry {
         })
     }
 
-    fn known(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Refused>> {
+    fn known(&self, id: u32, now: Instant) -> Option<Result<Arc<WriterPlan>, Stop>> {
         self.known
             .read()
             .expect("nobody panics while holding it")
@@ -148,7 +176,7 @@ impl Registry {
 
     fn find_at(&self, id: u32, reader: &AvroReader, now: Instant) -> Result<Arc<WriterPlan>, Stop> {
         if let Some(plan) = self.known(id, now) {
-            return plan.map_err(Stop::Refused);
+            return plan;
         }
         // No registry is asked: what is no number to it may be answered in any way, and would stall the topic.
         if id > ID_MAX {
@@ -158,20 +186,38 @@ impl Registry {
         let mut asking = self.asking.lock().expect("nobody panics while holding it");
         // Another worker may have asked meanwhile.
         if let Some(plan) = self.known(id, now) {
-            return plan.map_err(Stop::Refused);
+            return plan;
         }
         let answer = asking.ask(id).map_err(Stop::Stalled)?;
-        let plan = answer.and_then(|(text, references)| {
-            reader
-                .plan(&text, &references)
-                .map(Arc::new)
-                .map_err(|failure| refused(failure.code(), id, &failure.to_string()))
-        });
+        let plan = answer
+            .map_err(Stop::Refused)
+            .and_then(|found| self.plan(id, &found, reader));
         self.known
             .write()
             .expect("nobody panics while holding it")
             .remember(id, plan.clone(), now);
-        plan.map_err(Stop::Refused)
+        plan
+    }
+
+    /// How records of this schema are read, or what happens to them if they cannot be.
+    fn plan(&self, id: u32, found: &Found, reader: &AvroReader) -> Result<Arc<WriterPlan>, Stop> {
+        let (code, what) = match &found.text {
+            None => ("schema_incompatible", "it is no Avro schema".to_owned()),
+            Some(text) => match reader.plan(text, &found.references) {
+                Ok(plan) => return Ok(Arc::new(plan)),
+                Err(failure) => (failure.code(), failure.to_string()),
+            },
+        };
+        let OnIncompatible::Wait { subject } = &self.on_incompatible else {
+            return Err(Stop::Refused(refused(code, id, &what)));
+        };
+        let subject = found.subject.as_ref().unwrap_or(subject);
+        let message = format!(
+            "subject `{subject}`, schema id {id}: {what}; the source waits in front of this record, the others go on: give \
+             the source a schema that reads what was written so, or set `on_incompatible: dead_letter`, and start weir again"
+        );
+        // Nobody outside can mend it, but it is no reason to stop other sources.
+        Err(Stop::Stalled(error::error(Fault::External, code, message)))
     }
 }
 
@@ -302,11 +348,11 @@ impl Asker {
             Err(failure) => return Err(self.failure(&failure)),
         };
         if schema.schema_type != SchemaType::Avro {
-            return Ok(Err(refused(
-                "schema_incompatible",
-                id,
-                "it is no Avro schema",
-            )));
+            return Ok(Ok(Found {
+                text: None,
+                references: Vec::new(),
+                subject: schema.subject,
+            }));
         }
         let references = match self.references(&schema).await {
             Ok(references) => references,
@@ -319,7 +365,11 @@ impl Asker {
             }
             Err(failure) => return Err(self.failure(&failure)),
         };
-        Ok(Ok((schema.schema, references)))
+        Ok(Ok(Found {
+            text: Some(schema.schema),
+            references,
+            subject: schema.subject,
+        }))
     }
 
     /// All schemas that it names, and theirs.
@@ -486,6 +536,7 @@ mod tests {
             timestamp_us: 0,
             key: None,
             value: Some(Bytes::from(value)),
+            headers: weir_codec::Headers::default(),
         }
     }
 
@@ -505,7 +556,7 @@ mod tests {
             ),
             (9, 200, r#"{"schema":"\"string\""}"#),
         ]);
-        let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+        let decoder = registry_decoder(SCHEMA, &properties, false, OnIncompatible::Refuse).unwrap();
         let records: Vec<_> = [7, 8, 9, 7, 8].into_iter().map(record).collect();
         let decoded = decoder.decode(&records);
         assert_eq!(decoded.rows, [0, 3]);
@@ -526,6 +577,44 @@ mod tests {
         assert_eq!(asked.lock().unwrap().len(), 3);
     }
 
+    /// Where it is to be waited, a schema that cannot be read stalls in front of its first record, names subject, id and
+    /// reason, and is asked for once.
+    #[test]
+    fn waits_in_front_of_what_it_cannot_read() {
+        let (properties, asked) = registry(&[
+            (
+                7,
+                200,
+                r#"{"schema":"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}"}"#,
+            ),
+            (9, 200, r#"{"schema":"\"string\""}"#),
+            (
+                8,
+                404,
+                r#"{"error_code":40403,"message":"Schema not found"}"#,
+            ),
+        ]);
+        let wait = OnIncompatible::Wait {
+            subject: "t-value".to_owned(),
+        };
+        let decoder = registry_decoder(SCHEMA, &properties, false, wait).unwrap();
+        let records: Vec<_> = [7, 8, 9, 7].into_iter().map(record).collect();
+        for _ in 0..2 {
+            let decoded = decoder.decode(&records);
+            assert_eq!((&decoded.rows, decoded.refused.len()), (&vec![0], 1));
+            let (at, why) = decoded.stalled.unwrap();
+            assert_eq!(
+                (at, why.fault, why.code),
+                (2, Fault::External, "schema_incompatible")
+            );
+            assert!(
+                why.message.starts_with("subject `t-value`, schema id 9: "),
+                "{why}"
+            );
+        }
+        assert_eq!(asked.lock().unwrap().len(), 3);
+    }
+
     /// An id that the registry did not know is asked for again after a while, and then its records are read; when the
     /// registry is away then, they wait.
     #[test]
@@ -541,7 +630,7 @@ mod tests {
             (9, 404, NOT_FOUND),
             (9, 500, "{}"),
         ]);
-        let registry = Registry::new(&properties).unwrap();
+        let registry = Registry::new(&properties, OnIncompatible::Refuse).unwrap();
         let reader = AvroReader::new(SCHEMA, false).unwrap();
         let first = Instant::now();
         let find = |id, now| registry.find_at(id, &reader, now);
@@ -565,8 +654,9 @@ mod tests {
     fn unknown_ids_are_bounded() {
         let now = Instant::now();
         let mut known = Known::default();
-        let unknown = |id| Err(refused(UNKNOWN, id, "x"));
-        known.remember(1, Err(refused("schema_incompatible", 1, "x")), now);
+        let unknown = |id| Err(Stop::Refused(refused(UNKNOWN, id, "x")));
+        let bad = refused("schema_incompatible", 1, "x");
+        known.remember(1, Err(Stop::Refused(bad)), now);
         let most = u32::try_from(UNKNOWN_MAX).unwrap();
         for id in 2..most + 4 {
             known.remember(id, unknown(id), now);
@@ -583,7 +673,7 @@ mod tests {
     #[test]
     fn impossible_ids() {
         let (properties, asked) = registry(&[(u32::MAX, 404, "<html>")]);
-        let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+        let decoder = registry_decoder(SCHEMA, &properties, false, OnIncompatible::Refuse).unwrap();
         let decoded = decoder.decode(&[record(u32::MAX)]);
         assert_eq!(decoded.refused[0].1.code, "unknown_schema_id");
         assert_eq!((decoded.stalled, asked.lock().unwrap().len()), (None, 0));
@@ -594,7 +684,8 @@ mod tests {
     fn stalls() {
         let (properties, asked) = registry(&[(7, 404, "<html>"), (8, 500, "{}"), (9, 401, "{}")]);
         for (id, fault) in [(7, Fault::External), (8, Fault::External), (9, Fault::User)] {
-            let decoder = registry_decoder(SCHEMA, &properties, false).unwrap();
+            let decoder =
+                registry_decoder(SCHEMA, &properties, false, OnIncompatible::Refuse).unwrap();
             let decoded = decoder.decode(&[record(id), record(id)]);
             let (at, failure) = decoded.stalled.unwrap();
             assert_eq!((at, failure.fault), (0, fault), "{failure}");
@@ -616,7 +707,7 @@ mod tests {
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect();
-            registry_decoder(SCHEMA, &properties, false)
+            registry_decoder(SCHEMA, &properties, false, OnIncompatible::Refuse)
                 .err()
                 .map(|failure| failure.code)
         };

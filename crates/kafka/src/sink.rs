@@ -9,6 +9,7 @@
 
 use crate::error;
 use crate::events::Events;
+use crate::letters::{self, LetterRows};
 use crate::properties;
 use crate::readback;
 use crate::registry::SchemaClient;
@@ -51,14 +52,8 @@ pub struct SinkOptions {
     pub topic: String,
     /// Client properties of the cluster and the sink; they win over the defaults.
     pub properties: BTreeMap<String, String>,
-    /// How keys are written.
-    pub key: Format,
-    /// How rows are written.
-    pub value: Format,
-    /// The key's columns.
-    pub key_columns: SchemaRef,
-    /// The row's columns.
-    pub columns: SchemaRef,
+    /// What is written.
+    pub content: Content,
     /// Whether each flush is one transaction.
     pub exactly_once: bool,
     /// The transactional id, where `properties` name none.
@@ -67,6 +62,24 @@ pub struct SinkOptions {
     pub run: String,
     /// Topics of sources on the same cluster.
     pub sources: BTreeSet<String>,
+}
+
+/// What a sink writes.
+#[derive(Clone)]
+pub enum Content {
+    /// The rows of a table.
+    Rows {
+        /// How keys are written.
+        key: Format,
+        /// How rows are written.
+        value: Format,
+        /// The key's columns.
+        key_columns: SchemaRef,
+        /// The row's columns.
+        columns: SchemaRef,
+    },
+    /// The dead letters.
+    Letters,
 }
 
 /// How rows become bytes.
@@ -196,7 +209,7 @@ pub struct KafkaSink {
     options: SinkOptions,
     config: ClientConfig,
     id: String,
-    encoders: Option<Arc<Encoders>>,
+    rows: Option<Arc<dyn Rows>>,
     link: Option<Link>,
     /// Next offset per partition behind the last flush.
     position: Position,
@@ -236,11 +249,30 @@ impl KafkaSink {
             options,
             config,
             id,
-            encoders: None,
+            rows: None,
             link: None,
             position: Position::new(),
             suspects: BTreeSet::new(),
             refused: BTreeMap::new(),
+        })
+    }
+
+    fn writes_letters(&self) -> bool {
+        matches!(self.options.content, Content::Letters)
+    }
+
+    fn make_rows(&self) -> Result<Arc<dyn Rows>, SourceError> {
+        Ok(match &self.options.content {
+            Content::Letters => Arc::new(LetterRows::new()),
+            Content::Rows {
+                key,
+                value,
+                key_columns,
+                columns,
+            } => Arc::new(Encoders {
+                keys: self.encoder(key, "key", key_columns)?,
+                values: self.encoder(value, "value", columns)?,
+            }),
         })
     }
 
@@ -469,13 +501,21 @@ impl KafkaSink {
         as_of_us: i64,
         line: &Line,
     ) -> Result<Option<RDKafkaErrorCode>, SourceError> {
+        let (mut headers, mut value) = (headers.clone(), item.value.as_deref());
+        if let Some(packed) = value.filter(|_| self.writes_letters()) {
+            let (own, letter) = letters::unpack(packed);
+            for (key, value) in own.iter() {
+                headers = headers.insert(Header { key, value });
+            }
+            value = Some(letter);
+        }
         let mut record = BaseRecord::to(&self.options.topic)
             .key(&item.key)
-            .headers(headers.clone());
+            .headers(headers);
         if as_of_us > 0 {
             record = record.timestamp(as_of_us / 1_000);
         }
-        if let Some(value) = &item.value {
+        if let Some(value) = value {
             record = record.payload(value);
         }
         loop {
@@ -567,20 +607,24 @@ impl KafkaSink {
             .insert(header("weir.epoch", epoch.as_str()))
             .insert(header("weir.as_of", as_of.as_str()));
         let mut unsent = Vec::new();
-        for item in items {
+        // A letter that is refused is followed by the same one without its record's bytes.
+        let mut shortened: Option<Item> = None;
+        while let Some(item) = shortened.take().or_else(|| items.next()) {
             let is_refused = |(value, _): &&(Option<Vec<u8>>, _)| *value == item.value;
             if let Some((_, code)) = self.refused.get(&item.key).filter(is_refused) {
-                unsent.push(too_large(item, *code));
+                shortened = self.not_sent(item, *code, &mut unsent)?;
                 continue;
             }
-            self.refused.remove(&item.key);
+            if !self.writes_letters() || item.value.is_none() {
+                self.refused.remove(&item.key);
+            }
             let is_suspect = self.suspects.contains(&item.key);
             if is_suspect {
                 self.settle(link, line)?;
             }
             let code = self.send(link, &item, &headers, cut.as_of_us, line)?;
             if let Some(code) = code {
-                unsent.push(too_large(item, code));
+                shortened = self.not_sent(item, code, &mut unsent)?;
                 continue;
             }
             if is_suspect {
@@ -605,6 +649,31 @@ impl KafkaSink {
             self.commit(link, cut, line)?;
         }
         Ok(unsent)
+    }
+
+    /// Takes note of an item that is refused for what it is; answers what to send in its place. A letter is never lost: it
+    /// is sent without its record's bytes, and if that is too much, too, the sink fails.
+    fn not_sent(
+        &self,
+        item: Item,
+        code: RDKafkaErrorCode,
+        unsent: &mut Vec<Unsent>,
+    ) -> Result<Option<Item>, SourceError> {
+        if !self.writes_letters() {
+            unsent.push(too_large(item, code));
+            return Ok(None);
+        }
+        match letters::by_reference(&item) {
+            Some(short) => Ok(Some(short)),
+            None => {
+                let message = format!(
+                    "the brokers refuse a dead letter for topic `{}` also without the bytes of its record ({code}): raise \
+                     `max.message.bytes` of the topic",
+                    self.options.topic
+                );
+                Err(error::error(Fault::External, "letter_refused", message))
+            }
+        }
     }
 
     fn again(&self) -> SourceError {
@@ -677,21 +746,12 @@ impl Sink for KafkaSink {
         line: &Line,
     ) -> Result<Opening, SourceError> {
         self.link = None;
-        let rows = if let Some(rows) = &self.encoders {
-            Arc::clone(rows)
-        } else {
-            let SinkOptions {
-                key,
-                value,
-                key_columns,
-                columns,
-                ..
-            } = &self.options;
-            let made = Arc::new(Encoders {
-                keys: self.encoder(key, "key", key_columns)?,
-                values: self.encoder(value, "value", columns)?,
-            });
-            Arc::clone(self.encoders.insert(made))
+        let rows = match &self.rows {
+            Some(rows) => Arc::clone(rows),
+            None => {
+                let made = self.make_rows()?;
+                Arc::clone(self.rows.insert(made))
+            }
         };
         let (link, epoch) = self.connect(line)?;
         let brokers = self.config.get("bootstrap.servers").unwrap_or_default();
@@ -703,6 +763,7 @@ impl Sink for KafkaSink {
             from.as_ref(),
             told,
             line,
+            self.writes_letters(),
         )?;
         self.position = read.position;
         self.link = Some(link);
@@ -787,6 +848,15 @@ impl fmt::Debug for SinkOptions {
         f.debug_struct("SinkOptions")
             .field("topic", &self.topic)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows { .. } => "Rows",
+            Self::Letters => "Letters",
+        })
     }
 }
 

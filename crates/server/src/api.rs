@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::time::Instant;
-use weir_engine::{Published, State, TablePlan};
+use weir_engine::{LetterFilter, Published, State, TablePlan};
 use weir_zset::table::Version;
 use weir_zset::text::instant;
 
@@ -203,11 +203,17 @@ fn arrow_stream(cut: &Published, found: &Found) -> Result<Vec<u8>, ServeError> {
     Ok(writer.into_inner()?)
 }
 
+/// A page of the dead letters, and which of them: those of a topic, a partition, a record `at` an offset, a stage, a code.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Window {
     limit: Option<usize>,
     offset: Option<usize>,
+    topic: Option<String>,
+    partition: Option<i32>,
+    at: Option<i64>,
+    stage: Option<String>,
+    code: Option<String>,
 }
 
 async fn dead_letters(
@@ -224,8 +230,17 @@ async fn dead_letters(
         });
     }
     let status = app.handle.status();
-    let (total, letters) = app.handle.dead_letters(window.offset.unwrap_or(0), limit);
-    let rows: Vec<Value> = letters.iter().map(|letter| wire::letter(letter)).collect();
+    let asked = LetterFilter {
+        topic: window.topic.as_deref(),
+        partition: window.partition,
+        at: window.at,
+        stage: window.stage.as_deref(),
+        code: window.code.as_deref(),
+    };
+    let (total, letters) = app
+        .handle
+        .dead_letters(&asked, window.offset.unwrap_or(0), limit);
+    let rows: Vec<Value> = letters.iter().map(|letter| letter.json()).collect();
     Ok(Json(
         json!({ "run": status.run, "epoch": status.epoch, "total": total, "rows": rows }),
     ))

@@ -11,6 +11,9 @@
 //! | `weir_source_lag_records` | gauge | Records between position and end, by source. |
 //! | `weir_source_failing` | gauge | 1 while something keeps records of a source away, by source. |
 //! | `weir_source_idle_seconds` | gauge | Seconds since the last record of a source, or since the start, by source. |
+//! | `weir_source_held` | gauge | 1 while a source is read no further, for too many of its records were refused or its dead letters cannot be written, by source. |
+//! | `weir_source_window_records` | gauge | Records that came within the window of the source's limit, by source; 0 where there is no limit. |
+//! | `weir_source_window_refused` | gauge | Of those, the ones that are refused, by source. |
 //! | `weir_dead_letters` | gauge | Records refused now, by stage. |
 //! | `weir_stage_rows_total` | counter | Rows a stage answered, by stage. |
 //! | `weir_stage_errors_total` | counter | Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage. |

@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde_json::{Value, json};
 use std::io::Write as _;
-use weir_engine::{DeadLetter, DrillPlan, Published, State, Status, TablePlan, ViewPlan};
+use weir_engine::{DrillPlan, Published, State, Status, TablePlan, ViewPlan};
 use weir_zset::text::{self, instant};
 
 /// The rows as a JSON array of objects.
@@ -159,21 +159,4 @@ fn drills(drills: &[DrillPlan]) -> Vec<Value> {
     let drill =
         |drill: &DrillPlan| json!({ "table": drill.table, "by": drill.by, "title": drill.title });
     drills.iter().map(drill).collect()
-}
-
-/// A dead letter; its record's bytes as text, or base64 where they are not.
-pub(crate) fn letter(letter: &DeadLetter) -> Value {
-    json!({
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "timestamp": letter.timestamp_us.map(instant),
-        "stage": letter.stage,
-        "code": letter.code,
-        "field": letter.field,
-        "message": letter.message,
-        "key": letter.key,
-        "value": letter.value,
-        "value_base64": letter.value_base64,
-    })
 }

@@ -24,6 +24,10 @@ pub struct Plan {
     pub sink_tables: Vec<TablePlan>,
     /// Sinks that run, in the file's order.
     pub sinks: Vec<SinkPlan>,
+    /// The topic of the dead letters.
+    pub letters: Option<LettersPlan>,
+    /// How many records of all sources may be refused before the pipeline stops.
+    pub limit: Option<LimitPlan>,
     /// What the page draws.
     pub views: Vec<ViewPlan>,
 }
@@ -34,9 +38,10 @@ impl Plan {
         self.tables.iter().chain(&self.sink_tables)
     }
 
-    /// Turns off every sink.
+    /// Turns off every sink, that of the dead letters included.
     pub fn without_sinks(&mut self) {
         self.sinks.clear();
+        self.letters = None;
         self.sink_tables.clear();
     }
 }
@@ -98,6 +103,30 @@ pub struct SourcePlan {
     pub decode: DecodePlan,
     /// The columns of its rows: metadata, then the decoder's.
     pub schema: SchemaRef,
+    /// How many of its records may be refused before it is read no further.
+    pub limit: LimitPlan,
+}
+
+/// How many records may be refused within a window of the clock, by their own timestamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitPlan {
+    /// Most of them, in percent of those that came.
+    pub percent_max: Option<u32>,
+    /// Most of them.
+    pub count_max: Option<u64>,
+    /// The window, in seconds.
+    pub window_s: u32,
+}
+
+/// The topic of the dead letters.
+#[derive(Clone, Debug)]
+pub struct LettersPlan {
+    /// The topic.
+    pub topic: String,
+    /// Kafka client properties, the cluster's and the topic's own, interpolated.
+    pub properties: BTreeMap<String, String>,
+    /// Whether each flush is one transaction.
+    pub exactly_once: bool,
 }
 
 /// Where a source begins without a stored position.
@@ -134,6 +163,8 @@ pub enum EncodingPlan {
         schema: PathBuf,
         /// Registry properties (`url`, credentials).
         registry: BTreeMap<String, String>,
+        /// Whether a record whose writer's schema does not fit is refused, else the source waits in front of it.
+        refuses_incompatible: bool,
     },
     /// One string column, `text`.
     Text,

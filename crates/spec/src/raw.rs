@@ -39,6 +39,9 @@ pub struct PipelineSpec {
     /// Where rows go beside being served, by name.
     #[serde(default)]
     pub sinks: IndexMap<String, SinkSpec>,
+    /// What becomes of records that are refused, beside being shown.
+    #[serde(default)]
+    pub dead_letters: DeadLettersSpec,
     /// What the page draws, from top to bottom.
     #[serde(default)]
     #[schemars(with = "Vec<ViewSpec>")]
@@ -139,6 +142,60 @@ pub struct SourceSpec {
     /// metrics. Default: never.
     #[schemars(range(min = 1))]
     pub silent_after_s: Option<u32>,
+    /// How many of its records may be refused before it is read no further, in the place of
+    /// `dead_letters.each_source`.
+    pub dead_letters: Option<LimitSpec>,
+}
+
+/// What becomes of records that are refused, beside being shown: a topic, and limits.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLettersSpec {
+    /// Whether the topic is written: true or false, also by `${env:NAME:-false}`. Default: true. (In a replay it is not,
+    /// unless `--sinks` asks for it.)
+    #[serde(default)]
+    #[schemars(with = "BoolSpec")]
+    pub enabled: Option<ScalarSpec>,
+    /// A topic, which should be compacted: of each refusal a record with the refused one's value and headers, and what
+    /// was wrong in `weir.*` headers; a tombstone when it stands no longer. While it cannot be written, sources with
+    /// refused records are read no further.
+    pub kafka: Option<LettersTopicSpec>,
+    /// How many records of any one source may be refused before that source is read no further. Default: half of them
+    /// in 300 seconds.
+    pub each_source: Option<LimitSpec>,
+    /// How many records of all sources together may be refused before the pipeline stops. Default: no limit.
+    pub pipeline: Option<LimitSpec>,
+}
+
+/// A Kafka topic for dead letters.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LettersTopicSpec {
+    /// The cluster, by its name under `clusters`.
+    pub cluster: String,
+    /// The topic's name.
+    #[schemars(length(min = 1))]
+    pub topic: String,
+    /// What readers are promised. Default: `at_least_once`.
+    pub delivery: Option<DeliverySpec>,
+    /// librdkafka properties for this topic alone, over the cluster's.
+    #[serde(default)]
+    pub properties: IndexMap<String, ScalarSpec>,
+}
+
+/// How many records may be refused within a window of the clock, by their own timestamps.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSpec {
+    /// Most of them that may be refused, in percent of those that came; counts from 100 records on. 100: no limit.
+    /// Default: 50 for a source, no limit for the pipeline.
+    #[schemars(range(min = 0, max = 100))]
+    pub percent_max: Option<u32>,
+    /// Most of them that may be refused. Default: no limit.
+    pub count_max: Option<u64>,
+    /// The window, in seconds of the pipeline's clock. Default: 300.
+    #[schemars(range(min = 1, max = 86400))]
+    pub window_s: Option<u32>,
 }
 
 /// A Kafka topic.
@@ -225,6 +282,19 @@ pub struct AvroSpec {
     pub registry: String,
     /// The Avro schema that rows are read as, a file relative to this one.
     pub schema: String,
+    /// What happens to a record whose writer's schema cannot be read as this one: `stop`: the source waits in front of
+    /// it, the others go on; `dead_letter`: it is refused. Default: stop.
+    pub on_incompatible: Option<OnIncompatibleSpec>,
+}
+
+/// What happens to a record whose writer's schema cannot be read as the reader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnIncompatibleSpec {
+    /// The source waits in front of it.
+    Stop,
+    /// It is a dead letter.
+    DeadLetter,
 }
 
 /// A stage: rows of other stages, at most one operation, then `let`, `where` and `select` in that order.

@@ -3,6 +3,7 @@
 //! An edge whose type is not known, because of a finding, is passed on as unknown; what follows from it alone is
 //! not reported again.
 
+mod letters;
 mod sinks;
 mod sources;
 mod stages;
@@ -160,6 +161,8 @@ pub(crate) fn resolve(
     let forgets = resolver.forgets();
     let (tables, types) = resolver.tables();
     let (sink_tables, sinks) = resolver.sinks(&tables, &types);
+    let letters = resolver.letters(&sinks);
+    let limit = resolver.pipeline_limit();
     let views = resolver.views(&types);
     resolver.unused();
     Plan {
@@ -171,6 +174,8 @@ pub(crate) fn resolve(
         tables,
         sink_tables,
         sinks,
+        letters,
+        limit,
         views,
     }
 }

@@ -3,6 +3,7 @@
 //! `engine`, `kafka` and `host` do not know each other: they meet here.
 
 pub mod clock;
+pub mod letter;
 pub mod plugin;
 pub mod sink;
 pub mod source;
@@ -14,6 +15,6 @@ pub use plugin::{
 };
 pub use sink::Sink;
 pub use source::{
-    Decoded, Decoder, Fault, Position, RawBatch, RawRecord, Refused, Source, SourceError,
-    refusal_of,
+    Decoded, Decoder, Fault, Headers, Position, REPLAY_OF, RawBatch, RawRecord, Refused, Source,
+    SourceError, refusal_of,
 };

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use weir_zset::Refusal;
 
-pub use weir_codec::record::{Decoded, Decoder, Fault, RawRecord, Refused, SourceError};
+pub use weir_codec::record::{
+    Decoded, Decoder, Fault, Headers, REPLAY_OF, RawRecord, Refused, SourceError,
+};
 
 /// Records of one topic; those of one partition in offset order.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub fn refusal_of(topic: &str, record: &RawRecord, why: Refused) -> Refusal {
     Refusal {
         topic: topic.to_owned(),
         partition: record.partition,
-        offset: record.offset,
+        offset: record.place(),
         code: why.code.to_owned(),
         message: why.message,
         field: why.field,

@@ -19,7 +19,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, post_schema};
 use schema_registry_converter::schema_registry_common::{SchemaType, SuppliedSchema};
@@ -99,6 +99,7 @@ pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
             partition,
             offset: 0,
             message,
+            headers: Vec::new(),
         };
         publisher.send(&record, None)
     };
@@ -259,6 +260,14 @@ impl Publisher {
             .timestamp(*at_ms);
         if let Some(payload) = &payload {
             sending = sending.payload(payload);
+        }
+        if !record.headers.is_empty() {
+            let headers = record.headers.iter();
+            let add = |headers: OwnedHeaders, (key, value): &(String, String)| {
+                let value = Some(value.as_str());
+                headers.insert(Header { key, value })
+            };
+            sending = sending.headers(headers.fold(OwnedHeaders::new(), add));
         }
         loop {
             match self.producer.send(sending) {

@@ -115,6 +115,9 @@ enum What {
         /// Aborted and open transactions, too.
         #[arg(long)]
         uncommitted: bool,
+        /// Keys as text and values in base64, as they are; null where there is none.
+        #[arg(long)]
+        raw: bool,
         #[command(flatten)]
         to: To,
     },
@@ -237,8 +240,9 @@ fn main() -> Result<()> {
         What::Read {
             name,
             uncommitted,
+            raw,
             to,
-        } => topic::read(&to, &name, uncommitted),
+        } => topic::read(&to, &name, uncommitted, raw),
         What::Offsets { group, name, to } => topic::offsets(&to, &group, &name),
         What::Mock { name } => topic::mock(&name),
         What::Live {

@@ -60,6 +60,8 @@ pub(crate) struct Record {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) message: Message,
+    /// Headers, of recorded days alone.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// Gives messages their places: in the order of time, a key always in the same partition.
@@ -77,6 +79,7 @@ pub(crate) fn records(
             partition,
             offset: *next,
             message,
+            headers: Vec::new(),
         };
         *next += 1;
         topics.entry(record.message.topic).or_default().push(record);
@@ -172,10 +175,16 @@ fn parse(topic: &'static str, line: &str) -> Result<Record> {
         key,
         body,
     };
+    let headers = line.get("headers").and_then(Value::as_object);
+    let headers = headers.into_iter().flatten();
+    let header = |(name, value): (&String, &Value)| {
+        (name.clone(), value.as_str().unwrap_or_default().to_owned())
+    };
     Ok(Record {
         partition: i32::try_from(number("partition")?)?,
         offset: number("offset")?,
         message,
+        headers: headers.map(header).collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -126,7 +127,7 @@ pub(crate) fn mock(name: &str) -> Result<()> {
 }
 
 /// Prints all records up to the end that the topic has now.
-pub(crate) fn read(to: &To, name: &str, uncommitted: bool) -> Result<()> {
+pub(crate) fn read(to: &To, name: &str, uncommitted: bool, raw: bool) -> Result<()> {
     let mut config = config(to);
     let isolation = if uncommitted {
         "read_uncommitted"
@@ -165,6 +166,16 @@ pub(crate) fn read(to: &To, name: &str, uncommitted: bool) -> Result<()> {
                 for header in record.headers().into_iter().flat_map(|all| all.iter()) {
                     let text = header.value.map(String::from_utf8_lossy);
                     headers.insert(header.key.to_owned(), json!(text));
+                }
+                if raw {
+                    let value = record.payload().map(|value| STANDARD.encode(value));
+                    let key = record.key().map(String::from_utf8_lossy);
+                    println!(
+                        "{}",
+                        json!({ "partition": record.partition(), "offset": record.offset(), "headers": headers,
+                            "timestamp_ms": record.timestamp().to_millis(), "key": key, "value": value })
+                    );
+                    continue;
                 }
                 let line = json!({
                     "partition": record.partition(), "offset": record.offset(),
@@ -233,7 +244,7 @@ fn plain(value: Avro) -> Result<Value> {
             )
         }
         Avro::Bytes(bytes) | Avro::Fixed(_, bytes) => {
-            json!(base64::engine::general_purpose::STANDARD.encode(bytes))
+            json!(STANDARD.encode(bytes))
         }
         Avro::Array(items) => items.into_iter().map(plain).collect::<Result<_>>()?,
         Avro::Record(fields) => fields

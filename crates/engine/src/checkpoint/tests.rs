@@ -1,6 +1,7 @@
 //! An engine that dies anywhere against one that does not.
 
 use crate::Handle;
+use crate::LetterFilter;
 use crate::checkpoint::Keep;
 use crate::intake::{Intake, Polled, Standing, reached};
 use crate::run::{Engine, Parts};
@@ -37,7 +38,7 @@ struct Reading {
 }
 
 impl Intake for Reading {
-    fn poll(&mut self, _: usize, _: usize) -> Polled {
+    fn poll(&mut self, _: usize, _: usize, _: &[bool]) -> Polled {
         let mut polled = Polled::default();
         let topics = self.topics.0.lock().unwrap();
         for (index, (records, open)) in topics.iter().enumerate() {
@@ -304,7 +305,7 @@ fn cut(handle: &Handle) -> String {
         format!("{}: {:?}", plan.name, version.rows(0, usize::MAX).columns())
     };
     let tables: Vec<String> = cut.tables.iter().map(rows).collect();
-    let letters = handle.dead_letters(0, usize::MAX);
+    let letters = handle.dead_letters(&LetterFilter::default(), 0, usize::MAX);
     format!("{:?} {} {letters:?} {tables:#?}", cut.offsets, cut.as_of_us)
 }
 

@@ -188,7 +188,7 @@ impl World {
         let table = table_of(&checkpoint.rows);
         let parts = SinkParts {
             name: "out".to_owned(),
-            table: "out".to_owned(),
+            table: Some("out".to_owned()),
             to: "topic".to_owned(),
             identity: "one".to_owned(),
             sink: Box::new(Memory(Arc::clone(log))),
@@ -201,7 +201,7 @@ impl World {
                 .map(|offset| (*offset, "too_large".to_owned()))
                 .collect(),
         };
-        let mut running = Running::new(parts, 0, restored);
+        let mut running = Running::new(parts, Some(0), restored);
         running.start();
         (table, running)
     }

@@ -8,10 +8,13 @@ use crate::codes;
 use crate::nearest::hint;
 use crate::plan::{EncodePlan, KafkaSinkPlan, SinkPlan, TablePlan};
 use crate::raw::{
-    AvroEncodeSpec, DeliverySpec, EncodeSpec, KafkaSinkSpec, OneEncodeSpec, SinkSpec, TableSpec,
+    AvroEncodeSpec, DeliverySpec, EncodeSpec, KafkaSinkSpec, OneEncodeSpec, ScalarSpec, SinkSpec,
+    TableSpec,
 };
 use crate::tree::At;
 use arrow::datatypes::{Schema, SchemaRef};
+use indexmap::IndexMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Resolver<'_, '_> {
@@ -28,7 +31,7 @@ impl Resolver<'_, '_> {
             self.check_name(&at, "sink", name);
             let table = self.sunk(&at, name, sink, tables, types);
             let kafka = self.kafka_sink(&at.to("kafka"), &sink.kafka, table.as_ref());
-            let is_enabled = self.is_enabled(&at.to("enabled"), sink);
+            let is_enabled = self.is_enabled(&at.to("enabled"), sink.enabled.as_ref());
             let (Some(table), Some(kafka)) = (table, kafka) else {
                 continue;
             };
@@ -115,8 +118,8 @@ impl Resolver<'_, '_> {
         None
     }
 
-    fn is_enabled(&mut self, at: &At, sink: &SinkSpec) -> bool {
-        match sink.enabled.as_ref().map(|enabled| enabled.0.as_str()) {
+    pub(super) fn is_enabled(&mut self, at: &At, enabled: Option<&ScalarSpec>) -> bool {
+        match enabled.map(|enabled| enabled.0.as_str()) {
             None | Some("true") => true,
             Some("false") => false,
             Some(other) => {
@@ -133,27 +136,8 @@ impl Resolver<'_, '_> {
         kafka: &KafkaSinkSpec,
         table: Option<&TablePlan>,
     ) -> Option<KafkaSinkPlan> {
-        let mut properties = self.cluster(&at.to("cluster"), &kafka.cluster);
-        self.client_properties(&at.to("properties"), &kafka.properties);
         let exactly_once = kafka.delivery == Some(DeliverySpec::ExactlyOnce);
-        let own = texts(&kafka.properties);
-        if let Some(properties) = &mut properties {
-            properties.extend(own.clone());
-            let found = self.world.catalog.sink_properties(properties, exactly_once);
-            for (key, problem) in found {
-                let Problem {
-                    code,
-                    message,
-                    hint,
-                } = problem;
-                let at = if own.contains_key(&key) {
-                    at.to("properties").to(&key)
-                } else {
-                    at.to("cluster")
-                };
-                self.findings.error(&at, code, message).hinted(hint);
-            }
-        }
+        let properties = self.sink_properties(at, &kafka.cluster, &kafka.properties, exactly_once);
         let at = at.to("encode");
         let json = OneEncodeSpec::Json(crate::raw::JsonWordSpec::Json);
         let (key, value) = match &kafka.encode {
@@ -187,6 +171,38 @@ impl Resolver<'_, '_> {
             value,
             exactly_once,
         })
+    }
+
+    /// Client properties of what is written: the cluster's, and its own over them.
+    pub(super) fn sink_properties(
+        &mut self,
+        at: &At,
+        cluster: &str,
+        own: &IndexMap<String, ScalarSpec>,
+        exactly_once: bool,
+    ) -> Option<BTreeMap<String, String>> {
+        let properties = self.cluster(&at.to("cluster"), cluster);
+        self.client_properties(&at.to("properties"), own);
+        let (mut properties, own) = (properties?, texts(own));
+        properties.extend(own.clone());
+        let found = self
+            .world
+            .catalog
+            .sink_properties(&properties, exactly_once);
+        for (key, problem) in found {
+            let Problem {
+                code,
+                message,
+                hint,
+            } = problem;
+            let at = if own.contains_key(&key) {
+                at.to("properties").to(&key)
+            } else {
+                at.to("cluster")
+            };
+            self.findings.error(&at, code, message).hinted(hint);
+        }
+        Some(properties)
     }
 
     /// An encoding of rows with these columns.

@@ -8,8 +8,8 @@ use crate::plan::{
     CheckpointPlan, ClockPlan, DecodePlan, Edge, EncodingPlan, EnginePlan, SourcePlan, StartPlan,
 };
 use crate::raw::{
-    ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, KeyValueSpec, ScalarSpec, SourceSpec,
-    ValueSpec,
+    ClockSpec, DecodeSpec, EncodingSpec, EngineSpec, KeyValueSpec, OnIncompatibleSpec, ScalarSpec,
+    SourceSpec, ValueSpec,
 };
 use crate::tree::At;
 use arrow::array::{Array, AsArray, StringArray};
@@ -193,6 +193,7 @@ impl Resolver<'_, '_> {
             silent_after_s: source.silent_after_s.map(u64::from),
             decode,
             schema: Arc::new(Schema::new(fields)),
+            limit: self.source_limit(source),
         })
     }
 
@@ -269,6 +270,7 @@ impl Resolver<'_, '_> {
             Some(EncodingPlan::Avro {
                 schema: base.join(&avro.schema),
                 registry: registry.unwrap_or_default(),
+                refuses_incompatible: avro.on_incompatible == Some(OnIncompatibleSpec::DeadLetter),
             })
         })
     }

@@ -883,3 +883,46 @@ fn sinks() {
               hint: there is: trade_id, version, deleted, entity, book, quantity, payment_date, starts_at, flows"#]],
     );
 }
+
+/// The topic of the dead letters, and limits.
+#[test]
+fn dead_letters() {
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  dead_letters: { from: t, kafka: { cluster: main, topic: x } }\n\
+         dead_letters:\n  enabled: perhaps\n  kafka: { cluster: main, topic: x }\n  pipeline: { window_s: 60 }\n",
+        expect![[r#"
+            p.yaml:16:3: duplicate_name: the sink of the dead letters is called `dead_letters`, too
+              hint: rename one of `sinks`
+            p.yaml:18:12: bad_value: `perhaps` is neither true nor false
+            p.yaml:19:34: duplicate_name: the sink `dead_letters` writes this topic, too
+              hint: give the dead letters a topic of their own
+            p.yaml:20:3: missing_key: a limit of the pipeline needs `percent_max` or `count_max`
+              hint: such as `{ percent_max: 20, window_s: 600 }`"#]],
+    );
+    finds_in(
+        "dead_letters:\n  kafka: { cluster: mian, topic: trades, encode: json }\n  each_source: { percent_max: 101, window: 5 }\n",
+        expect![[r#"
+            p.yaml:14:42: unknown_key: unknown key `encode`
+              hint: there is: cluster, topic, delivery, properties
+            p.yaml:15:31: bad_value: the value is greater than the maximum of 100
+            p.yaml:15:36: unknown_key: unknown key `window`
+              hint: did you mean `window_s`?"#]],
+    );
+    finds_in(
+        "dead_letters:\n  kafka: { cluster: main, topic: trades }\n  pipeline: { count_max: many }\n",
+        expect!["p.yaml:15:26: bad_type: expected an integer, found text"],
+    );
+    finds_in(
+        "dead_letters: { kafka: { cluster: main, topic: trades } }\n",
+        expect![[r#"
+            p.yaml:13:48: duplicate_name: the source `trades` reads this topic
+              hint: what is refused of it would be written to it again: give the dead letters a topic of their own"#]],
+    );
+    finds_in(
+        "dead_letters: { kafka: { cluster: main, topic: d, properties: { ssl.truststore.location: x } } }\nstages:\n  \
+         s: { from: trades }\n",
+        expect![[r#"
+            p.yaml:13:65: java_property: "ssl.truststore.location" is a property of the Java client (its value is "x")
+              hint: librdkafka calls it "ssl.ca.location""#]],
+    );
+}

@@ -278,3 +278,91 @@ fn a_long_file_is_quick() {
 fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
+
+/// The topic of the dead letters, limits of sources and of the pipeline, and what a source does with schemas that it cannot
+/// read.
+#[test]
+fn dead_letters() {
+    let text = r#"
+weir: 1
+name: letters
+clusters: { main: { bootstrap.servers: "localhost:9092" } }
+registries: { main: { url: "http://localhost:8081" } }
+sources:
+  a: { kafka: { cluster: main, topic: a }, decode: { json: { schema: trade.json } } }
+  b:
+    kafka: { cluster: main, topic: b }
+    decode: { avro: { registry: main, schema: trade.avsc, on_incompatible: dead_letter } }
+    dead_letters: { count_max: 7, window_s: 60 }
+tables:
+  a: { from: a, key: [trade_id] }
+  b: { from: b, key: [trade_id] }
+dead_letters:
+  kafka: { cluster: main, topic: d, delivery: exactly_once, properties: { linger.ms: 5 } }
+  each_source: { percent_max: 10 }
+  pipeline: { percent_max: 20 }
+"#;
+    let (plan, found) = check(text);
+    assert_eq!(found, Vec::new());
+    let plan = plan.unwrap();
+    let sources = plan.sources.iter();
+    let sources: Vec<_> = sources
+        .map(|source| (source.limit, &source.decode.value))
+        .collect();
+    expect![[r#"
+        [
+            (
+                LimitPlan {
+                    percent_max: Some(
+                        10,
+                    ),
+                    count_max: None,
+                    window_s: 300,
+                },
+                Json {
+                    schema: "base/trade.json",
+                },
+            ),
+            (
+                LimitPlan {
+                    percent_max: Some(
+                        50,
+                    ),
+                    count_max: Some(
+                        7,
+                    ),
+                    window_s: 60,
+                },
+                Avro {
+                    schema: "base/trade.avsc",
+                    registry: {
+                        "url": "http://localhost:8081",
+                    },
+                    refuses_incompatible: true,
+                },
+            ),
+        ]
+        Some(
+            LettersPlan {
+                topic: "d",
+                properties: {
+                    "bootstrap.servers": "localhost:9092",
+                    "linger.ms": "5",
+                },
+                exactly_once: true,
+            },
+        )
+        Some(
+            LimitPlan {
+                percent_max: Some(
+                    20,
+                ),
+                count_max: None,
+                window_s: 300,
+            },
+        )"#]]
+    .assert_eq(&format!(
+        "{sources:#?}\n{:#?}\n{:#?}",
+        plan.letters, plan.limit
+    ));
+}

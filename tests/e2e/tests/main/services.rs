@@ -7,6 +7,8 @@
 mod brokers;
 #[path = "services/cluster.rs"]
 mod cluster;
+#[path = "services/letters.rs"]
+mod dead_letters;
 #[path = "services/kills.rs"]
 mod kills;
 #[path = "services/outages.rs"]

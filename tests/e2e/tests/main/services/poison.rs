@@ -97,7 +97,8 @@ fn promised(poisoned: &Recorded) -> Vec<Value> {
                 "topic": topic, "partition": 0, "offset": record["offset"], "at_ms": at_ms, "key": record["key"],
                 "stage": stage, "code": code,
                 "value": if is_large { &Value::Null } else { &message["value_text"] },
-                "value_base64": message["value_base64"],
+                "value_base64": message["value_base64"], "key_base64": null, "headers": [], "by_reference": is_large,
+                "final": true,
             }));
         }
     }

@@ -19,12 +19,12 @@ use std::time::Duration;
 const NOON_MS: i64 = 1_772_409_600_000 + 12 * 3_600_000;
 
 /// All committed records of a topic.
-fn records(topic: &str, more: &[&str]) -> Vec<Value> {
+pub(super) fn records(topic: &str, more: &[&str]) -> Vec<Value> {
     told(&[&["read", "--name", topic][..], more].concat())
 }
 
 /// What the feed prints.
-fn told(args: &[&str]) -> Vec<Value> {
+pub(super) fn told(args: &[&str]) -> Vec<Value> {
     let output = weir::feeder().args(args).output();
     let output = output.expect("weir-feed starts");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -36,7 +36,7 @@ fn told(args: &[&str]) -> Vec<Value> {
 }
 
 /// What is left of records when the topic is compacted: of each key the last value.
-fn compacted(records: &[Value]) -> BTreeMap<String, Value> {
+pub(super) fn compacted(records: &[Value]) -> BTreeMap<String, Value> {
     let mut content = BTreeMap::new();
     for record in records {
         let key = record["key"].to_string();
@@ -65,7 +65,7 @@ fn table(weir: &Served, name: &str, key: &[&str]) -> BTreeMap<String, Value> {
 }
 
 /// Waits until all sinks have what is published.
-fn sunk(weir: &Served) {
+pub(super) fn sunk(weir: &Served) {
     weir.until("sunk", |status| {
         let sinks = status["sinks"].as_array().expect("sinks");
         let is_done = |sink: &Value| {
@@ -75,7 +75,7 @@ fn sunk(weir: &Served) {
     });
 }
 
-fn make(topic: &str) {
+pub(super) fn make(topic: &str) {
     let settings = ["--partitions", "3", "--set", "cleanup.policy=compact"];
     weir::feed([&["topic", "--name", topic][..], &settings].concat());
 }
@@ -448,13 +448,13 @@ fn a_second_process_fences_the_first() {
 }
 
 /// A broker in memory that a test may freeze, killed when dropped.
-struct Mock {
-    child: Child,
-    bootstrap: String,
+pub(super) struct Mock {
+    pub(super) child: Child,
+    pub(super) bootstrap: String,
 }
 
 impl Mock {
-    fn new(topic: &str) -> Self {
+    pub(super) fn new(topic: &str) -> Self {
         let mut feed = weir::feeder();
         feed.args(["mock", "--name", topic]).stdout(Stdio::piped());
         let mut child = feed.spawn().expect("weir-feed starts");
