@@ -187,6 +187,7 @@ mod tests {
             partition: 0,
             offset: 0,
             timestamp_us,
+            headers: weir_stage::source::Headers::default(),
             key: None,
             value: None,
         }
