@@ -1,7 +1,8 @@
 //! Kinds (the border's text for what a column means) and Arrow types.
 
+use arrow::array::{Array as _, ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The Arrow type of a kind with these children; `None` when there is no such kind.
 pub(crate) fn type_of(kind: &str, children: &[FieldRef]) -> Option<DataType> {
@@ -88,6 +89,21 @@ pub(crate) struct Flat {
     pub(crate) nullable: bool,
     pub(crate) data_type: DataType,
     pub(crate) children: u32,
+    nulls: OnceLock<ArrayRef>,
+}
+
+/// Up to so many rows a column of nulls is lent, as its values take as long to write as those of any other.
+const LENT_NULLS: usize = 8_192;
+
+impl Flat {
+    /// The column when all of its rows are null.
+    pub(crate) fn nulls(&self, rows: usize) -> ArrayRef {
+        if rows > LENT_NULLS {
+            return new_null_array(&self.data_type, rows);
+        }
+        let nulls = || new_null_array(&self.data_type, LENT_NULLS);
+        self.nulls.get_or_init(nulls).slice(0, rows)
+    }
 }
 
 /// The columns of a schema, nested ones flat and depth first; the type that has no kind as the error.
@@ -114,6 +130,7 @@ fn push(field: &Field, flat: &mut Vec<Flat>) -> Result<(), DataType> {
         nullable: field.is_nullable(),
         children: u32::try_from(children.len()).expect("a schema has few columns"),
         data_type: data_type.clone(),
+        nulls: OnceLock::new(),
     });
     children.into_iter().try_for_each(|child| push(child, flat))
 }

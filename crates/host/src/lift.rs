@@ -5,7 +5,7 @@ use crate::abi::{Batch, Buffers, Column, Varlen};
 use crate::kind::Flat;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray,
-    RecordBatch, StringArray, StructArray, UInt32Array, new_null_array,
+    RecordBatch, StringArray, StructArray, UInt32Array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -68,7 +68,7 @@ fn array(
         (DataType::List(item), Buffers::Nested(offsets)) => {
             list(columns, item, offsets, rows, nulls).map_err(of_column)?
         }
-        (data_type, Buffers::None) if flat.children == 0 => new_null_array(data_type, rows),
+        (_, Buffers::None) if flat.children == 0 => flat.nulls(rows),
         (data_type, data) => flat_array(data_type, data, rows, nulls).map_err(of_column)?,
     };
     if !flat.nullable && array.null_count() > 0 {
