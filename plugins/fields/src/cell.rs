@@ -28,6 +28,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The text as it stands: an id.
+    #[inline]
     pub fn required(self) -> Result<&'a str, Refusal> {
         self.text.ok_or_else(|| Refusal::missing(self.field))
     }
@@ -88,14 +89,16 @@ impl<'a> Cell<'a> {
     pub fn one_of<T: Copy>(self, spellings: &[(&str, T)]) -> Result<T, Refusal> {
         let text = self.required()?;
         let known = spellings.iter().find(|(spelling, _)| *spelling == text);
-        known.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<&str> = spellings.iter().map(|(spelling, _)| *spelling).collect();
-            Refusal::new(
-                Code::UnknownValue,
-                self.field,
-                &format!("is none of {}", names.join(", ")),
-            )
-        })
+        known
+            .map(|(_, value)| *value)
+            .ok_or_else(|| self.unknown(spellings))
+    }
+
+    #[cold]
+    fn unknown<T>(self, spellings: &[(&str, T)]) -> Refusal {
+        let names: Vec<&str> = spellings.iter().map(|(spelling, _)| *spelling).collect();
+        let fault = format!("is none of {}", names.join(", "));
+        Refusal::new(Code::UnknownValue, self.field, &fault)
     }
 
     /// One of these spellings, or this value when there is none.

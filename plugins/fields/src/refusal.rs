@@ -73,6 +73,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal whose message is the field's name followed by `fault`.
+    #[cold]
     pub fn new(code: Code, field: &'static str, fault: &str) -> Self {
         Self {
             code,
@@ -82,6 +83,7 @@ impl Refusal {
     }
 
     /// The refusal of a message without this field.
+    #[cold]
     pub fn missing(field: &'static str) -> Self {
         Self::new(Code::MissingField, field, "is missing")
     }
