@@ -46,8 +46,8 @@ pub trait Value: Copy {
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
     fn read(bytes: &[u8]) -> Self;
-    /// To exactly `WIDTH` little-endian bytes.
-    fn write(self, to: &mut [u8]);
+    /// As value `index` of these little-endian bytes; whether there is room.
+    fn put(self, to: &mut [u8], index: usize) -> bool;
 }
 
 macro_rules! value {
@@ -59,8 +59,9 @@ macro_rules! value {
                 Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
             }
             #[inline]
-            fn write(self, to: &mut [u8]) {
-                to.copy_from_slice(&self.to_le_bytes());
+            fn put(self, to: &mut [u8], index: usize) -> bool {
+                let to = to.as_chunks_mut().0.get_mut(index);
+                to.map(|to| *to = self.to_le_bytes()).is_some()
             }
         }
     )* };
@@ -76,8 +77,9 @@ impl Value for I256 {
     }
 
     #[inline]
-    fn write(self, to: &mut [u8]) {
-        to.copy_from_slice(&weir_exact::to_le_bytes(self));
+    fn put(self, to: &mut [u8], index: usize) -> bool {
+        let to = to.as_chunks_mut().0.get_mut(index);
+        to.map(|to| *to = weir_exact::to_le_bytes(self)).is_some()
     }
 }
 
@@ -130,6 +132,10 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// The text, `None` when null.
     #[expect(
+        unsafe_code,
+        reason = "looking at the characters around each text costs more than all else here"
+    )]
+    #[expect(
         clippy::inline_always,
         reason = "a call costs more than this does, in WebAssembly twice"
     )]
@@ -139,7 +145,9 @@ impl<'a> Text<'a> {
             return None;
         }
         let at = self.keys.map_or(row, |keys| u32_at(keys, row));
-        self.chars.get(range_at(self.offsets, at))
+        let range = range_at(self.offsets, at);
+        // SAFETY: `checked` saw that the offsets never fall, stay within the characters, and are where one begins.
+        Some(unsafe { self.chars.get_unchecked(range) })
     }
 }
 
@@ -232,7 +240,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// A column of text.
+    /// A column of text. Its offsets are looked at once, here, and not for each row.
     pub fn text(&self, name: &str) -> Text<'a> {
         let column = self.column(name);
         let (keys, (offsets, bytes)) = match &column.data {
@@ -245,7 +253,7 @@ impl<'a> Columns<'a> {
             validity: validity(column),
             keys,
             offsets,
-            chars: std::str::from_utf8(bytes).expect("the host sends UTF-8"),
+            chars: checked(offsets, bytes),
         }
     }
 
@@ -274,6 +282,37 @@ impl<'a> Columns<'a> {
             },
         )
     }
+}
+
+/// The characters of a column of text, whose offsets never fall and are each where one begins, or the end.
+#[expect(
+    unsafe_code,
+    reason = "nearly all columns are ASCII, which is seen for many bytes at a time"
+)]
+fn checked<'a>(offsets: &[u8], bytes: &'a [u8]) -> &'a str {
+    let is_ascii = bytes.iter().fold(0, |all, byte| all | byte).is_ascii();
+    let chars = if is_ascii {
+        // SAFETY: they are ASCII.
+        unsafe { std::str::from_utf8_unchecked(bytes) }
+    } else {
+        std::str::from_utf8(bytes).expect("the host sends UTF-8")
+    };
+    let (offsets, _) = offsets.as_chunks();
+    let offset = |four: &[u8; 4]| u32::from_le_bytes(*four);
+    // Without an early end: so it is done for several at a time.
+    let pairs = offsets.iter().zip(offsets.get(1..).unwrap_or_default());
+    let falls = pairs.fold(0, |falls, (start, end)| {
+        falls | u32::from(offset(end) < offset(start))
+    });
+    let is_within = offsets
+        .last()
+        .is_none_or(|last| offset(last) as usize <= bytes.len());
+    let begins = |four| chars.is_char_boundary(offset(four) as usize);
+    assert!(
+        falls == 0 && is_within && (is_ascii || offsets.iter().all(begins)),
+        "the host sends offsets of texts"
+    );
+    chars
 }
 
 /// The index behind the column at `at` and its children.

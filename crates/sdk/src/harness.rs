@@ -307,7 +307,7 @@ fn push_fields(row: usize, columns: &mut [Builder], fields: &[Field], object: &J
 fn push_value(row: usize, column: &mut Builder, field: &Field, value: &Json) {
     if *value == Json::Null {
         assert!(field.nullable, "column `{}` may not be null", field.name);
-        return column.null(row);
+        return;
     }
     push_text(row, column, field, value)
         .unwrap_or_else(|| panic!("column `{}` is {}, not {value:?}", field.name, field.kind));

@@ -160,11 +160,8 @@ macro_rules! __cell {
     (@put $to:ident, $row:ident, $from:expr, [utf8]) => { $to.bytes($row, $from.map(str::as_bytes)) };
     (@put $to:ident, $row:ident, $from:expr, [binary]) => { $to.bytes($row, $from) };
     (@put $to:ident, $row:ident, $from:expr, [record($inner:ident)]) => {
-        match &$from {
-            ::core::option::Option::Some(inner) => {
-                $to.fields($row, |columns| <$inner<'_> as $crate::Record<'_>>::write(inner, $row, columns));
-            }
-            ::core::option::Option::None => $to.null($row),
+        if let ::core::option::Option::Some(inner) = &$from {
+            $to.fields($row, |columns| <$inner<'_> as $crate::Record<'_>>::write(inner, $row, columns));
         }
     };
     (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => { $to.fixed($row, $from) };

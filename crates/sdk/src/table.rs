@@ -61,8 +61,8 @@ impl Table {
 /// Room for the text of a row, at first.
 const TEXT_BYTES: usize = 8;
 
-/// A column being written: row after row, one value each. A value of another kind than the column's is the author's
-/// mistake and panics.
+/// A column being written: row after row, at most one value each. A value of another kind than the column's is the
+/// author's mistake and panics. A null is written by leaving it out.
 #[derive(Debug)]
 pub struct Builder {
     name: &'static str,
@@ -70,16 +70,16 @@ pub struct Builder {
     layout: Layout,
     /// For so many rows there is room from the first value on.
     rows: usize,
-    /// Bits, values of one width, or text: as far as the last value and room behind it, filled with 0, so that a null
-    /// is written by leaving it out.
+    /// Bits, values of one width, or text: as far as the last value and room behind it, filled with 0.
     values: Vec<u8>,
     /// How much of `values` is text.
     end: usize,
-    /// Where texts end, as far as the last row with one.
+    /// Where texts begin and end, as far as the last row with one, and room behind it.
     offsets: Vec<u8>,
-    /// One bit a row, from the first null behind a value or value behind a null on; likewise with room.
+    /// The last rows with values, without a gap.
+    run: std::ops::Range<usize>,
+    /// One bit a row, for the runs before that.
     valid: Vec<u8>,
-    nulls: usize,
     children: Vec<Builder>,
 }
 
@@ -131,8 +131,8 @@ impl Builder {
             values: Vec::new(),
             end: 0,
             offsets: Vec::new(),
+            run: 0..0,
             valid: Vec::new(),
-            nulls: 0,
             children: field
                 .children
                 .iter()
@@ -160,126 +160,129 @@ impl Builder {
     )]
     #[inline(always)]
     pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
+        let Some(value) = value else { return };
         self.expect(Layout::fixed(T::WIDTH));
-        match value {
-            Some(value) => {
-                let at = row * T::WIDTH;
-                if at + T::WIDTH > self.values.len() {
-                    self.grow(row);
-                }
-                value.write(&mut self.values[at..at + T::WIDTH]);
-                self.set_valid(row);
-            }
-            None => self.skip(row),
+        if row != self.run.end || !value.put(&mut self.values, row) {
+            self.prepare(row, 0);
+            value.put(&mut self.values, row);
         }
+        self.run.end = row + 1;
     }
 
     /// Writes true, false or null.
     #[inline]
     pub fn bool(&mut self, row: usize, value: Option<bool>) {
+        let Some(value) = value else { return };
         self.expect(Layout::BITS);
-        match value {
-            Some(value) => {
-                if row / 8 >= self.values.len() {
-                    self.grow(row);
-                }
-                self.values[row / 8] |= u8::from(value) << (row % 8);
-                self.set_valid(row);
-            }
-            None => self.skip(row),
+        if row != self.run.end || row / 8 >= self.values.len() {
+            self.prepare(row, 0);
         }
+        self.values[row / 8] |= u8::from(value) << (row % 8);
+        self.run.end = row + 1;
     }
 
     /// Writes text or bytes.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs more than this does, in WebAssembly twice"
+    )]
+    #[inline(always)]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
-        if let Some(value) = value {
-            self.text(row, value);
-        } else {
-            self.expect(Layout::VARLEN);
-            self.skip(row);
+        let Some(value) = value else { return };
+        self.expect(Layout::VARLEN);
+        if !self.short(row, value) {
+            self.prepare(row, value.len());
+            self.long(row, value);
         }
     }
 
-    fn text(&mut self, row: usize, value: &[u8]) {
-        self.expect(Layout::VARLEN);
-        if self.offsets.len() != (row + 1) * 4 {
-            self.end_rows(row);
+    /// Writes a text that is short, behind the text of the row before, where there is room: whether it does. Nothing in
+    /// here calls anything, so that WebAssembly's compiler keeps the cells of a row in registers.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs more than this does, in WebAssembly twice"
+    )]
+    #[inline(always)]
+    fn short(&mut self, row: usize, value: &[u8]) -> bool {
+        if row == self.run.end
+            && value.len() <= SHORT_BYTES_MAX
+            && let Some((_, room)) = self.values.split_at_mut_checked(self.end)
+            && let Some(to) = room.get_mut(..value.len())
+            && let Some(offset) = self.offsets.as_chunks_mut().0.get_mut(row + 1)
+        {
+            copy(to, value);
+            self.end += value.len();
+            *offset = offset_of(self.end);
+            self.run.end = row + 1;
+            return true;
         }
+        false
+    }
+
+    #[cold]
+    fn long(&mut self, row: usize, value: &[u8]) {
         let start = self.end;
         self.end += value.len();
-        if self.end > self.values.len() {
-            self.grow(row);
-        }
-        copy(&mut self.values[start..], value);
-        let end = u32::try_from(self.end).expect("a column holds less than 4 GiB");
-        self.offsets.extend_from_slice(&end.to_le_bytes());
-        self.set_valid(row);
+        self.values[start..self.end].copy_from_slice(value);
+        self.offsets[(row + 1) * 4..(row + 2) * 4].copy_from_slice(&offset_of(self.end));
+        self.run.end = row + 1;
     }
 
     /// Writes a struct: `write` gives each of its fields a value.
     pub fn fields(&mut self, row: usize, write: impl FnOnce(&mut [Builder])) {
         self.expect(Layout::STRUCT);
+        self.prepare(row, 0);
         write(&mut self.children);
-        self.set_valid(row);
+        self.run.end = row + 1;
     }
 
-    /// Writes null.
-    pub fn null(&mut self, row: usize) {
-        self.children.iter_mut().for_each(|child| child.null(row));
-        self.skip(row);
-    }
-
-    /// Notes that the row is not null: nothing to do as long as none is.
-    #[inline]
-    fn set_valid(&mut self, row: usize) {
-        if self.nulls > 0 {
-            *bits_for(&mut self.valid, row) |= 1 << (row % 8);
-        }
-    }
-
-    /// Notes that the row is null. Rows before the first null are valid.
-    #[inline]
-    fn skip(&mut self, row: usize) {
-        if self.nulls == 0 && row > 0 {
-            self.first_null(row);
-        }
-        self.nulls += 1;
-    }
-
+    /// Before a value of so many bytes of text: makes room for all rows that are expected, or twice as many as before,
+    /// and catches up with the rows since the last value, which are null.
     #[cold]
-    fn first_null(&mut self, row: usize) {
-        self.valid = vec![0xff; row / 8];
-        self.valid.push((1 << (row % 8)) - 1);
-    }
-
-    /// Makes room for row `row`, and for all rows that are expected or twice as many as before.
-    #[cold]
-    fn grow(&mut self, row: usize) {
+    fn prepare(&mut self, row: usize, text: usize) {
         let rows = (row + 1).max(self.rows);
-        let bytes = self.layout.bytes(rows, self.end.max(rows * TEXT_BYTES));
-        self.values.resize(bytes.max(self.values.len() * 2), 0);
+        let end = self.end + text;
+        if self.layout.bytes(row + 1, end) > self.values.len() {
+            let bytes = self.layout.bytes(rows, end.max(rows * TEXT_BYTES));
+            self.values.resize(bytes.max(self.values.len() * 2), 0);
+        }
+        if self.layout == Layout::VARLEN && (row + 2) * 4 > self.offsets.len() {
+            let bytes = (rows + 1) * 4;
+            self.offsets.resize(bytes.max(self.offsets.len() * 2), 0);
+        }
+        if row != self.run.end {
+            self.end_run(row);
+            self.run = row..row;
+        }
     }
 
-    /// Where the texts of the rows before row `row` end: those that are missing have none.
-    #[cold]
-    fn end_rows(&mut self, row: usize) {
-        if self.offsets.is_empty() {
-            self.offsets.reserve((row.max(self.rows) + 1) * 4);
-            self.offsets.extend_from_slice(&[0; 4]);
+    /// Notes which rows were not null up to row `row`, and where their texts end: those that are missing have none.
+    fn end_run(&mut self, row: usize) {
+        self.valid.resize(row.div_ceil(8), 0);
+        let run = self.run.clone();
+        let (first, last) = (run.start.div_ceil(8), run.end / 8);
+        if first < last {
+            self.valid[first..last].fill(0xff);
         }
-        let end = u32::try_from(self.end).expect("a column holds less than 4 GiB");
-        while self.offsets.len() < (row + 1) * 4 {
-            self.offsets.extend_from_slice(&end.to_le_bytes());
+        for row in (run.start..run.end.min(first * 8)).chain(run.start.max(last * 8)..run.end) {
+            self.valid[row / 8] |= 1 << (row % 8);
+        }
+        if self.layout == Layout::VARLEN {
+            let end = offset_of(self.end);
+            let (offsets, _) = self.offsets.as_chunks_mut();
+            offsets[self.run.end + 1..=row].fill(end);
         }
     }
 
     /// The column, then its children, depth first. One without any value is sent without buffers.
     fn finish(mut self, rows: usize, columns: &mut Vec<Column>) {
-        let has_nulls = self.nulls > 0;
-        let is_null = self.nulls == rows && has_nulls && self.layout != Layout::STRUCT;
+        let has_nulls = self.run != (0..rows);
+        let is_null = has_nulls && self.run.end == 0 && self.layout != Layout::STRUCT;
         if self.layout == Layout::VARLEN && !is_null {
-            self.end_rows(rows);
+            self.offsets.resize((rows + 1) * 4, 0);
+        }
+        if has_nulls && !is_null {
+            self.end_run(rows);
         }
         self.values.resize(self.layout.bytes(rows, self.end), 0);
         let data = match self.layout {
@@ -292,7 +295,6 @@ impl Builder {
             }),
             Layout(_) => Buffers::Fixed(self.values),
         };
-        self.valid.resize(rows.div_ceil(8), 0);
         columns.push(Column {
             name: self.name.to_owned(),
             kind: self.kind.to_string(),
@@ -306,26 +308,24 @@ impl Builder {
     }
 }
 
-/// The byte of a bitmap with the bit of row `row`, for which room is made.
-#[inline]
-fn bits_for(bits: &mut Vec<u8>, row: usize) -> &mut u8 {
-    if row / 8 >= bits.len() {
-        grow_bits(bits, row);
-    }
-    &mut bits[row / 8]
+fn offset_of(end: usize) -> [u8; 4] {
+    let end = u32::try_from(end).expect("a column holds less than 4 GiB");
+    end.to_le_bytes()
 }
 
-#[cold]
-fn grow_bits(bits: &mut Vec<u8>, row: usize) {
-    bits.resize((row / 8 + 1).max(bits.len() * 2), 0);
-}
+/// The longest text that is copied without a call.
+const SHORT_BYTES_MAX: usize = 32;
 
-/// Copies `from` over as many bytes. In WebAssembly a copy of unknown length is a call out of the plugin; texts are short,
-/// so two copies of known length, which may overlap, are several times faster.
-#[inline]
+/// Copies a short text over as many bytes. In WebAssembly a copy of unknown length is a call out of the plugin; two copies
+/// of known length, which may overlap, are several times faster.
+#[expect(
+    clippy::inline_always,
+    reason = "a call costs more than this does, in WebAssembly twice"
+)]
+#[inline(always)]
 fn copy(to: &mut [u8], from: &[u8]) {
     /// Copies the first and the last `N`; whether there are `N`.
-    #[inline]
+    #[inline(always)]
     fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
         let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
             return false;
@@ -335,9 +335,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
         true
     }
     let to = &mut to[..from.len()];
-    if from.len() > 32 {
-        to.copy_from_slice(from);
-    } else if !ends::<16>(to, from)
+    if !ends::<16>(to, from)
         && !ends::<8>(to, from)
         && !ends::<4>(to, from)
         && let (Some(first), Some(last)) = (from.first(), from.last())
@@ -356,13 +354,103 @@ mod tests {
     #[test]
     fn copy_copies_the_bytes() {
         let source: Vec<u8> = (1..=200).collect();
-        for length in 0..=80 {
+        for length in 0..=SHORT_BYTES_MAX {
             for from in [0, 3, 100] {
                 let mut to = vec![0; length];
                 copy(&mut to, &source[from..from + length]);
                 assert_eq!(to, &source[from..from + length], "length {length}");
             }
         }
+    }
+
+    /// Whatever is written, to whatever room there is, is read back: runs of values and of nulls, texts short and long.
+    #[test]
+    fn cells_come_back() {
+        let fields = [
+            Field::new("text", Kind::Utf8, true),
+            Field::new("number", Kind::Int32, true),
+            Field::new("flag", Kind::Bool, true),
+        ];
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % below
+        };
+        for _ in 0..2_000 {
+            let (rows, change) = (random(60), 1 + random(20));
+            let mut there = [0, 1, 2].map(|_| random(2) == 0);
+            let mut table = Table::new(&fields, random(40));
+            let mut cells = Vec::new();
+            for _ in 0..rows {
+                there = there.map(|is| is != (random(change) == 0));
+                let number = i32::try_from(random(45)).unwrap();
+                let text = "aß€😀".chars().cycle().take(random(45)).collect::<String>();
+                cells.push((
+                    there[0].then_some(text),
+                    there[1].then_some(number),
+                    there[2].then_some(number % 2 == 0),
+                ));
+            }
+            for (text, number, flag) in &cells {
+                table.push_with(|at, columns| {
+                    columns[0].bytes(at, text.as_deref().map(str::as_bytes));
+                    columns[1].fixed(at, *number);
+                    columns[2].bool(at, *flag);
+                });
+            }
+            let batch = table.into_batch();
+            let columns = crate::Columns::of(&batch);
+            let texts = columns.text("text");
+            let (numbers, flags) = (columns.fixed::<i32>("number"), columns.bools("flag"));
+            for (row, (text, number, flag)) in cells.iter().enumerate() {
+                assert_eq!(texts.get(row), text.as_deref());
+                assert_eq!(numbers.get(row), *number);
+                assert_eq!(flags.get(row), *flag);
+            }
+            let values = [
+                cells.iter().filter(|cell| cell.0.is_some()).count(),
+                cells.iter().filter(|cell| cell.1.is_some()).count(),
+                cells.iter().filter(|cell| cell.2.is_some()).count(),
+            ];
+            for (column, values) in batch.columns.iter().zip(values) {
+                assert_eq!(column.validity.is_some(), 0 < values && values < rows);
+                assert_eq!(column.data == Buffers::None, values == 0 && rows > 0);
+                let bits = column.validity.iter().flatten();
+                let set: u32 = bits.map(|byte| byte.count_ones()).sum();
+                assert!(column.validity.is_none() || set as usize == values);
+            }
+        }
+    }
+
+    /// Offsets that fall, end too late or part a character are the host's mistake, and are not read.
+    #[test]
+    fn wrong_offsets_are_seen() {
+        let is_read = |offsets: [u32; 3], bytes: &str| {
+            let offsets = offsets.iter().flat_map(|offset| offset.to_le_bytes());
+            let column = Column {
+                name: "text".to_owned(),
+                kind: "utf8".to_owned(),
+                validity: None,
+                data: Buffers::Varlen(Varlen {
+                    offsets: offsets.collect(),
+                    bytes: bytes.as_bytes().to_vec(),
+                }),
+                children: 0,
+            };
+            let batch = Batch {
+                rows: 2,
+                columns: vec![column],
+            };
+            std::panic::catch_unwind(|| crate::Columns::of(&batch).text("text").get(1).is_some())
+                .is_ok()
+        };
+        assert!(is_read([0, 2, 3], "abc"));
+        assert!(is_read([0, 1, 3], "aü"));
+        assert!(!is_read([0, 2, 3], "aü"));
+        assert!(!is_read([0, 2, 1], "abc"));
+        assert!(!is_read([0, 1, 4], "abc"));
     }
 
     /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap and one of nulls no values.
