@@ -77,18 +77,14 @@ impl Factor {
 
     /// What is left of one, or nothing.
     #[must_use]
-    pub const fn rest(self) -> Self {
-        Self(Self::ONE.0.saturating_sub(self.0)).or_zero()
+    pub fn rest(self) -> Self {
+        Self::ONE.above(self)
     }
 
     /// What this is above another.
     #[must_use]
-    pub const fn above(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0)).or_zero()
-    }
-
-    const fn or_zero(self) -> Self {
-        if self.0 < 0 { Self::ZERO } else { self }
+    pub fn above(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0)).max(Self::ZERO)
     }
 }
 

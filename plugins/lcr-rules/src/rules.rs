@@ -12,6 +12,7 @@ use crate::exact::Factor;
 use crate::rates::FLOW_LINES;
 use crate::regime::Regime;
 use crate::terms::Terms;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// What is wrong with a rules file, where, and what to do.
@@ -169,10 +170,11 @@ impl Rules {
             }
             for pair in rows.windows(2) {
                 let [row, next] = pair else { continue };
-                let fault = match (row.until, next.from) {
-                    (Some(until), Some(from)) if until == from => continue,
-                    (Some(until), Some(from)) if until < from => "leaves a gap",
-                    _ => "overlaps",
+                let days = row.until.zip(next.from);
+                let fault = match days.map(|(until, from)| until.cmp(&from)) {
+                    Some(Ordering::Equal) => continue,
+                    Some(Ordering::Less) => "leaves a gap",
+                    Some(Ordering::Greater) | None => "overlaps",
                 };
                 return Err(next.error(&format!(
                     "{fault} with line {} of {}: let that end on the day on which this begins",

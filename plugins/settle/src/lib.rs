@@ -210,9 +210,9 @@ impl Group for Settle {
         for group in groups.ids() {
             let mut legs: Vec<TradeLeg<'_>> = trades.of(group).map(|(_, leg)| leg).collect();
             legs.sort_by_key(|leg| leg.leg);
-            let confirmed = confirmations.of(group).filter_map(confirmation).collect();
+            let confirmed: Vec<_> = confirmations.of(group).filter_map(confirmation).collect();
             let recorded_at = legs.iter().filter_map(|leg| leg.recorded_at).max();
-            settle(group, &self.pending(&legs), recorded_at, confirmed, out);
+            settle(group, &self.pending(&legs), recorded_at, &confirmed, out);
         }
     }
 }
@@ -236,12 +236,12 @@ fn settle(
     group: u32,
     legs: &[SettledLeg<'_>],
     recorded_at: Option<i64>,
-    confirmations: Vec<Confirmation<'_>>,
+    confirmations: &[Confirmation<'_>],
     out: &mut Answers,
 ) {
     let is = |kind| legs.iter().find(|leg| leg.kind == Some(kind));
     let (of, delivered_at) = if let Some(security) = is("SECURITY") {
-        let delivered = deliver(security.quantity.unwrap_or(0), confirmations.clone());
+        let delivered = deliver(security.quantity.unwrap_or(0), confirmations.to_vec());
         deliveries(group, security, &delivered, out);
         if delivered.rest > 0 {
             return;
@@ -276,7 +276,7 @@ fn settle(
     };
     let times = confirmations.iter().map(|one| one.recorded_at);
     let last_recorded_at = times.chain([recorded_at]).max().flatten();
-    for confirmation in &confirmations {
+    for confirmation in confirmations {
         let ended = Ended {
             trade_id: of.trade_id,
             confirmation_id: Some(confirmation.id),

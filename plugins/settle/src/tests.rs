@@ -126,7 +126,7 @@ fn what_has_ended() {
     let ended = |trade: &str, confirmations: &[&str]| -> String {
         let ran = ran(trade, &confirmations.join("\n"));
         let ended = ran.lines().filter(|line| line.starts_with("ended"));
-        ended.map(|line| format!("{line}\n")).collect()
+        ended.flat_map(|line| [line, "\n"]).collect()
     };
     expect![[r#"
         ended 0: trade_id=B confirmation_id=C1 entity=E book=K instrument_id=I delivered_on=2026-03-03 last_recorded_at=2026-03-05T09:00:00Z

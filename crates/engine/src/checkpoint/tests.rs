@@ -7,7 +7,7 @@ use crate::intake::{Intake, Polled, Standing, reached};
 use crate::run::{Engine, Parts};
 use crate::state::Store;
 use crate::tests::{Still, Texts, plan, record};
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -307,6 +307,40 @@ fn cut(handle: &Handle) -> String {
     let tables: Vec<String> = cut.tables.iter().map(rows).collect();
     let letters = handle.dead_letters(&LetterFilter::default(), 0, usize::MAX);
     format!("{:?} {} {letters:?} {tables:#?}", cut.offsets, cut.as_of_us)
+}
+
+/// Goal: keys that another stage names leave, be it one behind them. Method: what came to the left is forgotten when it
+/// comes to the right, in the same epoch; another key stays, and one that comes again leaves again.
+#[test]
+fn what_is_named_leaves() {
+    let topics = Topics(Arc::new(Mutex::new([(Vec::new(), 0), (Vec::new(), 0)])));
+    let (mut engine, handle) = start(&everything(), &topics, None);
+    let mut shown = |left: &[&str], right: &[&str]| -> Vec<Vec<String>> {
+        for (topic, texts) in topics.0.lock().unwrap().iter_mut().zip([left, right]) {
+            for text in texts {
+                let offset = i64::try_from(topic.0.len()).unwrap();
+                topic.0.push(record(offset, text));
+            }
+            topic.1 = topic.0.len();
+        }
+        engine.cycle().unwrap();
+        let cut = handle.published().unwrap();
+        let table = |name: &str| {
+            let (_, rows) = cut
+                .tables
+                .iter()
+                .find(|(plan, _)| plan.name == name)
+                .unwrap();
+            let rows = rows.rows(0, usize::MAX);
+            let texts = rows.column_by_name("text").unwrap().as_string::<i32>();
+            texts.iter().flatten().map(str::to_owned).collect()
+        };
+        ["open", "open_first", "open_met"].map(table).into()
+    };
+    let [both, one] = [vec!["a", "b"], vec!["b"]];
+    assert_eq!(shown(&["a", "b"], &[]), [both.clone(), both, vec![]]);
+    assert_eq!(shown(&[], &["a"]), [one.clone(), one.clone(), vec![]]);
+    assert_eq!(shown(&["a"], &[]), [one.clone(), one, vec![]]);
 }
 
 #[derive(Clone, Copy, Debug)]

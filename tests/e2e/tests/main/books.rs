@@ -323,7 +323,7 @@ fn the_day_rolls_by_the_clock_alone() {
 }
 
 /// A bank that holds a liquid bond, buys more of it, owes to one and is owed by another; its day, as recorded.
-fn small_bank(folder: &Path) {
+fn small_bank() -> Book {
     let bond = "US0000000001";
     let line = |key: &str, value: Value| json!({ "partition": 0, "offset": 0, "timestamp_ms": END_MS - 3_600_000, "key": key, "value": value });
     let balance = |account: &str, kind: &str, amount: u32, more: Value| {
@@ -351,7 +351,7 @@ fn small_bank(folder: &Path) {
     let holding = json!({ "entity": "E", "book": "K", "instrument_id": bond, "quantity": "100", "encumbered": "0", "version": 1 });
     let trade = json!({ "tradeRef": "B1", "rev": 1, "status": "NEW", "isin": bond, "buySell": "B", "quantity": 10, "cleanPrice": 98,
         "accrued": 1, "ccy": "USD", "tradeDt": "2026-03-02", "settleDt": "2026-03-04", "account": "K", "entity": "E", "cpty": "C" });
-    let day = Book::from([
+    Book::from([
         ("balances".to_owned(), balances),
         (
             "refdata.instruments".to_owned(),
@@ -363,43 +363,55 @@ fn small_bank(folder: &Path) {
             vec![line(&format!("E|K|{bond}"), holding)],
         ),
         ("trades.bonds".to_owned(), vec![line("B1", trade)]),
+    ])
+}
+
+/// The rows of `lcr` that a copy of the repository makes of a book under a setting.
+fn ratios(copy: &Path, (name, value): (&str, &str), book: &Book, until: &str) -> Vec<Value> {
+    let (day, out) = (
+        tempfile::tempdir().expect("a temporary folder"),
+        tempfile::tempdir().expect("a temporary folder"),
+    );
+    write(book, day.path());
+    let mut command = std::process::Command::new(weir::binary());
+    command.args([
+        "run",
+        "pipelines/treasury-liquidity.yaml",
+        "--until-end",
+        "--until",
+        until,
     ]);
-    write(&day, folder);
+    command
+        .args(["--listen", "127.0.0.1:0", "--replay"])
+        .arg(day.path());
+    command.arg("--dump").arg(out.path()).current_dir(copy);
+    let output = command.env(name, value).output().expect("it starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    day::check_sums(out.path(), until);
+    lines(&out.path().join("lcr.jsonl")).expect("a table")
+}
+
+fn amounts(row: &Value) -> [&str; 4] {
+    ["l1", "outflow", "inflow_capped", "net_outflow"]
+        .map(|column| text(row, column).expect("an amount"))
 }
 
 /// Goal: each policy of the pipeline does what it says. Method: the small bank under one at a time.
 #[test]
 fn policies() {
-    let day = tempfile::tempdir().expect("a temporary folder");
-    small_bank(day.path());
+    let book = small_bank();
     let inflows = |to: &str| {
         let from = "{ eu_exempt: [], eu_90_percent: [] }";
         bad_input::with_changed("pipelines/treasury-liquidity.yaml", from, to)
     };
     let of = |copy: &Path, policy: (&str, &str), regime: &str| {
-        let out = tempfile::tempdir().expect("a temporary folder");
-        let mut command = std::process::Command::new(weir::binary());
-        command.args([
-            "run",
-            "pipelines/treasury-liquidity.yaml",
-            "--until-end",
-            "--until",
-            END,
-        ]);
-        command
-            .args(["--listen", "127.0.0.1:0", "--replay"])
-            .arg(day.path());
-        command.arg("--dump").arg(out.path()).current_dir(copy);
-        let output = command.env(policy.0, policy.1).output().expect("it starts");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        day::check_sums(out.path(), END);
-        let rows = lines(&out.path().join("lcr.jsonl")).expect("a table");
+        let rows = ratios(copy, policy, &book, END);
         let row = rows
-            .into_iter()
+            .iter()
             .find(|row| row["regime"] == regime)
             .expect("a row");
         assert_eq!(
@@ -410,8 +422,7 @@ fn policies() {
                 "ok"
             }
         );
-        ["l1", "outflow", "inflow_capped", "net_outflow"]
-            .map(|column| text(&row, column).expect("an amount").to_owned())
+        amounts(row).map(str::to_owned)
     };
     let (root, none) = (weir::root(), ("WEIR_NO_POLICY", ""));
     // The US adds what is due before it comes in: 20 of the first day.
@@ -430,6 +441,98 @@ fn policies() {
     assert_eq!(of(exempt.path(), none, "basel"), ["150", "20", "15", "5"]);
     let ninety = inflows("{ eu_exempt: [], eu_90_percent: [OTHER] }");
     assert_eq!(of(ninety.path(), none, "eu"), ["150", "20", "18", "2"]);
+}
+
+/// Goal: a factor that changes on a day changes the number on that day. Method: the Reserve Bank of India's 2.5 points on
+/// stable deposits, from 3 March on, on the small bank with such deposits.
+#[test]
+fn a_factor_changes_on_its_day() {
+    let mut book = small_bank();
+    let balances = book.get_mut("balances").expect("the topic");
+    let mut deposits = balances[1].clone();
+    deposits["key"] = json!("A4");
+    deposits["offset"] = json!(balances.len());
+    deposits["value"]["accountId"] = json!("A4");
+    deposits["value"]["kind"] = json!("deposit_retail_stable");
+    deposits["value"]["amount"] = json!(1000);
+    balances.push(deposits);
+    let rule = "basel,balance.deposit_retail_stable,5%,,,,B238 75";
+    let copy = bad_input::with_changed(
+        "schemas/rules/basel.csv",
+        rule,
+        "basel,balance.deposit_retail_stable,5%,,2026-03-03,,B238 75\n\
+         basel,balance.deposit_retail_stable,7.5%,2026-03-03,,,RBI",
+    );
+    for (until, outflows) in [
+        (
+            "2026-03-02T23:59:59Z",
+            [("basel", "70"), ("us", "50"), ("eu", "70")],
+        ),
+        (
+            "2026-03-03T00:00:00Z",
+            [("basel", "95"), ("us", "50"), ("eu", "70")],
+        ),
+    ] {
+        let rows = ratios(copy.path(), ("WEIR_NO_POLICY", ""), &book, until);
+        let found = rows
+            .iter()
+            .map(|row| (text(row, "regime").expect("a regime"), amounts(row)[1]));
+        assert_eq!(
+            found.collect::<BTreeSet<_>>(),
+            BTreeSet::from(outflows),
+            "{until}"
+        );
+    }
+}
+
+/// Goal: a significant currency has a ratio of its own, under its own cap on inflows. Method: euros beside the small
+/// bank's dollars.
+#[test]
+fn significant_currencies() {
+    let mut book = small_bank();
+    let balances = book.get_mut("balances").expect("the topic");
+    for (dollars, amount) in [(0, 10), (1, 20), (2, 100)] {
+        let mut euros = balances[dollars].clone();
+        let account = format!("E{dollars}");
+        euros["offset"] = json!(balances.len());
+        euros["key"] = json!(account);
+        euros["value"]["accountId"] = json!(account);
+        euros["value"]["ccy"] = json!("EUR");
+        euros["value"]["amount"] = json!(amount);
+        balances.push(euros);
+    }
+    let mut rate = balances[0].clone();
+    rate["key"] = json!("EUR");
+    rate["value"] = json!({ "ccy": "EUR", "rate": "1.1", "version": 1 });
+    book.insert("refdata.fx".to_owned(), vec![rate]);
+    let rows = ratios(
+        &weir::root(),
+        ("SIGNIFICANT_CURRENCIES", "EUR,JPY"),
+        &book,
+        END,
+    );
+    let basel = rows.iter().filter(|row| row["regime"] == "basel");
+    let found: Vec<_> = basel
+        .map(|row| {
+            (
+                text(row, "scope").expect("a scope"),
+                amounts(row),
+                text(row, "lcr"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("EUR", ["11", "22", "16.5", "5.5"], Some("2")),
+            ("JPY", ["0", "0", "0", "0"], None),
+            (
+                "total",
+                ["161", "42", "31.5", "10.5"],
+                Some("15.3333333333")
+            ),
+        ]
+    );
 }
 
 /// Goal: where liquid securities count from the trade on, cells are told by their records as well. Method: every eleventh
