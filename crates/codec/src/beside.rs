@@ -186,7 +186,7 @@ mod tests {
             record(4, Some(r#"{"id":"e"}"#), ""),
         ];
         let value = Arc::new(TextDecoder::new(true));
-        let key = Arc::new(JsonDecoder::new(super::tests::KEY, false).unwrap());
+        let key = Arc::new(JsonDecoder::new(SCHEMA, false).unwrap());
         let headers = [("trace", "trace"), ("none", "null")];
         let headers = headers.map(|(column, header)| (column.to_owned(), header.to_owned()));
         let decoder = Beside::new(value, Some(key), headers.to_vec());

@@ -224,9 +224,8 @@ fn writers_change_their_schemas() {
         "{ready}"
     );
     assert_eq!(weir.said("source failed").len(), 1);
-    weir.until("kept", |status| {
-        status["checkpoint"]["epoch"] == status["epoch"]
-    });
+    // Two checkpoints at least.
+    weir.pause(Duration::from_secs(3));
     drop(weir);
 
     let weir = Served::start(&written_to.pipeline(&refuses));
