@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_codec::avro::OneSchema;
-use weir_codec::{AvroDecoder, AvroReader};
+use weir_codec::{AvroDecoder, AvroReader, Beside};
 use weir_engine::SinkParts;
 use weir_host::Host;
 use weir_kafka::{Content, Format, KafkaSink, OnIncompatible, SinkOptions};
@@ -268,10 +268,31 @@ fn plugin_problem(error: weir_stage::PluginError) -> Problem {
 
 /// A decoder that needs no service: Avro by the local schema alone, as a replay writes it.
 pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Problem> {
-    match &decode.value {
-        EncodingPlan::Text => Ok(Arc::new(weir_codec::TextDecoder::new(decode.tombstones))),
+    beside(decode, local)
+}
+
+/// The value's decoder, with what is shown of key and headers beside.
+fn beside(
+    decode: &DecodePlan,
+    decoder: impl Fn(&EncodingPlan, bool) -> Result<Arc<dyn Decoder>, Problem>,
+) -> Result<Arc<dyn Decoder>, Problem> {
+    let value = decoder(&decode.value, decode.tombstones)?;
+    if decode.key.is_none() && decode.headers.is_empty() {
+        return Ok(value);
+    }
+    let key = decode
+        .key
+        .as_ref()
+        .map(|key| decoder(key, false))
+        .transpose()?;
+    Ok(Arc::new(Beside::new(value, key, decode.headers.clone())))
+}
+
+fn local(encoding: &EncodingPlan, tombstones: bool) -> Result<Arc<dyn Decoder>, Problem> {
+    match encoding {
+        EncodingPlan::Text => Ok(Arc::new(weir_codec::TextDecoder::new(tombstones))),
         EncodingPlan::Json { schema } => {
-            let decoder = weir_codec::JsonDecoder::new(&read(schema)?, decode.tombstones);
+            let decoder = weir_codec::JsonDecoder::new(&read(schema)?, tombstones);
             let hint = "an Avro schema is for `decode: { avro: { registry: NAME, schema: FILE } }`";
             decoder
                 .map(|decoder| Arc::new(decoder) as _)
@@ -282,9 +303,9 @@ pub(crate) fn local_decoder(decode: &DecodePlan) -> Result<Arc<dyn Decoder>, Pro
         }
         EncodingPlan::Avro { schema, .. } => {
             let text = read(schema)?;
-            let reader = avro_reader(schema, &text, decode.tombstones)?;
+            let reader = avro_reader(schema, &text, tombstones)?;
             let one = OneSchema::new(&reader, &text).map_err(|error| unusable(schema, &error))?;
-            Ok(Arc::new(AvroDecoder::new(reader, one, decode.tombstones)))
+            Ok(Arc::new(AvroDecoder::new(reader, one, tombstones)))
         }
     }
 }
@@ -311,32 +332,33 @@ fn is_avro(schema: &Path) -> bool {
 
 /// The decoder of a live source.
 pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Problem> {
-    match &source.decode.value {
-        EncodingPlan::Avro {
+    let decode = &source.decode;
+    beside(decode, |encoding, tombstones| {
+        let EncodingPlan::Avro {
             schema,
             registry,
             refuses_incompatible,
-        } => {
-            let decoder = weir_kafka::registry_decoder(
-                &read(schema)?,
-                registry,
-                source.decode.tombstones,
-                if *refuses_incompatible {
-                    OnIncompatible::Refuse
-                } else {
-                    let subject = format!("{}-value", source.topic);
-                    OnIncompatible::Wait { subject }
-                },
-            );
-            let problem = |error: weir_stage::SourceError| Problem {
-                code: error.code,
-                message: error.message,
-                hint: None,
-            };
-            decoder.map(Arc::from).map_err(problem)
-        }
-        _ => local_decoder(&source.decode),
-    }
+        } = encoding
+        else {
+            return local(encoding, tombstones);
+        };
+        let is_value = std::ptr::eq(encoding, &decode.value);
+        let on_incompatible = if *refuses_incompatible {
+            OnIncompatible::Refuse
+        } else {
+            let part = if is_value { "value" } else { "key" };
+            let subject = format!("{}-{part}", source.topic);
+            OnIncompatible::Wait { subject }
+        };
+        let text = read(schema)?;
+        let decoder = weir_kafka::registry_decoder(&text, registry, tombstones, on_incompatible);
+        let problem = |error: weir_stage::SourceError| Problem {
+            code: error.code,
+            message: error.message,
+            hint: None,
+        };
+        decoder.map(Arc::from).map_err(problem)
+    })
 }
 
 fn read(path: &Path) -> Result<String, Problem> {

@@ -206,11 +206,26 @@ fn live(
 
 /// A replayed topic; Avro values stand in its file as JSON and are encoded as a producer would.
 fn topic(source: &SourcePlan) -> Result<Topic> {
-    let encode = match &source.decode.value {
+    let decode = &source.decode;
+    Ok(Topic {
+        name: source.topic.clone(),
+        encode: encoder(&decode.value, decode.tombstones)?,
+        encode_key: decode
+            .key
+            .as_ref()
+            .map_or(Ok(None), |key| encoder(key, false))?,
+    })
+}
+
+fn encoder(
+    encoding: &EncodingPlan,
+    tombstones: bool,
+) -> Result<Option<weir_engine::replay::Encode>> {
+    Ok(match encoding {
         EncodingPlan::Avro { schema, .. } => {
             let text = std::fs::read_to_string(schema)
                 .with_context(|| format!("cannot read {}", schema.display()))?;
-            let reader = avro_reader(schema, &text, source.decode.tombstones).map_err(told)?;
+            let reader = avro_reader(schema, &text, tombstones).map_err(told)?;
             let encode = move |json: &str| {
                 reader
                     .encode(REPLAYED_SCHEMA_ID, json)
@@ -219,10 +234,6 @@ fn topic(source: &SourcePlan) -> Result<Topic> {
             Some(Arc::new(encode) as weir_engine::replay::Encode)
         }
         _ => None,
-    };
-    Ok(Topic {
-        name: source.topic.clone(),
-        encode,
     })
 }
 

@@ -5,6 +5,7 @@
 //! binary floating point.
 
 pub mod avro;
+pub mod beside;
 pub mod encode;
 pub mod json;
 pub mod record;
@@ -16,6 +17,7 @@ mod error;
 mod rows;
 
 pub use avro::{AvroDecoder, AvroReader, WriterSchemas};
+pub use beside::Beside;
 pub use encode::{Encoder, JsonEncoder};
 pub use error::CodecError;
 pub use json::JsonDecoder;

@@ -218,13 +218,23 @@ impl Drop for Checkpointer {
 pub fn plan_digest(plan: &Plan) -> std::io::Result<BTreeMap<String, String>> {
     let mut pieces: BTreeMap<String, String> = BTreeMap::new();
     for source in &plan.sources {
-        let format = match &source.decode.value {
-            EncodingPlan::Json { schema } => format!("json {}", file(schema)?),
-            EncodingPlan::Avro { schema, .. } => format!("avro {}", file(schema)?),
-            EncodingPlan::Text => "text".to_owned(),
+        let format = |encoding: &EncodingPlan| -> std::io::Result<String> {
+            Ok(match encoding {
+                EncodingPlan::Json { schema } => format!("json {}", file(schema)?),
+                EncodingPlan::Avro { schema, .. } => format!("avro {}", file(schema)?),
+                EncodingPlan::Text => "text".to_owned(),
+            })
         };
         let tombstones = source.decode.tombstones;
-        let text = format!("{} {format} {tombstones} {:?}", source.topic, source.schema);
+        let value = format(&source.decode.value)?;
+        let mut text = format!("{} {value} {tombstones} {:?}", source.topic, source.schema);
+        if let Some(key) = &source.decode.key {
+            write!(text, " {}", format(key)?).expect("memory takes any write");
+        }
+        if !source.decode.headers.is_empty() {
+            let headers = &source.decode.headers;
+            write!(text, " {headers:?}").expect("memory takes any write");
+        }
         pieces.insert(format!("source {}", source.name), digest(text.as_bytes()));
     }
     let mut stages: BTreeMap<&str, String> = BTreeMap::new();

@@ -52,6 +52,8 @@ pub struct Topic {
     pub name: String,
     /// How a JSON value becomes bytes.
     pub encode: Option<Encode>,
+    /// The same of a key, whose text is JSON then.
+    pub encode_key: Option<Encode>,
 }
 
 impl std::fmt::Debug for Topic {
@@ -298,7 +300,10 @@ fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
         .checked_mul(1000)
         .ok_or("timestamp_ms is out of range")?;
     let (partition, offset) = (line.partition, line.offset);
-    let key = line.key.clone().map(|key| Bytes::from(key.into_bytes()));
+    let key = match (&line.key, &topic.encode_key) {
+        (Some(key), Some(encode)) => Some(encode(key)?.into()),
+        (key, _) => key.clone().map(|key| Bytes::from(key.into_bytes())),
+    };
     let headers = line.headers.iter();
     let headers = Headers::of(
         headers.map(|(name, value)| (name.as_str(), value.as_deref().map(str::as_bytes))),

@@ -544,8 +544,7 @@ impl Engine {
         for (source, error) in polled.failed {
             self.failed(source, error)?;
         }
-        let took =
-            !polled.batches.is_empty() || self.pending.iter().any(|pending| !pending.is_empty());
+        let took = !polled.batches.is_empty() || self.is_to_be_retried();
         let standing = self.intake.standing();
         for (known, standing) in self.identities.iter_mut().zip(&standing) {
             if standing.identity.is_some() {
@@ -561,6 +560,13 @@ impl Engine {
             self.epoch(polled.batches, caught_up, ended)?;
         }
         Ok(took)
+    }
+
+    /// Whether records that a decoder stalled at are to be tried again: not at every turn, for an epoch costs something.
+    fn is_to_be_retried(&self) -> bool {
+        let ceiling = Duration::from_millis(self.settings.cycle_max_ms);
+        let mut pending = self.pending.iter();
+        pending.any(|pending| !pending.is_empty()) && self.epoch_at.elapsed() >= ceiling
     }
 
     /// Whether the state is about to change, so that an epoch is due without records.

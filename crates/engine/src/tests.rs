@@ -198,10 +198,7 @@ pub(crate) fn plan() -> Plan {
         topic: name.to_owned(),
         properties: BTreeMap::new(),
         start: StartPlan::Earliest,
-        decode: DecodePlan {
-            value: EncodingPlan::Text,
-            tombstones: false,
-        },
+        decode: DecodePlan::of(EncodingPlan::Text, false),
         schema: Arc::clone(&schema),
         limit: LimitPlan {
             percent_max: None,
@@ -225,7 +222,7 @@ pub(crate) fn plan() -> Plan {
         name: "counting".to_owned(),
         engine: EnginePlan {
             cycle_min_ms: 0,
-            cycle_max_ms: 1,
+            cycle_max_ms: 0,
             epoch_rows_max: 1_000,
             epoch_bytes_max: 1_000_000,
             workers: 2,

@@ -140,13 +140,29 @@ pub enum StartPlan {
     At(i64),
 }
 
-/// How values become rows.
+/// How records become rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodePlan {
     /// The value's encoding.
     pub value: EncodingPlan,
+    /// The key's, where it gives columns.
+    pub key: Option<EncodingPlan>,
+    /// Columns of headers, and the headers' names.
+    pub headers: Vec<(String, String)>,
     /// Whether an empty value is a row of nulls (a deletion by key) or refused.
     pub tombstones: bool,
+}
+
+impl DecodePlan {
+    /// This encoding alone.
+    pub fn of(value: EncodingPlan, tombstones: bool) -> Self {
+        Self {
+            value,
+            key: None,
+            headers: Vec::new(),
+            tombstones,
+        }
+    }
 }
 
 /// An encoding, its files resolved against the pipeline file's folder.

@@ -215,7 +215,7 @@ pub struct KafkaSpec {
     pub properties: IndexMap<String, ScalarSpec>,
 }
 
-/// How a record becomes a row: an encoding, or one for the key and one for the value.
+/// How a record becomes a row: the value's encoding, or one for the key and one for the value, and headers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum DecodeSpec {
@@ -239,17 +239,21 @@ pub enum TextSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyValueSpec {
-    /// The key's encoding: `text`, which `_key` shows.
-    pub key: Option<TextSpec>,
+    /// The key's encoding. By a schema, its fields are columns `key_<field>`, and a record whose key cannot be read is
+    /// refused. Default: `text`, which `_key` shows.
+    pub key: Option<ValueSpec>,
     /// The value's encoding.
     pub value: ValueSpec,
+    /// Headers to show as columns: `column: header`. Their text; null where there is none. Of several of one name the last.
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
 }
 
-/// The value's encoding.
+/// One encoding.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ValueSpec {
-    /// `text`: one text column, `text`.
+    /// `text`: of a value one text column, `text`.
     Text(TextSpec),
     /// By a schema.
     By(EncodingSpec),

@@ -14,9 +14,9 @@ use crate::raw::{
 use crate::tree::At;
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimestampMicrosecondType};
 use indexmap::IndexMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_zset::meta;
 
@@ -156,18 +156,7 @@ impl Resolver<'_, '_> {
         self.client_properties(&kafka.to("properties"), &source.kafka.properties);
         let start = self.start(&kafka.to("start"), source.kafka.start.as_deref());
         let decode = self.decode(&at.to("decode"), source)?;
-        let schema = match self.world.catalog.decoded(&decode) {
-            Ok(schema) => schema,
-            Err(Problem {
-                code,
-                message,
-                hint,
-            }) => {
-                let at = schema_at(&at.to("decode"), &source.decode);
-                self.findings.error(&at, code, message).hinted(hint);
-                return None;
-            }
-        };
+        let schema = self.columns(&at.to("decode"), source, &decode)?;
         if let Some(field) = schema
             .fields()
             .iter()
@@ -252,10 +241,70 @@ impl Resolver<'_, '_> {
                 ValueSpec::By(encoding) => self.encoding(&at.to("value"), encoding)?,
             },
         };
-        Some(DecodePlan {
-            value,
-            tombstones: source.tombstones,
-        })
+        let mut plan = DecodePlan::of(value, source.tombstones);
+        if let DecodeSpec::Both(both) = &source.decode {
+            if let Some(ValueSpec::By(encoding)) = &both.key {
+                plan.key = Some(self.encoding(&at.to("key"), encoding)?);
+            }
+            let headers = both.headers.iter();
+            plan.headers = headers
+                .map(|(column, name)| (column.clone(), name.clone()))
+                .collect();
+        }
+        Some(plan)
+    }
+
+    /// The columns of value, key and headers.
+    fn columns(&mut self, at: &At, source: &SourceSpec, decode: &DecodePlan) -> Option<SchemaRef> {
+        let value = DecodePlan::of(decode.value.clone(), decode.tombstones);
+        let value = self.decoded(&schema_at(at, &source.decode), &value)?;
+        let mut fields: Vec<FieldRef> = value.fields().iter().cloned().collect();
+        if let Some(key) = &decode.key {
+            let at = at.to("key");
+            let of_it = match &source.decode {
+                DecodeSpec::Both(KeyValueSpec {
+                    key: Some(ValueSpec::By(encoding)),
+                    ..
+                }) => encoding_at(&at, encoding),
+                _ => at,
+            };
+            let key = self.decoded(&of_it, &DecodePlan::of(key.clone(), false))?;
+            fields.extend(key.fields().iter().map(|field| {
+                let name = format!("key_{}", field.name());
+                Arc::new(field.as_ref().clone().with_name(name))
+            }));
+        }
+        for (column, _) in &decode.headers {
+            self.is_free_name(&at.to("headers").to(column), column);
+            fields.push(Arc::new(Field::new(column, DataType::Utf8, true)));
+        }
+        let mut names = BTreeSet::new();
+        for field in &fields {
+            if !names.insert(field.name()) {
+                let message = format!("two columns would be named `{}`", field.name());
+                let hint = "a key's columns are named `key_<field>`, a header's as `headers` says";
+                self.findings
+                    .error(at, codes::DUPLICATE_COLUMN, message)
+                    .hinted(hint.to_owned());
+                return None;
+            }
+        }
+        Some(Arc::new(Schema::new(fields)))
+    }
+
+    /// The columns that one encoding gives.
+    fn decoded(&mut self, at: &At, decode: &DecodePlan) -> Option<SchemaRef> {
+        match self.world.catalog.decoded(decode) {
+            Ok(schema) => Some(schema),
+            Err(Problem {
+                code,
+                message,
+                hint,
+            }) => {
+                self.findings.error(at, code, message).hinted(hint);
+                None
+            }
+        }
     }
 
     /// The one encoding that is given; the schema sees to it that there is one.
@@ -286,6 +335,10 @@ fn schema_at(at: &At, decode: &DecodeSpec) -> At {
         }) => (at.to("value"), encoding),
         _ => return at.clone(),
     };
+    encoding_at(&at, encoding)
+}
+
+fn encoding_at(at: &At, encoding: &EncodingSpec) -> At {
     let key = if encoding.json.is_some() {
         "json"
     } else {

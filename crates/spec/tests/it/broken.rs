@@ -884,6 +884,39 @@ fn sinks() {
     );
 }
 
+/// Keys by a schema, and headers as columns.
+#[test]
+fn keys_and_headers() {
+    let source = |decode: &str| {
+        format!(
+            "  extra: {{ kafka: {{ cluster: main, topic: k }}, decode: {decode} }}\nstages:\n  s: {{ from: extra }}\n"
+        )
+    };
+    finds_in(
+        &source("{ key: { json: { schema: gone.json } }, value: text }"),
+        expect![[r#"
+            p.yaml:13:81: schema_unreadable: cannot read schema base/gone.json
+              hint: paths are relative to the pipeline file"#]],
+    );
+    finds_in(
+        &source(
+            "{ key: { json: { schema: instrument.json } }, value: text, headers: { key_rate: r, _x: y } }",
+        ),
+        expect![[r#"
+            p.yaml:13:48: duplicate_column: two columns would be named `key_rate`
+              hint: a key's columns are named `key_<field>`, a header's as `headers` says
+            p.yaml:13:139: reserved_name: a column cannot be named `_x`
+              hint: names that begin with `_` are those of record metadata"#]],
+    );
+    finds_in(
+        &source("{ key: texts, value: text, headers: [a] }"),
+        expect![[r#"
+            p.yaml:13:63: bad_value: `texts` is not one of text, nor a mapping
+              hint: did you mean `text`?
+            p.yaml:13:83: bad_type: expected a mapping, found a list"#]],
+    );
+}
+
 /// The topic of the dead letters, and limits.
 #[test]
 fn dead_letters() {

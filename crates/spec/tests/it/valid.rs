@@ -192,8 +192,8 @@ tables:
     });
     let text: String = sources.chain([format!("{:?}", plan.engine)]).collect();
     expect![[r#"
-        a trades.fx At(1772409600000000) DecodePlan { value: Text, tombstones: true } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1", "sasl.password": "s3cr3t-token"}
-        b b Latest DecodePlan { value: Json { schema: "base/trade.json" }, tombstones: false } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1024", "sasl.password": "s3cr3t-token"}
+        a trades.fx At(1772409600000000) DecodePlan { value: Text, key: None, headers: [], tombstones: true } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1", "sasl.password": "s3cr3t-token"}
+        b b Latest DecodePlan { value: Json { schema: "base/trade.json" }, key: None, headers: [], tombstones: false } {"bootstrap.servers": "localhost:9092", "enable.x": "true", "queued.max.messages.kbytes": "1024", "sasl.password": "s3cr3t-token"}
         EnginePlan { cycle_min_ms: 5, cycle_max_ms: 250, epoch_rows_max: 65536, epoch_bytes_max: 67108864, workers: 3, clock: Event { max_ahead_ms: 3600000 }, checkpoint: None }"#]].assert_eq(&text);
 }
 

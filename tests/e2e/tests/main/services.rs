@@ -9,6 +9,8 @@ mod brokers;
 mod cluster;
 #[path = "services/letters.rs"]
 mod dead_letters;
+#[path = "services/evolution.rs"]
+mod evolution;
 #[path = "services/kills.rs"]
 mod kills;
 #[path = "services/outages.rs"]

@@ -11,13 +11,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const DAY_MS: i64 = 1_772_409_600_000;
 
 /// A record of a topic of one partition, a second after the one before.
-fn record(offset: i64, key: &str, what: &Value) -> Value {
+pub(super) fn record(offset: i64, key: &str, what: &Value) -> Value {
     let mut record = json!({ "partition": 0, "offset": offset, "timestamp_ms": DAY_MS + offset * 1_000, "key": key });
     for (name, value) in what.as_object().expect("an object") {
         record[name] = value.clone();
@@ -250,22 +251,28 @@ fn refused_records_are_a_topic() {
     }
 }
 
-/// A registry of one schema that every id of a list has; others it does not know.
-struct Registry {
-    url: String,
+/// A registry of one schema that every id of a list has; others it does not know. It may be away.
+pub(super) struct Registry {
+    pub(super) url: String,
     ids: Arc<Mutex<Vec<u32>>>,
+    pub(super) is_away: Arc<AtomicBool>,
 }
 
 impl Registry {
-    fn new(schema: &str) -> Self {
+    pub(super) fn new(schema: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let ids = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&ids);
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
         let schema = json!({ "schema": schema }).to_string();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a connection");
+                if away.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let mut lines = BufReader::new(&stream).lines();
                 let request = lines.next().expect("a line").expect("UTF-8");
                 lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
@@ -283,16 +290,16 @@ impl Registry {
                     .expect("it reads");
             }
         });
-        Self { url, ids }
+        Self { url, ids, is_away }
     }
 
-    fn knows(&self, id: u32) {
+    pub(super) fn knows(&self, id: u32) {
         self.ids.lock().expect("no panic").push(id);
     }
 }
 
 /// A currency as an Avro record with this schema id.
-fn avro(id: u8, ccy: &str) -> Value {
+pub(super) fn avro(id: u8, ccy: &str) -> Value {
     let body: Vec<u8> = [
         &[0, 0, 0, 0, id, u8::try_from(ccy.len() * 2).expect("short")],
         ccy.as_bytes(),
@@ -301,7 +308,7 @@ fn avro(id: u8, ccy: &str) -> Value {
     json!({ "value_base64": base64(&body) })
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |group: &[u8]| {
         let all = [group, &[0; 3]].concat();
