@@ -169,7 +169,13 @@ fn ratio_small(a: I256, b: I256, c: I256, shift: i32) -> Option<u128> {
 
 /// Takes zeros off a number's end, as many as a division by `10^-shift` takes away.
 fn strip(number: &mut u128, shift: &mut i32) {
-    for (digits, power) in [(16, 10_u64.pow(16)), (8, 100_000_000), (4, 10_000), (2, 100), (1, 10)] {
+    for (digits, power) in [
+        (16, 10_u64.pow(16)),
+        (8, 100_000_000),
+        (4, 10_000),
+        (2, 100),
+        (1, 10),
+    ] {
         while *shift <= -digits && number.is_multiple_of(power.into()) {
             *number /= u128::from(power);
             *shift += digits;

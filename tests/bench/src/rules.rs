@@ -136,7 +136,7 @@ pub(crate) fn run(weir: &Path, pipeline: &Path, folder: &Path, trades: u64) -> R
         let child = command.spawn();
         child.with_context(|| format!("cannot run {}", weir.display()))
     };
-    load(&mut start("book", &["--until-end"])?)?;
+    load(&mut start("book", &["--until-end", "--grace", "600"])?)?;
     let mut child = start("changes", &["--speed", &SPEED.to_string()])?;
     let outcome = measure(&address, &mut child);
     child.kill().context("cannot end weir")?;

@@ -90,6 +90,12 @@ impl<V> Keyed<V> {
             .1
     }
 
+    /// A slot's key and value, if it is taken.
+    pub(super) fn taken_mut(&mut self, slot: u32) -> Option<(&[u8], &mut V)> {
+        let (key, value) = self.slots[slot as usize].as_mut()?;
+        Some((key, value))
+    }
+
     /// Every key with its value.
     pub(super) fn each(&self) -> impl Iterator<Item = (&[u8], &V)> {
         let taken = self.slots.iter().flatten();
