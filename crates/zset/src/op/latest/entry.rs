@@ -157,9 +157,15 @@ impl Entry {
 
     /// Forgets every partition's log; answers their conflicts.
     pub(super) fn forget_all(&mut self) -> Vec<(u32, (i64, i64))> {
-        let logs = self.first.take().into_iter().chain(self.others.drain(..));
+        let others = self.others.take().map(|others| *others);
+        let logs = self
+            .first
+            .take()
+            .into_iter()
+            .chain(others.unwrap_or_default());
         let conflicts = logs.flat_map(|log| {
-            let of_log = log.conflicts.into_iter();
+            let past = log.past.map(|past| past.conflicts);
+            let of_log = past.unwrap_or_default().into_iter();
             of_log.map(move |conflict| (log.partition, conflict))
         });
         conflicts.collect()
