@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_spec::plan::{GroupClock, OnFailure};
 use weir_stage::{Group, GroupInput, PluginError, Port, RawBatch, RawRecord};
+use weir_zset::compact::{Compact, push_part, take_part};
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
+use weir_zset::pages::{Pages, weight};
 use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
@@ -52,17 +54,10 @@ impl Answered {
     }
 }
 
-#[derive(Default)]
-struct GroupState {
-    inputs: Vec<Bag>,
-    answers: Vec<Bag>,
-    refusals: BTreeSet<Refusal>,
-}
-
 struct InputCodec {
     /// For each column kept: its index in the input, or none when the input has no such column.
     columns: Vec<Option<usize>>,
-    codec: RowCodec,
+    codec: Compact,
     key: Vec<usize>,
     /// How many of the kept columns cross the border; metadata follows them.
     asked: usize,
@@ -77,19 +72,22 @@ pub(crate) struct GroupStep {
     on_failure: OnFailure,
     key_codec: RowCodec,
     inputs: Vec<InputCodec>,
-    outputs: Vec<RowCodec>,
-    groups: BTreeMap<RowBytes, GroupState>,
+    outputs: Vec<Compact>,
+    /// All groups' rows with weights, each behind its group's key and its port.
+    rows: Pages,
+    /// What the plugin refuses of a group, where it does.
+    refusals: BTreeMap<RowBytes, BTreeSet<Refusal>>,
     dirty: BTreeSet<RowBytes>,
     evaluated_day: Option<i64>,
-    /// Rows of all groups, in and out.
-    rows: usize,
     unsaved: Dirty,
 }
 
-/// Entries are of these kinds: a row of an input; a group's answers, and whether it is due; the day.
-const INPUT: u8 = 0;
+/// Entries are of these kinds: a row; a group's refusals, and whether it is due; the day.
+const ROW: u8 = 0;
 const GROUP: u8 = 1;
 const DAY: u8 = 2;
+/// Answers stand behind inputs, so many ports later.
+const ANSWERS: u8 = 128;
 
 impl GroupStep {
     /// A step over inputs of these schemas, which the plugin knows by `ports` in the same order.
@@ -111,7 +109,7 @@ impl GroupStep {
         let outputs = plugin
             .outputs()
             .into_iter()
-            .map(|port| RowCodec::new(port.schema))
+            .map(|port| Compact::whole(&port.schema).expect("the plan's types have a row form"))
             .collect();
         Self {
             plugin,
@@ -120,17 +118,17 @@ impl GroupStep {
             key_codec: RowCodec::new(Arc::new(Schema::new(key_fields))),
             inputs,
             outputs,
-            groups: BTreeMap::new(),
+            rows: Pages::default(),
+            refusals: BTreeMap::new(),
             dirty: BTreeSet::new(),
             evaluated_day: None,
-            rows: 0,
             unsaved: Dirty::default(),
         }
     }
 
     /// Rows it keeps.
     pub(crate) fn state_rows(&self) -> usize {
-        self.rows
+        self.rows.len()
     }
 
     /// Takes the inputs' changes in; evaluates what changed when `evaluate` (not while catching up).
@@ -140,6 +138,7 @@ impl GroupStep {
         as_of_us: i64,
         evaluate: bool,
     ) -> Result<StepOut, Fault> {
+        self.rows.seal();
         let mut out = StepOut {
             errors: self.take_in(deltas),
             ..StepOut::default()
@@ -154,7 +153,7 @@ impl GroupStep {
         }
         let day = as_of_us.div_euclid(US_PER_DAY);
         if self.clock == GroupClock::Date && self.evaluated_day.is_some_and(|last| last != day) {
-            self.dirty = self.groups.keys().cloned().collect();
+            self.dirty = self.groups();
         }
         self.evaluated_day = Some(day);
         let dirty: Vec<RowBytes> = std::mem::take(&mut self.dirty).into_iter().collect();
@@ -177,35 +176,59 @@ impl GroupStep {
     /// Adds the deltas to the groups; answers how many rows ended with a negative weight.
     fn take_in(&mut self, deltas: &[Delta]) -> u64 {
         let mut errors = 0;
-        let count = self.inputs.len();
-        for (index, (input, delta)) in self.inputs.iter().zip(deltas).enumerate() {
+        for (input, delta) in (0..).zip(deltas) {
             if delta.is_empty() {
                 continue;
             }
-            let rows = input.codec.encode(&input.project(&delta.batch));
+            let codec = &self.inputs[usize::from(input)];
+            let rows = codec.codec.encode(&codec.project(&delta.batch));
             let keys = delta
                 .batch
-                .project(&input.key)
+                .project(&codec.key)
                 .expect("the plan checked the keys");
             let keys = self
                 .key_codec
                 .encode(&with_schema(&keys, self.key_codec.schema()));
             for (row, &weight) in delta.weights.iter().enumerate() {
-                let key: RowBytes = keys.row(row).data().into();
-                let state = self.groups.entry(key.clone()).or_default();
-                state.inputs.resize_with(count, Bag::new);
-                let bag = &mut state.inputs[index];
-                let before = bag.len();
-                let now = add(bag, rows.row(row).data(), weight);
-                self.rows = self.rows + bag.len() - before;
+                let key = keys.row(row).data();
+                let entry = entry(key, input, rows.row(row));
+                let now = self.rows.add(&entry, weight);
                 errors += u64::from(now < 0 && weight < 0);
-                self.unsaved.touch_with(|| group_entry(&key));
-                self.unsaved
-                    .touch_with(|| input_entry(index, &key, rows.row(row).data()));
-                self.dirty.insert(key);
+                self.unsaved.touch_with(|| group_entry(key));
+                self.unsaved.touch_with(|| row_entry(&entry));
+                if !self.dirty.contains(key) {
+                    self.dirty.insert(key.into());
+                }
             }
         }
         errors
+    }
+
+    /// The keys of all groups.
+    fn groups(&self) -> BTreeSet<RowBytes> {
+        let mut groups = BTreeSet::new();
+        let mut last: &[u8] = &[];
+        for (mut entry, _) in self.rows.iter() {
+            let key = take_part(&mut entry);
+            if key != last || groups.is_empty() {
+                groups.insert(key.into());
+                last = key;
+            }
+        }
+        groups
+    }
+
+    /// The rows of a group at a port.
+    fn at<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], i64)> {
+        let rows = self.rows.range(prefix);
+        rows.map(|(entry, value)| (&entry[prefix.len()..], weight(value)))
+    }
+
+    /// What a group answered last at a port.
+    fn answers(&self, key: &[u8], port: u8) -> Bag {
+        let prefix = entry(key, ANSWERS + port, &[]);
+        let rows = self.at(&prefix);
+        rows.map(|(row, weight)| (row.into(), weight)).collect()
     }
 
     /// Tells what changed since it was told last; the first time, all.
@@ -213,82 +236,57 @@ impl GroupStep {
         if let Some(day) = self.evaluated_day {
             put(&[DAY], Some(&day.to_le_bytes()));
         }
-        if let Some(entries) = self.unsaved.take() {
-            for entry in &entries {
-                if entry[0] == GROUP {
-                    put(entry, self.saved_group(&entry[1..]).as_deref());
-                    continue;
-                }
-                let (input, key, row) = input_of(entry).expect("it was put together here");
-                let bags = self.groups.get(key).map(|state| &state.inputs);
-                let weight = bags.and_then(|bags| bags.get(input)?.get(row));
-                let weight = weight.map(|weight| weight.to_le_bytes());
-                put(entry, weight.as_ref().map(<[u8; 8]>::as_slice));
+        let Some(entries) = self.unsaved.take() else {
+            for (entry, value) in self.rows.iter() {
+                put(&row_entry(entry), Some(value));
+            }
+            for key in self.dirty.iter().chain(self.refusals.keys()) {
+                put(&group_entry(key), self.saved_group(key).as_deref());
             }
             return;
-        }
-        for (key, state) in &self.groups {
-            for (index, bag) in state.inputs.iter().enumerate() {
-                for (row, weight) in bag {
-                    put(&input_entry(index, key, row), Some(&weight.to_le_bytes()));
-                }
+        };
+        for entry in &entries {
+            if entry[0] == GROUP {
+                put(entry, self.saved_group(&entry[1..]).as_deref());
+            } else {
+                put(entry, self.rows.get(&entry[1..]));
             }
-            put(&group_entry(key), self.saved_group(key).as_deref());
         }
     }
 
     fn saved_group(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let state = self.groups.get(key)?;
-        let mut out = Writer::tagged(u8::from(self.dirty.contains(key))).count(state.answers.len());
-        for bag in &state.answers {
-            out = out.count(bag.len());
-            for (row, weight) in bag {
-                out = out.i64(*weight).part(row);
-            }
+        let (is_due, refusals) = (self.dirty.contains(key), self.refusals.get(key));
+        if !is_due && refusals.is_none() {
+            return None;
         }
-        Some(crate::letters::save_refusals(out, state.refusals.iter()).done())
+        let none = BTreeSet::new();
+        let out = Writer::tagged(u8::from(is_due));
+        Some(crate::letters::save_refusals(out, refusals.unwrap_or(&none).iter()).done())
     }
 
     /// Takes an entry back.
     pub(crate) fn load(&mut self, entry: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.unsaved.settle();
-        let mut value = Reader::new(value);
-        match *entry.first().ok_or(Unreadable)? {
-            DAY => {
-                self.evaluated_day = Some(value.i64()?);
-                value.end()
-            }
-            INPUT => {
-                let (input, key, row) = input_of(entry)?;
-                let state = self.groups.entry(key.into()).or_default();
-                state.inputs.resize_with(self.inputs.len(), Bag::new);
-                let bag = state.inputs.get_mut(input).ok_or(Unreadable)?;
-                bag.insert(row.into(), value.i64()?);
-                self.rows += 1;
-                value.end()
-            }
+        let (kind, key) = entry.split_first().ok_or(Unreadable)?;
+        let mut from = Reader::new(value);
+        match *kind {
+            ROW => self.rows.push(key, value),
             GROUP => {
-                let key: RowBytes = entry[1..].into();
-                if value.tag()? == 1 {
-                    self.dirty.insert(key.clone());
+                if from.tag()? == 1 {
+                    self.dirty.insert(key.into());
                 }
-                let mut answers = Vec::new();
-                for _ in 0..value.u32()? {
-                    let rows = (0..value.u32()?).map(|_| {
-                        let weight = value.i64()?;
-                        Ok((value.part()?.into(), weight))
-                    });
-                    answers.push(rows.collect::<Result<Bag, _>>()?);
+                let refusals: BTreeSet<Refusal> = crate::letters::load_refusals(from)?;
+                if !refusals.is_empty() {
+                    self.refusals.insert(key.into(), refusals);
                 }
-                self.rows += rows_in(&answers);
-                let state = self.groups.entry(key).or_default();
-                state.inputs.resize_with(self.inputs.len(), Bag::new);
-                state.answers = answers;
-                state.refusals = crate::letters::load_refusals(value)?;
-                Ok(())
             }
-            _ => Err(Unreadable),
+            DAY => {
+                self.evaluated_day = Some(from.i64()?);
+                from.end()?;
+            }
+            _ => return Err(Unreadable),
         }
+        Ok(())
     }
 
     /// Cuts the keys into calls.
@@ -296,10 +294,8 @@ impl GroupStep {
         let mut chunks = Vec::new();
         let (mut start, mut rows) = (0, 0);
         for (index, key) in keys.iter().enumerate() {
-            let group: usize = self
-                .groups
-                .get(key)
-                .map_or(0, |state| state.inputs.iter().map(Bag::len).sum());
+            let prefix = group_prefix(key);
+            let group = self.inputs_of(&prefix).count();
             if index > start
                 && (index - start >= GROUPS_PER_CALL_MAX || rows + group > ROWS_PER_CALL_MAX)
             {
@@ -314,6 +310,12 @@ impl GroupStep {
         chunks
     }
 
+    /// The entries of a group's inputs.
+    fn inputs_of<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let entries = self.rows.range(prefix).map(|(entry, _)| entry);
+        entries.take_while(|entry| entry[prefix.len()] < ANSWERS)
+    }
+
     fn evaluate(
         &mut self,
         keys: &[RowBytes],
@@ -321,25 +323,12 @@ impl GroupStep {
         changes: &mut [Bag],
         out: &mut StepOut,
     ) -> Result<(), Fault> {
-        let (gone, present): (Vec<&RowBytes>, Vec<&RowBytes>) = keys.iter().partition(|key| {
-            self.groups
-                .get(*key)
-                .is_none_or(|state| state.inputs.iter().all(Bag::is_empty))
-        });
+        let (present, gone): (Vec<&RowBytes>, Vec<&RowBytes>) = keys
+            .iter()
+            .partition(|key| self.inputs_of(&group_prefix(key)).next().is_some());
         for key in gone {
-            if let Some(state) = self.groups.remove(key) {
-                self.rows -= rows_in(&state.answers);
-                replace(
-                    &state.answers,
-                    &vec![Bag::new(); self.outputs.len()],
-                    changes,
-                );
-                out.refusals
-                    .extend(state.refusals.into_iter().map(|refusal| Refusal {
-                        weight: -1,
-                        ..refusal
-                    }));
-            }
+            let none = vec![Bag::new(); self.outputs.len()];
+            self.answer(key, none, BTreeSet::new(), changes, out);
         }
         if present.is_empty() {
             return Ok(());
@@ -356,19 +345,41 @@ impl GroupStep {
         } = answered;
         out.records.extend(records);
         for ((key, answers), refusals) in present.into_iter().zip(answers).zip(refusals) {
-            let state = self.groups.get_mut(key).expect("present groups exist");
-            replace(&state.answers, &answers, changes);
-            self.rows = self.rows + rows_in(&answers) - rows_in(&state.answers);
-            out.refusals
-                .extend(refusals.difference(&state.refusals).cloned());
-            let over = state.refusals.difference(&refusals).cloned();
-            out.refusals.extend(over.map(|refusal| Refusal {
-                weight: -1,
-                ..refusal
-            }));
-            (state.answers, state.refusals) = (answers, refusals);
+            self.answer(key, answers, refusals, changes, out);
         }
         Ok(())
+    }
+
+    /// Puts a group's answers and refusals in the place of the last ones.
+    fn answer(
+        &mut self,
+        key: &[u8],
+        answers: Vec<Bag>,
+        refusals: BTreeSet<Refusal>,
+        changes: &mut [Bag],
+        out: &mut StepOut,
+    ) {
+        for (port, (mut now, changes)) in (0..).zip(answers.into_iter().zip(changes)) {
+            for (row, weight) in self.answers(key, port) {
+                add(&mut now, &row, -weight);
+            }
+            for (row, change) in now {
+                let entry = entry(key, ANSWERS + port, &row);
+                self.rows.add(&entry, change);
+                self.unsaved.touch_with(|| row_entry(&entry));
+                add(changes, &row, change);
+            }
+        }
+        let before = self.refusals.remove(key).unwrap_or_default();
+        out.refusals.extend(refusals.difference(&before).cloned());
+        let over = before.difference(&refusals).cloned();
+        out.refusals.extend(over.map(|refusal| Refusal {
+            weight: -1,
+            ..refusal
+        }));
+        if !refusals.is_empty() {
+            self.refusals.insert(key.into(), refusals);
+        }
     }
 
     /// One plugin call: answers and refusals by group.
@@ -391,7 +402,7 @@ impl GroupStep {
             let rows = codec.encode(&answer.batch);
             for (row, &group) in answer.group.iter().enumerate() {
                 let answer = &mut answered.answers[group as usize][port];
-                add(answer, rows.row(row).data(), 1);
+                add(answer, rows.row(row), 1);
             }
         }
         for refusal in grouped.refusals {
@@ -406,16 +417,16 @@ impl GroupStep {
     fn gather(&self, input: usize, keys: &[&RowBytes]) -> (RecordBatch, Vec<u32>) {
         let mut offsets = vec![0];
         let mut rows: Vec<&[u8]> = Vec::new();
+        let port = u8::try_from(input).expect("a plugin has fewer inputs");
         for key in keys {
-            for (row, &weight) in &self.groups[*key].inputs[input] {
-                rows.extend(std::iter::repeat_n(
-                    row.as_ref(),
-                    usize::try_from(weight).unwrap_or(0),
-                ));
+            let prefix = entry(key, port, &[]);
+            for (entry, value) in self.rows.range(&prefix) {
+                let times = usize::try_from(weight(value)).unwrap_or(0);
+                rows.extend(std::iter::repeat_n(&entry[prefix.len()..], times));
             }
             offsets.push(u32::try_from(rows.len()).expect("a call's rows are bounded"));
         }
-        (self.inputs[input].codec.decode(rows), offsets)
+        (self.inputs[input].codec.decode(&rows), offsets)
     }
 
     /// Whose refusal it is: the group, and the record the row came from. Rows without a record are let go.
@@ -481,9 +492,10 @@ impl InputCodec {
         Self {
             columns,
             asked: asked_schema.fields().len(),
-            codec: RowCodec::new(Arc::new(Schema::new(
+            codec: Compact::whole(&Arc::new(Schema::new(
                 fields.iter().map(nullable).collect::<Vec<_>>(),
-            ))),
+            )))
+            .expect("the plan's types have a row form"),
             key: by
                 .iter()
                 .map(|name| schema.index_of(name).expect("the plan checked the keys"))
@@ -522,15 +534,23 @@ fn group_entry(key: &[u8]) -> Vec<u8> {
     Writer::tagged(GROUP).raw(key).done()
 }
 
-fn input_entry(input: usize, key: &[u8], row: &[u8]) -> Vec<u8> {
-    Writer::tagged(INPUT).count(input).part(key).raw(row).done()
+fn row_entry(entry: &[u8]) -> Vec<u8> {
+    Writer::tagged(ROW).raw(entry).done()
 }
 
-/// The input, the key and the row of an entry.
-fn input_of(entry: &[u8]) -> Result<(usize, &[u8], &[u8]), Unreadable> {
-    let mut entry = Reader::new(entry);
-    entry.tag()?;
-    Ok((entry.u32()? as usize, entry.part()?, entry.rest()))
+fn group_prefix(key: &[u8]) -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(key.len() + 1);
+    push_part(key, &mut prefix);
+    prefix
+}
+
+/// A row of a group at a port.
+fn entry(key: &[u8], port: u8, row: &[u8]) -> Vec<u8> {
+    let mut entry = Vec::with_capacity(key.len() + row.len() + 3);
+    push_part(key, &mut entry);
+    entry.push(port);
+    entry.extend_from_slice(row);
+    entry
 }
 
 fn null_column(data_type: &DataType, rows: usize) -> ArrayRef {
@@ -547,10 +567,6 @@ fn field(schema: &SchemaRef, name: &str) -> FieldRef {
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
         .expect("the same types under other nullability")
-}
-
-fn rows_in(bags: &[Bag]) -> usize {
-    bags.iter().map(Bag::len).sum()
 }
 
 /// Adds to a bag and answers the new weight; rows of weight 0 leave.
@@ -572,22 +588,8 @@ pub(crate) fn add(bag: &mut Bag, row: &[u8], weight: i64) -> i64 {
     }
 }
 
-/// Adds to `changes` what takes `old` to `new`, output by output.
-fn replace(old: &[Bag], new: &[Bag], changes: &mut [Bag]) {
-    for (port, changes) in changes.iter_mut().enumerate() {
-        for (row, weight) in old.get(port).into_iter().flatten() {
-            add(changes, row, -weight);
-        }
-        for (row, weight) in new.get(port).into_iter().flatten() {
-            add(changes, row, *weight);
-        }
-    }
-}
-
 /// A bag as a delta.
-pub(crate) fn delta_of(codec: &RowCodec, bag: &BTreeMap<RowBytes, i64>) -> Delta {
-    Delta::new(
-        codec.decode(bag.keys().map(AsRef::as_ref)),
-        bag.values().copied().collect(),
-    )
+pub(crate) fn delta_of(codec: &Compact, bag: &BTreeMap<RowBytes, i64>) -> Delta {
+    let rows: Vec<&[u8]> = bag.keys().map(AsRef::as_ref).collect();
+    Delta::new(codec.decode(&rows), bag.values().copied().collect())
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_spec::plan::OnFailure;
 use weir_stage::{PluginError, Produced, Transform};
+use weir_zset::compact::Compact;
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
-use weir_zset::rows::RowCodec;
 use weir_zset::{Delta, Refusal, meta};
 
 /// Rows below which a second worker costs more than it saves.
@@ -35,8 +35,8 @@ pub(crate) struct TransformStep {
 }
 
 struct Memo {
-    input: RowCodec,
-    output: RowCodec,
+    input: Compact,
+    output: Compact,
     rows: BTreeMap<RowBytes, Remembered>,
     dirty: Dirty,
 }
@@ -84,8 +84,8 @@ impl TransformStep {
             .collect();
         let is_meta = |index: &usize| meta::is_meta(input.field(*index).name());
         let memo = (!is_log).then(|| Memo {
-            input: RowCodec::new(Arc::clone(input)),
-            output: RowCodec::new(Arc::clone(&output)),
+            input: Compact::whole(input).expect("the plan's types have a row form"),
+            output: Compact::whole(&output).expect("the plan's types have a row form"),
             rows: BTreeMap::new(),
             dirty: Dirty::default(),
         });
@@ -172,7 +172,7 @@ impl TransformStep {
         let rows = memo.input.encode(&delta.batch);
         let mut changes: BTreeMap<RowBytes, i64> = BTreeMap::new();
         for (row, &weight) in delta.weights.iter().enumerate() {
-            *changes.entry(rows.row(row).data().into()).or_insert(0) += weight;
+            *changes.entry(rows.row(row).into()).or_insert(0) += weight;
         }
         changes.retain(|_, weight| *weight != 0);
         let fresh: Vec<&RowBytes> = changes
@@ -214,7 +214,8 @@ impl TransformStep {
         if fresh.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = memo.input.decode(fresh.iter().map(|row| &row[..]));
+        let rows: Vec<&[u8]> = fresh.iter().map(|row| &row[..]).collect();
+        let batch = memo.input.decode(&rows);
         let answered = self.call(&batch)?;
         let mut remembered: Vec<(RowBytes, Remembered)> = fresh
             .iter()
@@ -225,7 +226,7 @@ impl TransformStep {
             remembered[origin as usize]
                 .1
                 .answers
-                .push(rows.row(index).data().into());
+                .push(rows.row(index).into());
         }
         for (row, refusal) in answered.refusals {
             remembered[row as usize].1.refusals.push(refusal);

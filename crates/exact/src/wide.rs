@@ -146,8 +146,15 @@ pub(crate) fn ratio(a: I256, b: I256, c: I256, shift: i32) -> Option<I256> {
 
 fn ratio_small(a: I256, b: I256, c: I256, shift: i32) -> Option<u128> {
     let low = |value: I256| to_i128(value).map(i128::unsigned_abs);
-    let power = pow10_small(shift.unsigned_abs())?;
-    let product = multiply(low(a)?, low(b)?)?;
+    let (mut a, mut b, mut shift) = (low(a)?, low(b)?, shift);
+    let mut product = multiply(a, b);
+    if product.is_none() && shift < 0 {
+        // Amounts with many more fraction digits than they need: what both sides end with cancels.
+        strip(&mut a, &mut shift);
+        strip(&mut b, &mut shift);
+        product = multiply(a, b);
+    }
+    let (product, power) = (product?, pow10_small(shift.unsigned_abs())?);
     let (numerator, divisor) = if shift < 0 {
         (product, multiply(low(c)?, power)?)
     } else {
@@ -158,6 +165,22 @@ fn ratio_small(a: I256, b: I256, c: I256, shift: i32) -> Option<u128> {
     }
     let (quotient, rest) = (numerator / divisor, numerator % divisor);
     Some(quotient + u128::from(rounds_up(&rest, &(divisor - rest), quotient & 1 == 1)))
+}
+
+/// Takes zeros off a number's end, as many as a division by `10^-shift` takes away.
+fn strip(number: &mut u128, shift: &mut i32) {
+    for (digits, power) in [
+        (16, 10_u64.pow(16)),
+        (8, 100_000_000),
+        (4, 10_000),
+        (2, 100),
+        (1, 10),
+    ] {
+        while *shift <= -digits && number.is_multiple_of(power.into()) {
+            *number /= u128::from(power);
+            *shift += digits;
+        }
+    }
 }
 
 /// `a * b`; most factors have 64 bits, whose product needs no check, and a factor of 1 is common.

@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::{collect_columns, reassign_expr_columns};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,10 +73,18 @@ impl Expr {
         &self.columns
     }
 
+    /// Whether it is a column as it stands, which has a value for every row.
+    pub fn is_column(&self) -> bool {
+        self.physical.downcast_ref::<Column>().is_some()
+    }
+
     /// The value for each row; null, and an error, for a row that has none.
     pub fn eval(&self, batch: &RecordBatch) -> (ArrayRef, Vec<RowError>) {
         if batch.num_rows() == 0 {
             return (new_empty_array(&self.data_type), Vec::new());
+        }
+        if let ([only], true) = (&self.columns[..], self.is_column()) {
+            return (Arc::clone(batch.column(*only)), Vec::new());
         }
         let batch = batch.project(&self.columns).expect("a batch of the schema");
         match self.try_eval(&batch) {

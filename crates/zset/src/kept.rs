@@ -2,15 +2,14 @@
 //! share what did not change.
 
 use crate::Delta;
+use crate::compact::Compact;
 use crate::op::{Dirty, Put, Unreadable};
+use crate::pages::{Pages, weight};
 use crate::rows::RowCodec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use imbl::OrdMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-type Bytes = Arc<[u8]>;
 
 /// The writing side of rows that are kept.
 #[derive(Debug)]
@@ -22,43 +21,32 @@ pub struct Keeper {
 /// Rows with weights, as they were when [`Keeper::kept`] was asked. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    rows: OrdMap<Bytes, i64>,
+    /// Each behind the columns that it is found by, and in front of how many bytes those take.
+    rows: Pages,
     shape: Arc<Shape>,
 }
 
 #[derive(Debug)]
 struct Shape {
-    schema: SchemaRef,
-    /// Rows with the columns that they are found by in front: bytes of those are the beginning of a row's bytes.
-    row: RowCodec,
+    row: Compact,
     key: RowCodec,
-    /// Where each column of `row` is in the schema, and the other way round.
-    order: Vec<usize>,
-    back: Vec<usize>,
+    /// Where the key's columns are in the schema.
+    by: Vec<usize>,
 }
 
 impl Keeper {
     /// Nothing yet, of this schema, to be found by these of its columns.
     pub fn new(schema: &SchemaRef, by: &[String]) -> Self {
         let index = |name: &String| schema.index_of(name).expect("the plan checked the columns");
-        let mut order: Vec<usize> = by.iter().map(index).collect();
-        let key_schema = part(schema, &order);
-        order.extend(
-            (0..schema.fields().len()).filter(|index| !by.contains(schema.field(*index).name())),
-        );
-        let mut back = vec![0; order.len()];
-        for (at, &index) in order.iter().enumerate() {
-            back[index] = at;
-        }
+        let by: Vec<usize> = by.iter().map(index).collect();
+        let key: Schema = schema.project(&by).expect("indexes of its own fields");
         let shape = Shape {
-            schema: Arc::clone(schema),
-            row: RowCodec::new(part(schema, &order)),
-            key: RowCodec::new(key_schema),
-            order,
-            back,
+            row: Compact::whole(schema).expect("the plan's types have a row form"),
+            key: RowCodec::new(Arc::new(key)),
+            by,
         };
         let kept = Kept {
-            rows: OrdMap::new(),
+            rows: Pages::default(),
             shape: Arc::new(shape),
         };
         Self {
@@ -69,92 +57,84 @@ impl Keeper {
 
     /// The rows now.
     pub fn kept(&self) -> Kept {
-        self.kept.clone()
+        let mut kept = self.kept.clone();
+        kept.rows.seal();
+        kept
     }
 
     /// Takes a delta in.
     pub fn apply(&mut self, delta: &Delta) {
         let shape = Arc::clone(&self.kept.shape);
-        let batch = delta.batch.project(&shape.order);
-        let rows = shape.row.encode(&batch.expect("deltas have the schema"));
-        for (row, weight) in rows.iter().zip(delta.weights.iter()) {
-            let kept = &mut self.kept.rows;
-            let now = kept.get(row.data()).copied().unwrap_or(0) + weight;
-            if now == 0 {
-                kept.remove(row.data());
-            } else {
-                kept.insert(row.data().into(), now);
-            }
-            self.dirty.touch(row.data());
+        let keys = delta.batch.project(&shape.by);
+        let keys = shape.key.encode(&keys.expect("deltas have the schema"));
+        let rows = shape.row.encode(&delta.batch);
+        let mut entry = Vec::new();
+        for (row, &weight) in delta.weights.iter().enumerate() {
+            let key = keys.row(row).data();
+            let length = u32::try_from(key.len()).expect("a key is less than 4 GiB");
+            entry.clear();
+            entry.extend_from_slice(key);
+            entry.extend_from_slice(rows.row(row));
+            entry.extend_from_slice(&length.to_le_bytes());
+            self.kept.rows.add(&entry, weight);
+            self.dirty.touch(&entry);
         }
     }
 
     /// Tells the rows that changed since they were told last; the first time, all.
     pub fn save(&mut self, put: &mut Put<'_>) {
-        let rows = &self.kept.rows;
-        if let Some(keys) = self.dirty.take() {
-            for key in &keys {
-                let weight = rows.get(key.as_ref()).map(|weight| weight.to_le_bytes());
-                put(key, weight.as_ref().map(<[u8; 8]>::as_slice));
+        let Some(keys) = self.dirty.take() else {
+            for (entry, weight) in self.kept.rows.iter() {
+                put(entry, Some(weight));
             }
             return;
-        }
-        for (row, weight) in rows {
-            put(row, Some(&weight.to_le_bytes()));
+        };
+        for entry in &keys {
+            put(entry, self.kept.rows.get(entry));
         }
     }
 
     /// Takes a row back.
-    pub fn load(&mut self, row: &[u8], weight: &[u8]) -> Result<(), Unreadable> {
+    pub fn load(&mut self, entry: &[u8], weight: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
-        let weight = weight.try_into().map_err(|_other_length| Unreadable)?;
-        self.kept
-            .rows
-            .insert(row.into(), i64::from_le_bytes(weight));
+        split(entry).ok_or(Unreadable)?;
+        self.kept.rows.push(entry, weight);
         Ok(())
     }
+}
+
+/// A row without its key.
+fn split(entry: &[u8]) -> Option<&[u8]> {
+    let (rest, length) = entry.split_last_chunk()?;
+    rest.get(u32::from_le_bytes(*length) as usize..)
 }
 
 impl Kept {
     /// All rows.
     pub fn all(&self) -> Delta {
-        self.decode(self.rows.iter())
+        self.decode(self.rows.iter().map(row))
     }
 
     /// The rows whose columns, those they are found by, are as in some row of `keys` (a batch of these columns).
     pub fn of(&self, keys: &RecordBatch) -> Delta {
         let keys = self.shape.key.encode(keys);
         let distinct: BTreeSet<&[u8]> = keys.iter().map(|key| key.data()).collect();
-        let found = distinct.into_iter().flat_map(|key| {
-            let from: Bytes = key.into();
-            let rows = self.rows.range(from..);
-            rows.take_while(move |(row, _)| row.starts_with(key))
-        });
+        let found = distinct
+            .iter()
+            .flat_map(|key| self.rows.range(key).map(row));
         self.decode(found)
     }
 
-    fn decode<'a>(&self, rows: impl Iterator<Item = (&'a Bytes, &'a i64)>) -> Delta {
-        let (rows, weights): (Vec<&[u8]>, Vec<i64>) =
-            rows.map(|(row, weight)| (row.as_ref(), *weight)).unzip();
-        let batch = self.shape.row.decode(rows);
-        let columns = self
-            .shape
-            .back
-            .iter()
-            .map(|&at| Arc::clone(batch.column(at)));
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(weights.len()));
-        let batch = RecordBatch::try_new_with_options(
-            Arc::clone(&self.shape.schema),
-            columns.collect(),
-            &options,
-        );
-        Delta::new(batch.expect("columns of the schema"), weights)
+    fn decode<'a>(&self, rows: impl Iterator<Item = (&'a [u8], i64)>) -> Delta {
+        let (rows, weights): (Vec<&[u8]>, Vec<i64>) = rows.unzip();
+        Delta::new(self.shape.row.decode(&rows), weights)
     }
 }
 
-fn part(schema: &SchemaRef, columns: &[usize]) -> SchemaRef {
-    let part: Schema = schema.project(columns).expect("indexes of its own fields");
-    Arc::new(part)
+/// An entry's row.
+fn row<'a>((entry, value): (&'a [u8], &[u8])) -> (&'a [u8], i64) {
+    let row = split(entry).expect("it was put together here");
+    (row, weight(value))
 }
 
 #[cfg(test)]

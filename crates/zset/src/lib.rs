@@ -5,6 +5,7 @@
 //! beside each stands a plain twin that recomputes the whole result, and random tests compare them.
 //! Nothing here reads a clock, does I/O or depends on the order of a hash map.
 
+pub mod compact;
 pub mod delta;
 pub mod expr;
 pub mod kept;
@@ -12,6 +13,7 @@ pub mod meta;
 mod nearest;
 mod nested;
 pub mod op;
+pub mod pages;
 pub mod rows;
 pub mod table;
 pub mod text;

@@ -6,7 +6,6 @@
 mod aggregate;
 mod bag;
 mod columns;
-mod compact;
 mod dedupe;
 mod explode;
 mod filter;

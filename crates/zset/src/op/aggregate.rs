@@ -6,10 +6,10 @@
 //! or of none with something left in its accumulators).
 
 use super::columns::{batch, chained, distinct, find, find_all, inputs, some, unplaced};
-use super::compact::Compact;
 use super::keyed::Keyed;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{AggFn, AggregateSpec, Operator, Step};
+use crate::compact::Compact;
 use crate::{Delta, OpError, Refusal};
 use accumulators::Accumulators;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
@@ -27,7 +27,10 @@ pub(super) struct Aggregate {
     groups: Keyed<Group>,
     values: Vec<Value>,
     step: u64,
+    /// Keys of groups that are gone since they were told.
     dirty: Dirty,
+    /// Slots of groups that changed since they were told.
+    unsaved: Vec<u32>,
 }
 
 struct Group {
@@ -35,6 +38,18 @@ struct Group {
     rows: i64,
     /// The last step that touched it.
     step: u64,
+    /// Whether its slot is among those that are not told yet.
+    is_unsaved: bool,
+}
+
+impl Group {
+    fn new(rows: i64) -> Self {
+        Self {
+            rows,
+            step: 0,
+            is_unsaved: false,
+        }
+    }
 }
 
 struct Value {
@@ -92,6 +107,7 @@ impl Aggregate {
             values,
             step: 0,
             dirty: Dirty::default(),
+            unsaved: Vec::new(),
         })
     }
 
@@ -100,13 +116,21 @@ impl Aggregate {
         self.step += 1;
         let keys = self.key.encode(rows);
         let (mut slots, mut firsts) = (Vec::with_capacity(rows.num_rows()), Vec::new());
+        // A join that answers anew hands on its rows as they were, then the same rows as they are.
+        let half = rows.num_rows().div_ceil(2);
         for row in 0..rows.num_rows() {
-            let new = || Group { rows: 0, step: 0 };
-            let (slot, _) = self.groups.slot(keys.row(row), new);
+            if row >= half && keys.row(row) == keys.row(row - half) {
+                slots.push(slots[row - half]);
+                continue;
+            }
+            let (slot, _) = self.groups.slot(keys.row(row), || Group::new(0));
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;
-                self.dirty.touch(keys.row(row));
+                if self.dirty.is_settled() && !group.is_unsaved {
+                    group.is_unsaved = true;
+                    self.unsaved.push(slot);
+                }
                 firsts.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
             }
             slots.push(slot);
@@ -201,6 +225,7 @@ impl Aggregate {
     fn forget_empty(&mut self, touched: &[u32]) {
         for &slot in touched {
             if self.groups.at(slot).rows == 0 && self.is_clear(slot) {
+                self.dirty.touch(self.groups.key(slot));
                 self.groups.remove(slot);
             }
         }
@@ -262,28 +287,36 @@ impl Operator for Aggregate {
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
-        let mut tell = |key: &[u8], slot: Option<u32>| {
-            let value = slot.map(|slot| {
-                let out = Writer::default().i64(self.groups.at(slot).rows);
-                let add = |out, value: &Value| value.accumulators.save(slot, out);
-                self.values.iter().fold(out, add).done()
-            });
-            put(key, value.as_deref());
+        let slots = u32::try_from(self.groups.slots()).expect("fewer than 2^32 keys in memory");
+        let (groups, values) = (&mut self.groups, &self.values);
+        let mut tell = |slot: u32, is_asked: bool| {
+            let Some((key, group)) = groups.taken_mut(slot) else {
+                return;
+            };
+            if !std::mem::take(&mut group.is_unsaved) && !is_asked {
+                return;
+            }
+            let out = Writer::default().i64(group.rows);
+            let add = |out, value: &Value| value.accumulators.save(slot, out);
+            put(key, Some(&values.iter().fold(out, add).done()));
         };
-        match self.dirty.take() {
-            None => self
-                .groups
-                .each()
-                .for_each(|(key, _)| tell(key, self.groups.find(key))),
-            Some(keys) => keys.iter().for_each(|key| tell(key, self.groups.find(key))),
+        let unsaved = std::mem::take(&mut self.unsaved);
+        let Some(gone) = self.dirty.take() else {
+            (0..slots).for_each(|slot| tell(slot, true));
+            return;
+        };
+        for slot in unsaved {
+            tell(slot, false);
         }
+        let gone = gone.iter().filter(|key| self.groups.find(key).is_none());
+        gone.for_each(|key| put(key, None));
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
         let mut value = Reader::new(value);
         let rows = value.i64()?;
-        let (slot, _) = self.groups.slot(key, || Group { rows, step: 0 });
+        let (slot, _) = self.groups.slot(key, || Group::new(rows));
         for of in &mut self.values {
             of.accumulators.grow(self.groups.slots());
             of.accumulators.load(slot, &mut value)?;

@@ -115,11 +115,6 @@ impl Encoder {
         Ok(Self { columns, codec })
     }
 
-    /// All columns of a schema.
-    pub(super) fn whole(schema: &SchemaRef) -> Result<Self, OpError> {
-        Self::new(schema, (0..schema.fields().len()).collect())
-    }
-
     pub(super) fn encode(&self, batch: &RecordBatch) -> Rows {
         self.codec.encode(
             &batch

@@ -4,13 +4,13 @@
 //! order that does not depend on how they interleave. A row that turns out not to be the first is retracted, and
 //! so is that of a key that another stage names: the next row of such a key is the first again.
 
-use super::columns::{Encoder, Records, chained, find_all, inputs, log, some};
-use super::compact::Compact;
+use super::columns::{Records, chained, find_all, inputs, log, some};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{DedupeSpec, Operator, Step};
+use crate::compact::Compact;
 use crate::{Delta, OpError};
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub(super) struct Dedupe {
     key: Compact,
-    row: Encoder,
+    row: Compact,
     records: Records,
     partitions: Partitions,
     keys: Keyed<First>,
@@ -49,7 +49,7 @@ impl Dedupe {
         Ok(Self {
             named,
             key: Compact::new(schema, key).map_err(|error| error.at(&["key"]))?,
-            row: Encoder::whole(schema)?,
+            row: Compact::whole(schema)?,
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
@@ -60,7 +60,7 @@ impl Dedupe {
 
 impl Operator for Dedupe {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.row.codec.schema())
+        Arc::clone(self.row.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
@@ -104,7 +104,7 @@ impl Operator for Dedupe {
         let new = take_record_batch(batch, &rows).expect("rows of the batch");
         let bytes = self.row.encode(&new);
         for (index, (slot, _)) in fresh.into_iter().enumerate() {
-            self.keys.at_mut(slot).row = Some(bytes.row(index).data().into());
+            self.keys.at_mut(slot).row = Some(bytes.row(index).into());
         }
         for key in self.named.due() {
             if let Some(slot) = self.keys.find(&key) {
@@ -112,12 +112,13 @@ impl Operator for Dedupe {
                 old.extend(self.keys.remove(slot).row);
             }
         }
-        let old = self.row.codec.decode(old.iter().map(AsRef::as_ref));
+        let old: Vec<&[u8]> = old.iter().map(AsRef::as_ref).collect();
+        let old = self.row.decode(&old);
         let gone = vec![-1; old.num_rows()];
         let parts = [Delta::new(old, gone), Delta::inserts(new)];
         let parts: Vec<Delta> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Step {
-            delta: chained(self.row.codec.schema(), &parts),
+            delta: chained(self.row.schema(), &parts),
             refusals,
         }
     }

@@ -5,16 +5,17 @@
 //! retracted more often than inserted joins nothing and is refused (`retracted_unknown`) meanwhile.
 
 use super::bag::{self, Bag};
-use super::columns::{Encoder, Records, batch, distinct, find, inputs};
+use super::columns::{Encoder, Records, chained, distinct, find, inputs};
 use super::keyed::{Bytes, Keyed};
-use super::saved::{Dirty, Put, Reader, Unreadable};
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{JoinKind, JoinSpec, Operator, Step};
+use crate::compact::{Compact, Packed};
+use crate::pages::{Pages, weight};
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Refusal, meta};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
-use arrow::row::Rows;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(super) struct Join {
     kind: JoinKind,
     at_most_one: bool,
     left_key: Encoder,
-    left_row: Encoder,
+    left_row: Compact,
     right_key: Encoder,
     /// The taken columns, then the metadata.
     right_row: Encoder,
@@ -33,8 +34,10 @@ pub(super) struct Join {
     nulls: Bytes,
     /// Decodes right rows, where every column may be null.
     right_codec: RowCodec,
-    left: Keyed<Bag>,
+    /// Rows behind their keys, with weights.
+    left: Pages,
     right: Keyed<Bag>,
+    /// How many the right side has.
     rows: usize,
     dirty: Dirty,
 }
@@ -45,9 +48,6 @@ const RIGHT: u8 = 1;
 
 /// Right rows that a key joins, with weights.
 type Partners = Vec<(Bytes, i64)>;
-
-/// Joined rows to answer: left, right, weight.
-type Pairs = Vec<(Bytes, Bytes, i64)>;
 
 impl Join {
     pub(super) fn new(spec: &JoinSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
@@ -83,14 +83,14 @@ impl Join {
             kind: spec.kind,
             at_most_one: spec.at_most_one,
             left_key: Encoder::new(left, left_on).map_err(|error| error.at(&["on"]))?,
-            left_row: Encoder::whole(left)?,
+            left_row: Compact::whole(left)?,
             right_key: Encoder::new(right, right_on).map_err(|error| error.at(&["on"]))?,
             right_codec: RowCodec::new(Arc::new(Schema::new(open.collect::<Vec<_>>()))),
             records: Records::of(right_row.codec.schema()),
             nulls: right_row.null_row().into(),
             right_row,
             taken: count,
-            left: Keyed::new(),
+            left: Pages::default(),
             right: Keyed::new(),
             rows: 0,
             dirty: Dirty::default(),
@@ -122,8 +122,8 @@ impl Join {
         partners
     }
 
-    /// Takes the right side's change; answers pairs for the left rows there were.
-    fn step_right(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Pairs {
+    /// Takes the right side's change; answers what becomes of the left rows there were.
+    fn step_right(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Delta {
         let (keys, rows) = (
             self.right_key.encode(&delta.batch),
             self.right_row.encode(&delta.batch),
@@ -148,7 +148,9 @@ impl Join {
                 self.right.remove(slot);
             }
         }
-        let mut pairs = Pairs::new();
+        let mut rows: Vec<&[u8]> = Vec::new();
+        // Once with what they were joined with, then with what they are joined with now.
+        let (mut gone, mut come) = (Matches::default(), Matches::default());
         for slot in order {
             let (key, (before, faults)) = (touched.key(slot), touched.at(slot));
             self.refuse(faults, -1, refusals);
@@ -157,22 +159,31 @@ impl Join {
             if *before == after {
                 continue;
             }
-            let Some(left) = self.left.get(key) else {
-                continue;
-            };
-            for (row, weight) in left.iter() {
-                pair(&mut pairs, row, -weight, before);
-                pair(&mut pairs, row, weight, &after);
+            for (entry, value) in self.left.range(key) {
+                let weight = weight(value);
+                for (right, count) in before {
+                    gone.push(rows.len(), right, -weight * count);
+                }
+                for (right, count) in &after {
+                    come.push(rows.len(), right, weight * count);
+                }
+                rows.push(&entry[key.len()..]);
             }
         }
-        pairs
+        if rows.is_empty() {
+            return Delta::empty(Arc::clone(&self.schema));
+        }
+        let left = self.left_row.decode(&rows);
+        let parts = [gone, come].map(|matches| self.delta_of(&left, matches));
+        chained(&self.schema, &parts)
     }
 
     /// Takes the left side's change; answers what it joins.
-    fn step_left(&mut self, delta: &Delta, rows: &Rows) -> Matches {
+    fn step_left(&mut self, delta: &Delta) -> Delta {
+        let rows: Packed = self.left_row.encode(&delta.batch);
         let keys = self.left_key.encode(&delta.batch);
         let nulls = self.left_key.nulls(&delta.batch);
-        let mut matches = Matches::default();
+        let (mut matches, mut entry) = (Matches::default(), Vec::new());
         for (row, is_null) in nulls.into_iter().enumerate() {
             let weight = delta.weights[row];
             if is_null {
@@ -183,18 +194,13 @@ impl Join {
             }
             let key = keys.row(row).data();
             self.each_partner(key, |right, count| matches.push(row, right, weight * count));
-            let (slot, _) = self.left.slot(key, Bag::default);
-            let bag = self.left.at_mut(slot);
-            self.rows -= bag.len();
-            bag.add(&rows.row(row).data().into(), weight);
-            self.dirty
-                .touch_with(|| bag::entry(LEFT, key, rows.row(row).data()));
-            self.rows += bag.len();
-            if bag.is_empty() {
-                self.left.remove(slot);
-            }
+            entry.clear();
+            entry.extend_from_slice(key);
+            entry.extend_from_slice(rows.row(row));
+            self.left.add(&entry, weight);
+            self.dirty.touch_with(|| left_entry(&entry));
         }
-        matches
+        self.delta_of(&delta.batch, matches)
     }
 
     /// Right rows of a key that break a rule, and how often.
@@ -250,8 +256,8 @@ impl Join {
         }
     }
 
-    /// The answer when only the left side changed: its own columns beside those it joins.
-    fn delta_of_matches(&self, batch: &RecordBatch, matches: Matches) -> Delta {
+    /// Left rows beside those they join.
+    fn delta_of(&self, batch: &RecordBatch, matches: Matches) -> Delta {
         let is_whole = matches.rows.len() == batch.num_rows()
             && matches
                 .rows
@@ -265,26 +271,13 @@ impl Join {
             take_record_batch(batch, &rows).expect("rows of the batch")
         };
         let right = decode_distinct(&self.right_codec, matches.partners.iter());
-        self.delta(left.columns(), &right, matches.weights)
-    }
-
-    fn delta_of_pairs(&self, pairs: &Pairs) -> Delta {
-        let left = decode_distinct(&self.left_row.codec, pairs.iter().map(|(left, ..)| left));
-        let right = decode_distinct(&self.right_codec, pairs.iter().map(|(_, right, _)| right));
-        self.delta(
-            &left,
-            &right,
-            pairs.iter().map(|(.., weight)| *weight).collect(),
+        let columns = left.columns().iter().chain(&right[..self.taken]);
+        let columns = columns.map(Arc::clone).collect();
+        let rows = matches.weights.len();
+        Delta::new(
+            super::columns::batch(&self.schema, columns, rows),
+            matches.weights,
         )
-    }
-
-    fn delta(&self, left: &[ArrayRef], right: &[ArrayRef], weights: Vec<i64>) -> Delta {
-        let columns = left
-            .iter()
-            .chain(&right[..self.taken])
-            .map(Arc::clone)
-            .collect();
-        Delta::new(batch(&self.schema, columns, weights.len()), weights)
     }
 }
 
@@ -302,16 +295,6 @@ impl Matches {
             .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
         self.partners.push(Bytes::clone(partner));
         self.weights.push(weight);
-    }
-
-    fn into_pairs(self, rows: &Rows) -> impl Iterator<Item = (Bytes, Bytes, i64)> {
-        let left = self
-            .rows
-            .into_iter()
-            .map(|row| rows.row(row as usize).data().into());
-        left.zip(self.partners)
-            .zip(self.weights)
-            .map(|((left, right), weight)| (left, right, weight))
     }
 }
 
@@ -342,23 +325,8 @@ struct Faults {
     missing: Partners,
 }
 
-fn pair(pairs: &mut Pairs, left: &Bytes, weight: i64, partners: &[(Bytes, i64)]) {
-    for (right, count) in partners {
-        pairs.push((Bytes::clone(left), Bytes::clone(right), weight * count));
-    }
-}
-
-/// Merges equal rows and drops those that cancel.
-fn consolidate(pairs: &mut Pairs) {
-    pairs.sort_unstable();
-    pairs.dedup_by(|next, kept| {
-        let same = next.0 == kept.0 && next.1 == kept.1;
-        if same {
-            kept.2 += next.2;
-        }
-        same
-    });
-    pairs.retain(|(.., weight)| *weight != 0);
+fn left_entry(entry: &[u8]) -> Vec<u8> {
+    Writer::tagged(LEFT).raw(entry).done()
 }
 
 fn keys(
@@ -403,50 +371,42 @@ impl Operator for Join {
 
     fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
         let mut refusals = Vec::new();
-        let mut pairs = self.step_right(&inputs[1], &mut refusals);
-        let rows = self.left_row.encode(&inputs[0].batch);
-        let matches = self.step_left(&inputs[0], &rows);
-        let delta = if pairs.is_empty() {
-            self.delta_of_matches(&inputs[0].batch, matches)
-        } else {
-            if !matches.rows.is_empty() {
-                pairs.extend(matches.into_pairs(&rows));
-                consolidate(&mut pairs);
-            }
-            self.delta_of_pairs(&pairs)
-        };
+        self.left.seal();
+        let parts = [
+            self.step_right(&inputs[1], &mut refusals),
+            self.step_left(&inputs[0]),
+        ];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        let delta = chained(&self.schema, &parts.collect::<Vec<_>>());
         Step { delta, refusals }
     }
 
     fn state_rows(&self) -> usize {
-        self.rows
+        self.left.len() + self.rows
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
         let Some(keys) = self.dirty.take() else {
-            bag::save_all(LEFT, &self.left, put);
+            for (entry, value) in self.left.iter() {
+                put(&left_entry(entry), Some(value));
+            }
             bag::save_all(RIGHT, &self.right, put);
             return;
         };
-        keys.iter().for_each(|key| {
-            let bags = if key[0] == LEFT {
-                &self.left
-            } else {
-                &self.right
-            };
-            bag::save_one(bags, key, put);
+        keys.iter().for_each(|key| match key[0] {
+            LEFT => put(key, self.left.get(&key[1..])),
+            _ => bag::save_one(&self.right, key, put),
         });
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
         let mut key = Reader::new(key);
-        let bags = match key.tag()? {
-            LEFT => &mut self.left,
-            RIGHT => &mut self.right,
+        match key.tag()? {
+            LEFT => self.left.push(key.rest(), value),
+            RIGHT => self.rows += bag::load(&mut self.right, key, value)?,
             _ => return Err(Unreadable),
-        };
-        self.rows += bag::load(bags, key, value)?;
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ type Slot<V> = Option<(Box<[u8]>, V)>;
 /// A map from encoded keys to values; a slot keeps its number until it is removed.
 #[derive(Debug)]
 pub(super) struct Keyed<V> {
-    table: HashTable<(u64, u32)>,
+    table: HashTable<u32>,
     slots: Vec<Slot<V>>,
     free: Vec<u32>,
 }
@@ -33,8 +33,8 @@ impl<V> Keyed<V> {
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = xxh3_64(key);
         self.table
-            .find(hash, |&(h, slot)| h == hash && self.key(slot) == key)
-            .map(|&(_, slot)| slot)
+            .find(hash, |&slot| self.key(slot) == key)
+            .copied()
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
@@ -45,9 +45,10 @@ impl<V> Keyed<V> {
     pub(super) fn slot(&mut self, key: &[u8], value: impl FnOnce() -> V) -> (u32, bool) {
         let hash = xxh3_64(key);
         let slots = &self.slots;
-        let same = |&(h, slot): &(u64, u32)| h == hash && key_of(slots, slot) == key;
-        let vacant = match self.table.entry(hash, same, |&(hash, _)| hash) {
-            hashbrown::hash_table::Entry::Occupied(found) => return (found.get().1, false),
+        let same = |&slot: &u32| key_of(slots, slot) == key;
+        let hash_of = |&slot: &u32| xxh3_64(key_of(slots, slot));
+        let vacant = match self.table.entry(hash, same, hash_of) {
+            hashbrown::hash_table::Entry::Occupied(found) => return (*found.get(), false),
             hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
         };
         let content = Some((key.into(), value()));
@@ -58,14 +59,14 @@ impl<V> Keyed<V> {
             self.slots.push(content);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys in memory")
         };
-        vacant.insert((hash, slot));
+        vacant.insert(slot);
         (slot, true)
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> V {
         let (key, value) = self.slots[slot as usize].take().expect("the slot is taken");
         let hash = xxh3_64(&key);
-        let entry = self.table.find_entry(hash, |&(_, other)| other == slot);
+        let entry = self.table.find_entry(hash, |&other| other == slot);
         entry.expect("a taken slot is in the table").remove();
         self.free.push(slot);
         value
@@ -87,6 +88,12 @@ impl<V> Keyed<V> {
             .as_mut()
             .expect("the slot is taken")
             .1
+    }
+
+    /// A slot's key and value, if it is taken.
+    pub(super) fn taken_mut(&mut self, slot: u32) -> Option<(&[u8], &mut V)> {
+        let (key, value) = self.slots[slot as usize].as_mut()?;
+        Some((key, value))
     }
 
     /// Every key with its value.

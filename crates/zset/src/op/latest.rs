@@ -9,12 +9,12 @@
 //! stage names is forgotten, as by a tombstone in every partition.
 
 use super::columns::{Records, find_all, inputs, log, some, typed};
-use super::compact::{Compact, Packed, push_part};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{LatestSpec, Operator, Step};
+use crate::compact::{Compact, Packed, push_part};
 use crate::{Delta, OpError, Refusal, meta};
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
@@ -63,7 +63,7 @@ struct Rowed<'a> {
 #[derive(Default)]
 struct Scratch {
     bytes: Vec<u8>,
-    digests: Vec<u128>,
+    digests: Vec<[u8; 16]>,
 }
 
 /// A record's rows of one key and version.
@@ -329,8 +329,8 @@ fn is_tombstone(rowed: &Rowed<'_>, row: u32) -> bool {
 
 impl Scratch {
     /// What a unit's content is told apart by: every column but the metadata, whatever the rows' order.
-    fn digest(&mut self, content: &Packed, rows: &[u32]) -> u128 {
-        let digest = |&row: &u32| xxh3_128(content.row(row as usize));
+    fn digest(&mut self, content: &Packed, rows: &[u32]) -> [u8; 16] {
+        let digest = |&row: &u32| xxh3_128(content.row(row as usize)).to_le_bytes();
         if let [only] = rows {
             return digest(only);
         }
@@ -339,9 +339,9 @@ impl Scratch {
         self.digests.sort_unstable();
         self.bytes.clear();
         for digest in &self.digests {
-            self.bytes.extend_from_slice(&digest.to_le_bytes());
+            self.bytes.extend_from_slice(digest);
         }
-        xxh3_128(&self.bytes)
+        xxh3_128(&self.bytes).to_le_bytes()
     }
 
     /// A unit's rows as one block of bytes, the same whatever their order.

@@ -1,7 +1,7 @@
 //! Keys that another stage names, to be forgotten.
 
-use super::compact::Compact;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
+use crate::compact::Compact;
 use crate::{Delta, OpError};
 use arrow::array::Array;
 use arrow::datatypes::SchemaRef;

@@ -1,6 +1,6 @@
 //! Which columns an operator reads, so that nothing is carried along and kept that nobody wants.
 
-use super::{OpError, OpSpec, Operator, latest};
+use super::{OpError, OpSpec, Operator, latest, project};
 use crate::expr::Expr;
 use crate::meta;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -24,9 +24,8 @@ impl OpSpec {
             Self::Latest(_) => needs[0].extend(own(&inputs[0])),
             Self::Filter(sql) => needs[0].extend(read(sql, &inputs[0])?),
             Self::Project(columns) => {
-                // A column that nobody wants may still refuse a row.
-                for (name, sql) in columns.iter().filter(|(name, _)| !meta::is_meta(name)) {
-                    needs[0].extend(read(sql, &inputs[0]).map_err(|e| e.at(&[name]))?);
+                for (name, sql) in made(columns, &inputs[0], wanted) {
+                    needs[0].extend(read(&sql, &inputs[0]).map_err(|e| e.at(&[&name]))?);
                 }
             }
             Self::Aggregate(spec) => {
@@ -54,7 +53,8 @@ impl OpSpec {
                 }
             }
             Self::Union => {}
-            Self::Valid(_) | Self::Dedupe(_) | Self::Override(_) => {
+            Self::Valid(spec) => needs[0].extend(spec.from.iter().chain(&spec.until).cloned()),
+            Self::Dedupe(_) | Self::Override(_) => {
                 needs = inputs
                     .iter()
                     .map(|input| names(input).cloned().collect())
@@ -73,9 +73,22 @@ impl OpSpec {
     ) -> Result<Box<dyn Operator>, OpError> {
         match self {
             Self::Latest(spec) => Ok(Box::new(latest::Latest::new(spec, inputs, Some(wanted))?)),
+            Self::Project(columns) => {
+                let columns = made(columns, &inputs[0], wanted);
+                Ok(Box::new(project::Project::new(&columns, inputs)?))
+            }
             _ => self.build(inputs),
         }
     }
+}
+
+/// The columns of a `select` that are made. Of those that nobody wants, what is computed is: it may refuse a row. What
+/// is a column of the input as it stands, or of one that the input does not have any more, is left out.
+fn made(columns: &[(String, String)], input: &SchemaRef, wanted: &Names) -> Vec<(String, String)> {
+    let own = columns.iter().filter(|(name, _)| !meta::is_meta(name));
+    let is_idle = |sql: &str| Expr::compile(sql, input).map_or(true, |expr| expr.is_column());
+    let made = own.filter(|(name, sql)| wanted.contains(name) || !is_idle(sql));
+    made.cloned().collect()
 }
 
 /// The columns that an expression reads.

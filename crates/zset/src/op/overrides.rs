@@ -9,6 +9,7 @@ use super::columns::{Encoder, Records, batch, distinct, find, find_all, inputs, 
 use super::keyed::{Bytes, Keyed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, OverrideSpec, Step};
+use crate::compact::Compact;
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Refusal, meta};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 pub(super) struct Override {
     schema: SchemaRef,
-    row: Encoder,
+    row: Compact,
     /// In order of precedence.
     scopes: Vec<Scope>,
     scope_column: usize,
@@ -102,7 +103,7 @@ impl Override {
             .map(|field| Arc::new(field.as_ref().clone().with_nullable(true)));
         Ok(Self {
             schema,
-            row: Encoder::whole(left)?,
+            row: Compact::whole(left)?,
             scopes,
             scope_column,
             key: Encoder::new(overrides, vec![key])?,
@@ -187,7 +188,7 @@ impl Override {
             })
             .collect();
         for row in 0..delta.len() {
-            let (bytes, weight) = (rows.row(row).data(), delta.weights[row]);
+            let (bytes, weight) = (rows.row(row), delta.weights[row]);
             let slot = self.rows.find(bytes).unwrap_or_else(|| {
                 let key = |(keys, nulls): &(arrow::row::Rows, Vec<bool>)| {
                     (!nulls[row]).then(|| Bytes::from(keys.row(row).data()))
@@ -238,10 +239,8 @@ impl Override {
     }
 
     fn delta(&self, pairs: &Pairs) -> Delta {
-        let rows = self
-            .row
-            .codec
-            .decode(pairs.iter().map(|(row, ..)| row.as_ref()));
+        let rows: Vec<&[u8]> = pairs.iter().map(|(row, ..)| row.as_ref()).collect();
+        let rows = self.row.decode(&rows);
         let winners = pairs
             .iter()
             .map(|(_, winner, _)| winner.as_ref().unwrap_or(&self.nulls));

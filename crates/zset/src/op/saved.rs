@@ -35,6 +35,11 @@ impl Dirty {
         }
     }
 
+    /// Whether what changes is kept.
+    pub fn is_settled(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// From now on only what changes is kept: the rest has been told, or was loaded.
     pub fn settle(&mut self) {
         self.keys.get_or_insert_default();

@@ -3,31 +3,28 @@
 //! Rows in force without an end and rows that are over are not kept: time never falls, and the
 //! operator is linear. What is kept follows from the input's integral and the clock.
 
-use super::columns::{Encoder, chained, inputs, typed};
-use super::keyed::Bytes;
+use super::columns::{chained, inputs, typed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, Step, ValidSpec};
+use crate::compact::Compact;
+use crate::pages::{Pages, weight};
 use crate::{Delta, OpError};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const US_PER_DAY: i64 = 86_400_000_000;
 
-/// Rows by the instant at which something happens to them; for those to come also their end.
-type Calendar = BTreeMap<(i64, Bytes), (i64, i64)>;
-
 pub(super) struct Valid {
-    encoder: Encoder,
+    row: Compact,
     from: Option<usize>,
     until: Option<usize>,
     now: i64,
-    /// Rows to come: their end, their weight.
-    starts: Calendar,
-    /// Rows in force that will end.
-    ends: Calendar,
+    /// Rows to come behind their start and their end, with weights.
+    starts: Pages,
+    /// Rows in force that will end, behind their end, twice.
+    ends: Pages,
     dirty: Dirty,
 }
 
@@ -52,64 +49,73 @@ impl Valid {
             column.transpose()
         };
         let (from, until) = (find(&spec.from, "from")?, find(&spec.until, "until")?);
-        let encoder = Encoder::whole(schema)?;
-        let (starts, ends) = (Calendar::new(), Calendar::new());
         Ok(Self {
-            encoder,
+            row: Compact::whole(schema)?,
             from,
             until,
             now: i64::MIN,
-            starts,
-            ends,
+            starts: Pages::default(),
+            ends: Pages::default(),
             dirty: Dirty::default(),
         })
     }
 
     /// Moves the clock: what begins and what ends.
-    fn advance(&mut self, now: i64) -> (Vec<Bytes>, Vec<i64>) {
+    fn advance(&mut self, now: i64) -> Delta {
         self.now = self.now.max(now);
-        let (mut rows, mut weights) = (Vec::new(), Vec::new());
-        for ((start, row), (end, weight)) in due(&mut self.starts, self.now) {
-            self.dirty.touch_with(|| entry(STARTS, start, &row));
+        let (mut rows, mut weights): (Vec<&[u8]>, Vec<i64>) = (Vec::new(), Vec::new());
+        let begun = due(&mut self.starts, self.now);
+        for (key, value) in begun.iter() {
+            self.dirty.touch_with(|| entry(STARTS, key));
+            let (end, row) = place_of(key);
             if end > self.now {
                 if end < i64::MAX {
-                    self.dirty.touch_with(|| entry(ENDS, end, &row));
-                    add(&mut self.ends, end, &row, end, weight);
+                    let key = place(end, end, row);
+                    self.dirty.touch_with(|| entry(ENDS, &key));
+                    self.ends.add(&key, weight(value));
                 }
                 rows.push(row);
-                weights.push(weight);
+                weights.push(weight(value));
             }
         }
-        for ((end, row), (_, weight)) in due(&mut self.ends, self.now) {
-            self.dirty.touch_with(|| entry(ENDS, end, &row));
-            rows.push(row);
-            weights.push(-weight);
+        let over = due(&mut self.ends, self.now);
+        for (key, value) in over.iter() {
+            self.dirty.touch_with(|| entry(ENDS, key));
+            rows.push(place_of(key).1);
+            weights.push(-weight(value));
         }
-        (rows, weights)
+        Delta::new(self.row.decode(&rows), weights)
     }
 }
 
 /// Takes out everything up to this instant.
-fn due(calendar: &mut Calendar, now: i64) -> Calendar {
-    let Some(after) = now.checked_add(1) else {
-        return std::mem::take(calendar);
-    };
-    let later = calendar.split_off(&(after, Bytes::default()));
-    std::mem::replace(calendar, later)
-}
-
-fn add(calendar: &mut Calendar, instant: i64, row: &Bytes, end: i64, weight: i64) {
-    let entry = calendar
-        .entry((instant, Bytes::clone(row)))
-        .or_insert((end, 0));
-    entry.1 += weight;
-    if entry.1 == 0 {
-        calendar.remove(&(instant, Bytes::clone(row)));
+fn due(calendar: &mut Pages, now: i64) -> Pages {
+    calendar.seal();
+    match now.checked_add(1) {
+        None => std::mem::take(calendar),
+        Some(after) => calendar.take_before(&ordered(after)),
     }
 }
 
-fn entry(tag: u8, instant: i64, row: &[u8]) -> Vec<u8> {
-    Writer::tagged(tag).i64(instant).raw(row).done()
+/// An instant as bytes that compare as instants do.
+fn ordered(instant: i64) -> [u8; 8] {
+    (instant ^ i64::MIN).to_be_bytes()
+}
+
+/// A row's key in a calendar.
+fn place(instant: i64, end: i64, row: &[u8]) -> Vec<u8> {
+    [&ordered(instant), &ordered(end), row].concat()
+}
+
+/// The end and the row of such a key.
+fn place_of(key: &[u8]) -> (i64, &[u8]) {
+    let (_, rest) = key.split_at(8);
+    let (end, row) = rest.split_first_chunk().expect("it was put together here");
+    (i64::from_be_bytes(*end) ^ i64::MIN, row)
+}
+
+fn entry(tag: u8, key: &[u8]) -> Vec<u8> {
+    Writer::tagged(tag).raw(key).done()
 }
 
 fn is_instant(found: &DataType) -> bool {
@@ -135,22 +141,18 @@ fn instants(batch: &RecordBatch, column: Option<usize>, default: i64) -> Vec<i64
 
 impl Operator for Valid {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.encoder.codec.schema())
+        Arc::clone(self.row.schema())
     }
 
     fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
-        let (rows, weights) = self.advance(as_of_us);
-        let moved = Delta::new(
-            self.encoder.codec.decode(rows.iter().map(AsRef::as_ref)),
-            weights,
-        );
+        let moved = self.advance(as_of_us);
         let Delta { batch, weights } = &inputs[0];
         let (from, until) = (
             instants(batch, self.from, i64::MIN),
             instants(batch, self.until, i64::MAX),
         );
         let is_open = |row: usize| until[row] == i64::MAX && from[row] <= self.now;
-        let bytes = (!(0..batch.num_rows()).all(is_open)).then(|| self.encoder.encode(batch));
+        let bytes = (!(0..batch.num_rows()).all(is_open)).then(|| self.row.encode(batch));
         let mut shown = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
             let (start, end) = (from[row], until[row]);
@@ -158,19 +160,15 @@ impl Operator for Valid {
             if is_open(row) || end <= self.now || end <= start {
                 continue;
             }
-            let bytes: Bytes = bytes
-                .as_ref()
-                .expect("not all are open")
-                .row(row)
-                .data()
-                .into();
-            if start > self.now {
-                self.dirty.touch_with(|| entry(STARTS, start, &bytes));
-                add(&mut self.starts, start, &bytes, end, weights[row]);
+            let bytes = bytes.as_ref().expect("not all are open").row(row);
+            let (tag, calendar, instant) = if start > self.now {
+                (STARTS, &mut self.starts, start)
             } else {
-                self.dirty.touch_with(|| entry(ENDS, end, &bytes));
-                add(&mut self.ends, end, &bytes, end, weights[row]);
-            }
+                (ENDS, &mut self.ends, end)
+            };
+            let key = place(instant, end, bytes);
+            calendar.add(&key, weights[row]);
+            self.dirty.touch_with(|| entry(tag, &key));
         }
         let kept = (0..shown.len())
             .filter(|row| shown[*row])
@@ -186,7 +184,7 @@ impl Operator for Valid {
             .filter(|part| !part.is_empty())
             .collect();
         Step {
-            delta: chained(self.encoder.codec.schema(), &parts),
+            delta: chained(self.row.schema(), &parts),
             refusals: Vec::new(),
         }
     }
@@ -196,38 +194,37 @@ impl Operator for Valid {
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
-        let value = |(end, weight): &(i64, i64)| Writer::default().i64(*end).i64(*weight).done();
         let Some(keys) = self.dirty.take() else {
             for (tag, calendar) in [(STARTS, &self.starts), (ENDS, &self.ends)] {
-                for ((instant, row), found) in calendar {
-                    put(&entry(tag, *instant, row), Some(&value(found)));
+                for (key, value) in calendar.iter() {
+                    put(&entry(tag, key), Some(value));
                 }
             }
             return;
         };
         keys.iter().for_each(|key| {
-            let mut rest = Reader::new(&key[1..]);
-            let instant = rest.i64().expect("it was put together by `entry`");
             let calendar = if key[0] == STARTS {
                 &self.starts
             } else {
                 &self.ends
             };
-            let found = calendar.get(&(instant, rest.rest().into()));
-            put(key, found.map(value).as_deref());
+            put(key, calendar.get(&key[1..]));
         });
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
-        let (mut key, mut value) = (Reader::new(key), Reader::new(value));
+        let mut key = Reader::new(key);
         let calendar = match key.tag()? {
             STARTS => &mut self.starts,
             ENDS => &mut self.ends,
             _ => return Err(Unreadable),
         };
-        let instant = key.i64()?;
-        calendar.insert((instant, key.rest().into()), (value.i64()?, value.i64()?));
-        value.end()
+        let key = key.rest();
+        if key.len() < 16 {
+            return Err(Unreadable);
+        }
+        calendar.push(key, value);
+        Ok(())
     }
 }

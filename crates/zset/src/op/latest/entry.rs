@@ -1,17 +1,21 @@
 //! What `latest` knows of one key: a log per partition, of which mostly there is one.
 
-use super::super::compact::take_part;
 use super::super::keyed::Bytes;
 use super::super::log::Partitions;
 use super::super::saved::{Reader, Unreadable, Writer};
 use crate::Refusal;
+use crate::compact::take_part;
 
 /// A key's logs.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     first: Option<Log>,
-    /// More of them: the key lives in several partitions.
-    others: Vec<Log>,
+    /// More of them: the key lives in several partitions. Mostly none, which takes the room of a pointer.
+    #[expect(
+        clippy::box_collection,
+        reason = "an entry is kept per key, and few have others"
+    )]
+    others: Option<Box<Vec<Log>>>,
     /// Its change was not answered yet.
     pub(super) is_open: bool,
     /// What was refused of it before this step is remembered.
@@ -25,6 +29,13 @@ struct Log {
     highest: Seen,
     /// The rows of the highest version, see [`rows`].
     rows: Bytes,
+    /// What came before or was refused, if anything.
+    past: Option<Box<Past>>,
+}
+
+/// What a log knows beside its highest version.
+#[derive(Debug, Default)]
+struct Past {
     /// Lower versions, ascending.
     lower: Vec<Seen>,
     /// Offset and version of refused records.
@@ -35,7 +46,7 @@ struct Log {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub(super) version: i64,
-    pub(super) digest: u128,
+    pub(super) digest: [u8; 16],
     pub(super) offset: i64,
 }
 
@@ -54,23 +65,26 @@ impl Entry {
     }
 
     pub(super) fn has_several(&self) -> bool {
-        !self.others.is_empty()
+        self.others.is_some()
     }
 
     fn logs(&self) -> impl Iterator<Item = &Log> {
-        self.first.iter().chain(&self.others)
+        self.first
+            .iter()
+            .chain(self.others.iter().flat_map(|others| others.iter()))
     }
 
     fn log_mut(&mut self, partition: u32) -> Option<&mut Log> {
+        let others = self.others.iter_mut().flat_map(|others| others.iter_mut());
         self.first
             .iter_mut()
-            .chain(&mut self.others)
+            .chain(others)
             .find(|log| log.partition == partition)
     }
 
     /// The log that shows: the first by topic and number.
     fn owner(&self, partitions: &Partitions) -> Option<&Log> {
-        if self.others.is_empty() {
+        if !self.has_several() {
             return self.first.as_ref();
         }
         self.logs()
@@ -97,60 +111,61 @@ impl Entry {
     ) -> Taken {
         let Some(log) = self.log_mut(partition) else {
             let rows = rows();
-            let (lower, conflicts) = (Vec::new(), Vec::new());
             let log = Log {
                 partition,
                 highest: seen,
                 rows,
-                lower,
-                conflicts,
+                past: None,
             };
             match &self.first {
                 None => self.first = Some(log),
-                Some(_) => self.others.push(log),
+                Some(_) => self.others.get_or_insert_default().push(log),
             }
             return Taken::Yes;
         };
         if log.find(seen.version).is_some() {
-            log.conflicts.push((seen.offset, seen.version));
+            let past = log.past.get_or_insert_default();
+            past.conflicts.push((seen.offset, seen.version));
             return Taken::Conflict;
         }
+        let lower = &mut log.past.get_or_insert_default().lower;
         if seen.version > log.highest.version {
-            log.lower.push(log.highest);
+            lower.push(log.highest);
             log.highest = seen;
             log.rows = rows();
         } else {
-            let place = log
-                .lower
-                .partition_point(|lower| lower.version < seen.version);
-            log.lower.insert(place, seen);
+            let place = lower.partition_point(|lower| lower.version < seen.version);
+            lower.insert(place, seen);
         }
         Taken::Yes
     }
 
     /// Forgets a partition's log; answers its conflicts.
     pub(super) fn forget(&mut self, partition: u32) -> Vec<(i64, i64)> {
-        let gone = if self
-            .first
-            .as_ref()
-            .is_some_and(|log| log.partition == partition)
-        {
-            std::mem::replace(&mut self.first, self.others.pop())
+        let is_it = |log: &Log| log.partition == partition;
+        let mut others = self.others.take().map(|others| *others).unwrap_or_default();
+        let gone = if self.first.as_ref().is_some_and(is_it) {
+            std::mem::replace(&mut self.first, others.pop())
         } else {
-            let index = self
-                .others
-                .iter()
-                .position(|log| log.partition == partition);
-            index.map(|index| self.others.remove(index))
+            let index = others.iter().position(is_it);
+            index.map(|index| others.remove(index))
         };
-        gone.map(|log| log.conflicts).unwrap_or_default()
+        self.others = (!others.is_empty()).then(|| Box::new(others));
+        let past = gone.and_then(|log| log.past);
+        past.map(|past| past.conflicts).unwrap_or_default()
     }
 
     /// Forgets every partition's log; answers their conflicts.
     pub(super) fn forget_all(&mut self) -> Vec<(u32, (i64, i64))> {
-        let logs = self.first.take().into_iter().chain(self.others.drain(..));
+        let others = self.others.take().map(|others| *others);
+        let logs = self
+            .first
+            .take()
+            .into_iter()
+            .chain(others.unwrap_or_default());
         let conflicts = logs.flat_map(|log| {
-            let of_log = log.conflicts.into_iter();
+            let past = log.past.map(|past| past.conflicts);
+            let of_log = past.unwrap_or_default().into_iter();
             of_log.map(move |conflict| (log.partition, conflict))
         });
         conflicts.collect()
@@ -158,7 +173,7 @@ impl Entry {
 
     /// Refusals of the versions in partitions where the key should not be.
     pub(super) fn foreign(&self, partitions: &Partitions) -> Vec<Refusal> {
-        if self.others.is_empty() {
+        if !self.has_several() {
             return Vec::new();
         }
         let owner = self.owner(partitions).expect("there are several").partition;
@@ -167,15 +182,20 @@ impl Entry {
         let mut refusals = Vec::new();
         for log in self.logs().filter(|log| log.partition != owner) {
             let (topic, partition) = partitions.name(log.partition);
-            refusals.extend(log.lower.iter().chain([&log.highest]).map(|seen| Refusal {
-                topic: topic.to_owned(),
-                partition,
-                offset: seen.offset,
-                code: "key_in_two_partitions".to_owned(),
-                message: message.clone(),
-                field: None,
-                weight: 1,
-            }));
+            refusals.extend(
+                log.lower()
+                    .iter()
+                    .chain([&log.highest])
+                    .map(|seen| Refusal {
+                        topic: topic.to_owned(),
+                        partition,
+                        offset: seen.offset,
+                        code: "key_in_two_partitions".to_owned(),
+                        message: message.clone(),
+                        field: None,
+                        weight: 1,
+                    }),
+            );
         }
         refusals
     }
@@ -185,15 +205,17 @@ impl Entry {
     /// Its logs as bytes.
     pub(super) fn save(&self) -> Vec<u8> {
         let seen = |out: Writer, seen: &Seen| {
-            let out = out.i64(seen.version).raw(&seen.digest.to_le_bytes());
+            let out = out.i64(seen.version).raw(&seen.digest);
             out.i64(seen.offset)
         };
         let mut out = Writer::default();
         for log in self.logs() {
             out = seen(out.u32(log.partition), &log.highest).part(&log.rows);
-            out = log.lower.iter().fold(out.count(log.lower.len()), seen);
-            out = out.count(log.conflicts.len());
-            for (offset, version) in &log.conflicts {
+            out = out.count(log.lower().len());
+            out = log.lower().iter().fold(out, seen);
+            let conflicts = log.past.as_ref().map_or(&[][..], |past| &past.conflicts);
+            out = out.count(conflicts.len());
+            for (offset, version) in conflicts {
                 out = out.i64(*offset).i64(*version);
             }
         }
@@ -205,7 +227,7 @@ impl Entry {
         fn seen(bytes: &mut Reader<'_>) -> Result<Seen, Unreadable> {
             Ok(Seen {
                 version: bytes.i64()?,
-                digest: bytes.raw().map(u128::from_le_bytes)?,
+                digest: bytes.raw()?,
                 offset: bytes.i64()?,
             })
         }
@@ -215,21 +237,24 @@ impl Entry {
             let (partition, highest) = (bytes.u32()?, seen(&mut bytes)?);
             let rows = bytes.part()?.into();
             let lower = (0..bytes.u32()?).map(|_| seen(&mut bytes));
-            let lower = lower.collect::<Result<_, _>>()?;
+            let lower = lower.collect::<Result<Vec<_>, _>>()?;
             let conflicts = (0..bytes.u32()?).map(|_| Ok((bytes.i64()?, bytes.i64()?)));
-            let conflicts = conflicts.collect::<Result<_, _>>()?;
+            let conflicts = conflicts.collect::<Result<Vec<_>, _>>()?;
+            let has_past = !lower.is_empty() || !conflicts.is_empty();
+            let past = has_past.then(|| Box::new(Past { lower, conflicts }));
             logs.push(Log {
                 partition,
                 highest,
                 rows,
-                lower,
-                conflicts,
+                past,
             });
         }
         let mut logs = logs.into_iter();
+        let first = Some(logs.next().ok_or(Unreadable)?);
+        let others: Vec<Log> = logs.collect();
         Ok(Self {
-            first: Some(logs.next().ok_or(Unreadable)?),
-            others: logs.collect(),
+            first,
+            others: (!others.is_empty()).then(|| Box::new(others)),
             ..Self::default()
         })
     }
@@ -241,9 +266,13 @@ impl Log {
             return (version == self.highest.version).then_some(&self.highest);
         }
         let found = self
-            .lower
+            .lower()
             .binary_search_by_key(&version, |seen| seen.version);
-        found.ok().map(|index| &self.lower[index])
+        found.ok().map(|index| &self.lower()[index])
+    }
+
+    fn lower(&self) -> &[Seen] {
+        self.past.as_ref().map_or(&[], |past| &past.lower)
     }
 }
 

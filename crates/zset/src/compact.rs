@@ -1,12 +1,13 @@
 //! Rows as few bytes and back, for what only asks whether rows are equal: bytes do not compare as rows do.
 //!
-//! A row is one bit per column, set when it has a value, then the values: those of fixed width as they
-//! are, text behind its length. Types without such a form come in their comparable one, behind its length.
+//! A row is one bit per column, set when it has a value, then the values: dates and the like as they are, numbers
+//! without the bytes that only repeat their sign and text behind their lengths. Types without such a form come in
+//! their comparable one, behind its length.
 
 use crate::OpError;
 use crate::rows::as_type;
 use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch,
+    Array, ArrayData, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions,
     downcast_primitive_array, make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 /// Encodes and decodes some columns of a schema.
 #[derive(Debug)]
-pub(super) struct Compact {
+pub struct Compact {
     /// Their indexes in the batches to encode.
     columns: Vec<usize>,
     /// The schema of decoded rows.
@@ -28,8 +29,10 @@ pub(super) struct Compact {
 #[derive(Debug)]
 enum Form {
     Bit,
-    /// So many bytes: 4, 8, 16 or 32.
-    Fixed(usize),
+    /// Four bytes.
+    Four,
+    /// Whole numbers of so many bytes: 8, 16 or 32.
+    Number(usize),
     Text,
     Comparable(RowConverter, RowParser),
 }
@@ -55,21 +58,23 @@ enum Values<'a> {
 
 /// Encoded rows, one after the other.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub struct Packed {
     bytes: Vec<u8>,
     /// Where each row begins; one more than there are rows.
     starts: Vec<usize>,
 }
 
 impl Packed {
+    /// A row's bytes.
     #[inline]
-    pub(super) fn row(&self, row: usize) -> &[u8] {
+    pub fn row(&self, row: usize) -> &[u8] {
         &self.bytes[self.starts[row]..self.starts[row + 1]]
     }
 }
 
 impl Compact {
-    pub(super) fn new(schema: &SchemaRef, columns: Vec<usize>) -> Result<Self, OpError> {
+    /// For these columns of a schema.
+    pub fn new(schema: &SchemaRef, columns: Vec<usize>) -> Result<Self, OpError> {
         let form = |&index: &usize| {
             let field = schema.field(index);
             form(field.data_type()).ok_or_else(|| {
@@ -88,14 +93,19 @@ impl Compact {
         })
     }
 
+    /// For all columns of a schema.
+    pub fn whole(schema: &SchemaRef) -> Result<Self, OpError> {
+        Self::new(schema, (0..schema.fields().len()).collect())
+    }
+
     /// The schema of decoded rows.
-    pub(super) fn schema(&self) -> &SchemaRef {
+    pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// All rows of a batch of the schema that the codec was made for. A column at a time: first the rows'
     /// lengths, then their bytes.
-    pub(super) fn encode(&self, batch: &RecordBatch) -> Packed {
+    pub fn encode(&self, batch: &RecordBatch) -> Packed {
         let (rows, head) = (batch.num_rows(), self.columns.len().div_ceil(8));
         let columns: Vec<Cells<'_>> = self.cells(batch);
         let mut flags = vec![0; head];
@@ -153,7 +163,7 @@ impl Compact {
     }
 
     /// Rows that this codec encoded, a column at a time.
-    pub(super) fn decode(&self, rows: &[&[u8]]) -> RecordBatch {
+    pub fn decode(&self, rows: &[&[u8]]) -> RecordBatch {
         if rows.is_empty() {
             return RecordBatch::new_empty(Arc::clone(&self.schema));
         }
@@ -177,10 +187,13 @@ impl Compact {
                     });
                     array(data_type, rows.len(), nulls, [bits.finish().into_inner()])
                 }
-                Form::Fixed(4) => fixed::<4>(data_type, rows, nulls, &mut next),
-                Form::Fixed(8) => fixed::<8>(data_type, rows, nulls, &mut next),
-                Form::Fixed(16) => fixed::<16>(data_type, rows, nulls, &mut next),
-                Form::Fixed(_) => fixed::<32>(data_type, rows, nulls, &mut next),
+                Form::Four => fixed::<4>(data_type, rows, nulls, &mut next, |rest, place| {
+                    *place = *rest.first_chunk().expect("bytes came from this codec");
+                    4
+                }),
+                Form::Number(8) => fixed::<8>(data_type, rows, nulls, &mut next, read_number),
+                Form::Number(16) => fixed::<16>(data_type, rows, nulls, &mut next, read_number),
+                Form::Number(_) => fixed::<32>(data_type, rows, nulls, &mut next, read_number),
                 Form::Text => text(data_type, rows, nulls, &mut next),
                 Form::Comparable(converter, parser) => {
                     let mut parts = Vec::with_capacity(rows.len());
@@ -197,7 +210,9 @@ impl Compact {
             }
         });
         let columns = columns.collect();
-        super::columns::batch(&self.schema, columns, rows.len())
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .expect("the columns were made for this schema")
     }
 }
 
@@ -207,10 +222,7 @@ impl Values<'_> {
         match self {
             Self::Bits(_) => Some(1),
             Self::Four(_) => Some(4),
-            Self::Eight(_) => Some(8),
-            Self::Sixteen(_) => Some(16),
-            Self::ThirtyTwo(_) => Some(32),
-            Self::Text(..) | Self::Comparable(_) => None,
+            _ => None,
         }
     }
 }
@@ -232,6 +244,9 @@ impl Cells<'_> {
                     *length += part_length(rows.row(row).data().len());
                 }
             }
+            (Values::Eight(values), _) => self.add_numbers(values, lengths),
+            (Values::Sixteen(values), _) => self.add_numbers(values, lengths),
+            (Values::ThirtyTwo(values), _) => self.add_numbers(values, lengths),
             (_, None) => {}
             (values, Some(nulls)) => {
                 let width = values.width().expect("the others are above");
@@ -242,15 +257,27 @@ impl Cells<'_> {
         }
     }
 
+    fn add_numbers<const N: usize>(&self, values: &[[u8; N]], lengths: &mut [usize]) {
+        for (row, (length, value)) in lengths.iter_mut().zip(values).enumerate() {
+            if self.nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+                *length += 1 + significant(value);
+            }
+        }
+    }
+
     fn write(&self, starts: &[usize], next: &mut [usize], bytes: &mut [u8]) {
         match &self.values {
-            Values::Bits(bits) => {
-                self.write_fixed(starts, next, bytes, |row| [u8::from(bits.value(row))]);
-            }
-            Values::Four(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
-            Values::Eight(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
-            Values::Sixteen(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
-            Values::ThirtyTwo(values) => self.write_fixed(starts, next, bytes, |row| values[row]),
+            Values::Bits(bits) => self.each(starts, next, bytes, |row, room| {
+                room[0] = u8::from(bits.value(row));
+                1
+            }),
+            Values::Four(values) => self.each(starts, next, bytes, |row, room| {
+                room[..4].copy_from_slice(&values[row]);
+                4
+            }),
+            Values::Eight(values) => self.write_numbers(values, starts, next, bytes),
+            Values::Sixteen(values) => self.write_numbers(values, starts, next, bytes),
+            Values::ThirtyTwo(values) => self.write_numbers(values, starts, next, bytes),
             Values::Text(offsets, data) => {
                 self.each(starts, next, bytes, |row, room| {
                     write_part(&data[place(offsets[row])..place(offsets[row + 1])], room)
@@ -265,16 +292,18 @@ impl Cells<'_> {
     }
 
     #[inline]
-    fn write_fixed<const N: usize>(
+    fn write_numbers<const N: usize>(
         &self,
+        values: &[[u8; N]],
         starts: &[usize],
         next: &mut [usize],
         bytes: &mut [u8],
-        value: impl Fn(usize) -> [u8; N],
     ) {
         self.each(starts, next, bytes, |row, room| {
-            room[..N].copy_from_slice(&value(row));
-            N
+            let length = significant(&values[row]);
+            room[0] = length.to_le_bytes()[0];
+            room[1..=length].copy_from_slice(&values[row][..length]);
+            1 + length
         });
     }
 
@@ -308,6 +337,37 @@ fn place(offset: i32) -> usize {
     offset.cast_unsigned() as usize
 }
 
+/// How many of a number's bytes, the lowest first, say what it is: the others repeat its sign.
+#[inline]
+fn significant<const N: usize>(number: &[u8; N]) -> usize {
+    let is_negative = number[N - 1] >= 0x80;
+    let sign = if is_negative { 0xff } else { 0 };
+    let mut length = N;
+    while length >= 8 && number[length - 8..length] == [sign; 8] {
+        length -= 8;
+    }
+    while length > 0 && number[length - 1] == sign {
+        length -= 1;
+    }
+    let tells_sign = |last: u8| (last >= 0x80) == is_negative;
+    let is_told = number[..length]
+        .last()
+        .map_or(!is_negative, |last| tells_sign(*last));
+    length + usize::from(!is_told)
+}
+
+/// Reads a number behind its length; answers how many bytes that took.
+#[inline]
+fn read_number<const N: usize>(rest: &[u8], place: &mut [u8; N]) -> usize {
+    let length = usize::from(rest[0]);
+    let bytes = &rest[1..=length];
+    if bytes.last().is_some_and(|last| *last >= 0x80) {
+        *place = [0xff; N];
+    }
+    place[..length].copy_from_slice(bytes);
+    1 + length
+}
+
 /// Bytes that a part takes behind its length.
 #[inline]
 fn part_length(length: usize) -> usize {
@@ -329,7 +389,7 @@ fn write_part(part: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// Puts bytes behind their length behind what is there.
-pub(super) fn push_part(part: &[u8], out: &mut Vec<u8>) {
+pub fn push_part(part: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + part_length(part.len()), 0);
     write_part(part, &mut out[start..]);
@@ -364,7 +424,7 @@ fn copy(from: &[u8], to: &mut [u8]) {
 
 /// Takes one part off the front.
 #[inline]
-pub(super) fn take_part<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+pub fn take_part<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let (mut length, mut shift, mut at) = (0, 0, 0);
     loop {
         let byte = rest[at];
@@ -418,15 +478,13 @@ fn fixed<const N: usize>(
     rows: &[&[u8]],
     nulls: Option<NullBuffer>,
     next: &mut [usize],
+    read: impl Fn(&[u8], &mut [u8; N]) -> usize,
 ) -> ArrayRef {
     let mut values = MutableBuffer::from_len_zeroed(rows.len() * N);
     let mut places = values.as_slice_mut().as_chunks_mut::<N>().0.iter_mut();
     each(rows, nulls.as_ref(), next, |value| {
         let place = places.next().expect("one for each row");
-        value.map_or(0, |rest| {
-            *place = *rest.first_chunk().expect("bytes came from this codec");
-            N
-        })
+        value.map_or(0, |rest| read(rest, place))
     });
     array(data_type, rows.len(), nulls, [values.into()])
 }
@@ -462,7 +520,8 @@ fn form(data_type: &DataType) -> Option<Form> {
     match (data_type, data_type.primitive_width()) {
         (DataType::Boolean, _) => Some(Form::Bit),
         (DataType::Utf8 | DataType::Binary, _) => Some(Form::Text),
-        (_, Some(width @ (4 | 8 | 16 | 32))) => Some(Form::Fixed(width)),
+        (_, Some(4)) => Some(Form::Four),
+        (_, Some(width @ (8 | 16 | 32))) => Some(Form::Number(width)),
         _ => {
             let sort = [SortField::new(data_type.clone())];
             if !RowConverter::supports_fields(&sort) {
@@ -521,6 +580,11 @@ mod tests {
         Option<Vec<Option<i32>>>,
     );
 
+    /// A wide number of any length for a small one.
+    fn spread(number: i64) -> i256 {
+        i256::from(number) << (u8::try_from(number.rem_euclid(16)).unwrap() * 15)
+    }
+
     fn batch(rows: &[Row]) -> RecordBatch {
         let texts: StringArray = rows.iter().map(|row| row.0.as_deref()).collect();
         let words: DictionaryArray<UInt32Type> = rows.iter().map(|row| row.0.as_deref()).collect();
@@ -533,7 +597,7 @@ mod tests {
             .iter()
             .map(|row| row.1.map(|n| i16::try_from(n).unwrap()))
             .collect();
-        let wide: Decimal256Array = rows.iter().map(|row| row.1.map(i256::from)).collect();
+        let wide: Decimal256Array = rows.iter().map(|row| row.1.map(spread)).collect();
         let flags: BooleanArray = rows.iter().map(|row| row.2).collect();
         let lists =
             ListArray::from_iter_primitive::<Int32Type, _, _>(rows.iter().map(|row| row.3.clone()));
@@ -557,7 +621,7 @@ mod tests {
         proptest::collection::vec(
             (
                 proptest::option::of(text),
-                proptest::option::of(-2_i64..3),
+                proptest::option::of(prop_oneof![-2_i64..3, -130..-126_i64, 125..130_i64]),
                 proptest::option::of(any::<bool>()),
                 proptest::option::of(list),
             ),
