@@ -20,6 +20,7 @@ mod plugins;
 mod rows;
 mod services;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 mod trades;
@@ -45,6 +46,7 @@ Commands:
   day       replays a recorded day and compares every table with its expectations
   bench     the project's measures
   chaos     kills a pipeline again and again, and compares every table
+  soak      runs a pipeline for long, and watches its memory
   tidy      floors, owners, absent words, file headers
 
 Options:
@@ -86,6 +88,7 @@ fn dispatch(command: &str, arguments: lexopt::Parser, yes: bool) -> Outcome {
         "day" => day::main(arguments, yes),
         "bench" => bench::main(arguments, yes),
         "chaos" => chaos::main(arguments, yes),
+        "soak" => soak::main(arguments, yes),
         "tidy" => tidy::main(arguments),
         unknown => Err(Failure::usage(format!("no command `{unknown}`\n\n{HELP}"))),
     }

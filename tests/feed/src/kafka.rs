@@ -30,7 +30,7 @@ use crate::desk::{Desk, Habits};
 use crate::message::{Body, Message, Record, TOPICS, partition_of, read};
 use crate::{Ending, How, To};
 
-const PARTITIONS: i32 = 4;
+pub(crate) const PARTITIONS: i32 = 4;
 
 /// How often a refused schema is offered again.
 const REGISTER_TRIES: u32 = 3;
@@ -137,7 +137,7 @@ pub(crate) fn live(to: &To, rate: u32, minutes: u32, seed: u64) -> Result<()> {
     Ok(())
 }
 
-fn now_ms() -> Result<i64> {
+pub(crate) fn now_ms() -> Result<i64> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .context("the machine's clock")?;
@@ -184,7 +184,7 @@ impl ProducerContext for Deliveries {
     }
 }
 
-struct Publisher {
+pub(crate) struct Publisher {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
     prefix: String,
@@ -194,7 +194,7 @@ struct Publisher {
 
 impl Publisher {
     /// Makes the topics that are not there, and the partitions that they lack, and registers the schemas.
-    fn connect(
+    pub(crate) fn connect(
         to: &To,
         topics: impl IntoIterator<Item = (&'static str, i32)>,
         how: &How,
@@ -242,7 +242,7 @@ impl Publisher {
         })
     }
 
-    fn send(&self, record: &Record, expected: Option<i64>) -> Result<()> {
+    pub(crate) fn send(&self, record: &Record, expected: Option<i64>) -> Result<()> {
         let Message {
             topic,
             at_ms,
@@ -300,7 +300,7 @@ impl Publisher {
         })
     }
 
-    fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         self.producer
             .flush(FLUSH)
             .context("not everything was delivered")?;

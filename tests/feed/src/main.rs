@@ -19,6 +19,7 @@ mod kafka;
 mod market;
 mod message;
 mod rng;
+mod soak;
 mod topic;
 
 use std::path::{Path, PathBuf};
@@ -138,6 +139,22 @@ enum What {
         #[arg(long)]
         name: String,
     },
+    /// Publishes a book, then newer versions of its records at a rate: it changes all the time and grows no further.
+    Soak {
+        /// About so many records in the book.
+        #[arg(long, default_value_t = 100_000)]
+        records: usize,
+        /// Newer versions a second.
+        #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        to: To,
+    },
     /// Publishes a live day to Kafka, at a rate.
     Live {
         /// Messages a second.
@@ -245,6 +262,13 @@ fn main() -> Result<()> {
         } => topic::read(&to, &name, uncommitted, raw),
         What::Offsets { group, name, to } => topic::offsets(&to, &group, &name),
         What::Mock { name } => topic::mock(&name),
+        What::Soak {
+            records,
+            rate,
+            seconds,
+            how,
+            to,
+        } => soak::soak(&to, &how, records, rate, seconds),
         What::Live {
             rate,
             minutes,

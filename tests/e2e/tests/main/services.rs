@@ -21,6 +21,8 @@ mod poison;
 mod recorded;
 #[path = "services/sinks.rs"]
 mod sinks;
+#[path = "services/soak.rs"]
+mod soak;
 
 use crate::weir;
 use recorded::Recorded;

@@ -34,7 +34,7 @@ impl Random {
     }
 }
 
-fn asked(variable: &str, default: u64) -> u64 {
+pub(super) fn asked(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))
 }
 
