@@ -63,7 +63,9 @@ impl Named {
         }
         if is_time {
             let fresh = std::mem::take(&mut self.fresh);
-            fresh.iter().for_each(|key| self.dirty.touch(key));
+            for key in &fresh {
+                self.dirty.touch(key);
+            }
             self.due = fresh.into_iter().filter(|key| is_known(key)).collect();
         }
         !self.due.is_empty()
