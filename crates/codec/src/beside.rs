@@ -160,7 +160,7 @@ mod tests {
     use arrow::array::{Array, AsArray};
     use bytes::Bytes;
 
-    const KEY: &str =
+    const SCHEMA: &str =
         r#"{"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}"#;
 
     /// Rows where value and key are good, also of deletions; the rest is refused once, and its field names the key's column.

@@ -6,6 +6,8 @@
 pub mod asked;
 mod checkpoint;
 mod clock;
+#[cfg(test)]
+mod fuzz;
 mod gates;
 mod group;
 mod ingest;

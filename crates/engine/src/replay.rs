@@ -293,7 +293,7 @@ fn read_topic(path: &Path, topic: &Topic) -> Result<Vec<RawRecord>, ReplayError>
     lines.map(record).collect()
 }
 
-fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
+pub(crate) fn read_line(line: &str, topic: &Topic) -> Result<RawRecord, String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let timestamp_us = line
         .timestamp_ms
