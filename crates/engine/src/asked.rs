@@ -171,7 +171,7 @@ impl Asked {
                 };
                 inputs.insert(*edge, delta);
             }
-            let out = step.step(&inputs, as_of_us, Pass::Evaluate)?;
+            let out = step.step(&inputs, as_of_us, Pass::Evaluate, false)?;
             debug_assert_eq!(outputs.len(), out.deltas.len(), "a delta per output");
             for (port, delta) in out.deltas.into_iter().enumerate() {
                 made.insert(Edge::Step { step: index, port }, delta);

@@ -131,19 +131,19 @@ impl GroupStep {
         self.rows.len()
     }
 
-    /// Takes the inputs' changes in; evaluates what changed when `evaluate` (not while catching up).
+    /// Takes the inputs' changes in; evaluates at most so many of the groups that changed (none while catching up).
     pub(crate) fn step(
         &mut self,
         deltas: &[Delta],
         as_of_us: i64,
-        evaluate: bool,
+        groups_max: usize,
     ) -> Result<StepOut, Fault> {
         self.rows.seal();
         let mut out = StepOut {
             errors: self.take_in(deltas),
             ..StepOut::default()
         };
-        if !evaluate {
+        if groups_max == 0 {
             out.deltas = self
                 .outputs
                 .iter()
@@ -156,7 +156,11 @@ impl GroupStep {
             self.dirty = self.groups();
         }
         self.evaluated_day = Some(day);
-        let dirty: Vec<RowBytes> = std::mem::take(&mut self.dirty).into_iter().collect();
+        let later = self.dirty.iter().nth(groups_max).cloned();
+        let later = later.map(|key| self.dirty.split_off(&key));
+        out.more = later.is_some();
+        let dirty = std::mem::replace(&mut self.dirty, later.unwrap_or_default());
+        let dirty: Vec<RowBytes> = dirty.into_iter().collect();
         for key in &dirty {
             self.unsaved.touch_with(|| group_entry(key));
         }

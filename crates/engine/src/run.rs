@@ -16,7 +16,7 @@ use crate::silence::Silence;
 use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{Blueprint, Fault, Input, Pass, Step};
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -738,7 +738,8 @@ impl Engine {
             self.phases.add(Phase::Publish, began);
             pass = match pass {
                 Pass::Release if more => Pass::Release,
-                Pass::Release => Pass::Evaluate,
+                Pass::Gather if !more => Pass::Evaluate,
+                Pass::Release | Pass::Gather => Pass::Gather,
                 // Keys are to be forgotten: each time there are fewer of them.
                 Pass::Evaluate if more => Pass::Evaluate,
                 Pass::Absorb | Pass::Evaluate => return Ok(()),
@@ -784,14 +785,20 @@ impl Engine {
         let as_of_us = self.clock.as_of_us.unwrap_or(i64::MIN);
         let mut more = false;
         let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
+        // Steps that hold something back, or wait for one that does.
+        let mut held: BTreeSet<usize> = BTreeSet::new();
         for (source, delta, refusals) in decoded {
             self.letters.add("decode", true, refusals, raws);
             edges.insert(Edge::Source(source), delta);
         }
         for step in &mut self.steps {
             let index = step.index;
-            let out = step.step(&edges, as_of_us, pass)?;
+            let waits = step.reads(&held);
+            let out = step.step(&edges, as_of_us, pass, waits)?;
             more |= out.more;
+            if out.more || waits {
+                held.insert(index);
+            }
             // What a group refuses may have come in any earlier epoch: it is always told by what its row knows.
             if step.is_group() {
                 let mut known = Raws::new(&out.records);

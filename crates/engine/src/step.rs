@@ -5,7 +5,7 @@ use crate::narrow::Narrow;
 use crate::transform::TransformStep;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_spec::Plan;
@@ -99,9 +99,14 @@ pub(crate) enum Pass {
     Absorb,
     /// What was held back comes, a part at a time; groups rest.
     Release,
+    /// Groups answer, some at a time, as soon as nothing in front of them is held back.
+    Gather,
     /// All of them come and are published.
     Evaluate,
 }
+
+/// Most groups that one pass gathers answers of.
+const GATHER_GROUPS: usize = 8_192;
 
 enum Work {
     Op(Box<dyn Operator>),
@@ -190,12 +195,19 @@ impl Step {
         }
     }
 
-    /// Takes one step over what came on its edges.
+    /// Whether one of these steps is in front of it.
+    pub(crate) fn reads(&self, steps: &BTreeSet<usize>) -> bool {
+        let mut edges = self.inputs.iter().map(|input| input.edge);
+        edges.any(|edge| matches!(edge, Edge::Step { step, .. } if steps.contains(&step)))
+    }
+
+    /// Takes one step over what came on its edges; `waits` while something in front of it is held back.
     pub(crate) fn step(
         &mut self,
         edges: &BTreeMap<Edge, Delta>,
         as_of_us: i64,
         pass: Pass,
+        waits: bool,
     ) -> Result<StepOut, Fault> {
         let began = tokio::time::Instant::now();
         let inputs: Vec<Delta> = self.inputs.iter().map(|input| input.delta(edges)).collect();
@@ -204,7 +216,7 @@ impl Step {
                 let (step, more) = match pass {
                     Pass::Absorb => (operator.absorb(&inputs, as_of_us), true),
                     Pass::Release => operator.release(&inputs, as_of_us),
-                    Pass::Evaluate => (operator.step(&inputs, as_of_us), false),
+                    Pass::Gather | Pass::Evaluate => (operator.step(&inputs, as_of_us), false),
                 };
                 StepOut {
                     deltas: vec![step.delta],
@@ -214,7 +226,11 @@ impl Step {
                 }
             }
             Work::Transform(step) => step.step(&inputs[0])?,
-            Work::Group(step) => step.step(&inputs, as_of_us, pass == Pass::Evaluate)?,
+            Work::Group(step) => match pass {
+                Pass::Evaluate => step.step(&inputs, as_of_us, usize::MAX)?,
+                Pass::Gather if !waits => step.step(&inputs, as_of_us, GATHER_GROUPS)?,
+                _ => step.step(&inputs, as_of_us, 0)?,
+            },
         };
         self.rows += out
             .deltas

@@ -70,7 +70,9 @@ impl Keeper {
         let rows = shape.row.encode(&delta.batch);
         let mut entry = Vec::new();
         for (row, &weight) in delta.weights.iter().enumerate() {
-            let key = keys.row(row).data();
+            // Without columns there are no encoded rows either.
+            let is_found = !shape.by.is_empty();
+            let key = if is_found { keys.row(row).data() } else { &[] };
             let length = u32::try_from(key.len()).expect("a key is less than 4 GiB");
             entry.clear();
             entry.extend_from_slice(key);
@@ -199,6 +201,11 @@ mod tests {
                 restored.load(row, weight).expect("as it was saved");
             }
             prop_assert_eq!(&shown(&restored.kept().all()), &twin);
+            let mut heap = Keeper::new(&first.schema(), &[]);
+            for &(value, key, weight) in &rows {
+                heap.apply(&Delta::new(batch(&[(value, key)]), vec![weight]));
+            }
+            prop_assert_eq!(&shown(&heap.kept().all()), &twin);
             let keys: Vec<(i64, u8)> = asked.iter().map(|key| (0, *key)).collect();
             let keys = batch(&keys).project(&[1]).expect("it has two columns");
             let wanted: Vec<Option<String>> = asked.iter().map(|key| key_text(*key)).collect();
