@@ -38,9 +38,10 @@ impl Silence {
             return;
         }
         self.is_told = told.is_some();
-        match told {
-            Some(told) => tracing::warn!(source, code = "silent", "{told}"),
-            None => tracing::info!(source, "the source is silent no longer"),
+        if let Some(told) = told {
+            tracing::warn!(source, code = "silent", "{told}");
+        } else {
+            tracing::info!(source, "the source is silent no longer");
         }
     }
 
