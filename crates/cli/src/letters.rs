@@ -39,7 +39,7 @@ pub(crate) fn list(which: &WhichLetters, limit: usize, format: LettersFormat) ->
 }
 
 /// Prints all letters of a record.
-pub(crate) fn show(at: &str, record: RecordId) -> Result<ExitCode> {
+pub(crate) fn show(at: &str, record: &RecordId) -> Result<ExitCode> {
     let which = of_record(at, record.clone());
     let (_, letters) = letters(&which, usize::MAX)?;
     if letters.is_empty() {
@@ -70,7 +70,9 @@ pub(crate) fn replay(
     }
     let (_, plan, findings) = crate::check::load(file, &World::for_check())?;
     let Some(plan) = plan else {
-        findings.iter().for_each(|found| eprintln!("{found}"));
+        for found in &findings {
+            eprintln!("{found}");
+        }
         return Ok(ExitCode::from(2));
     };
     let running = get(&which.at, "/api/v1/status")?["pipeline"].clone();
@@ -99,9 +101,9 @@ pub(crate) fn replay(
         println!("{passing} records are not sent: their dead letters go when their cause goes");
     }
     if dry_run {
-        lasting
-            .values()
-            .for_each(|letter| println!("{}", line(letter)));
+        for letter in lasting.values() {
+            println!("{}", line(letter));
+        }
         println!("{} records would be sent", lasting.len());
         return Ok(ExitCode::SUCCESS);
     }
@@ -241,7 +243,7 @@ fn of_place(
         let mut path = format!("/api/v1/dead-letters?limit={count}&offset={}", all.len());
         let mut ask = |name: &str, value: Option<String>| {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", escaped(&value)));
+                path.extend(["&", name, "=", &escaped(&value)]);
             }
         };
         ask(

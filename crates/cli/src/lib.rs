@@ -47,7 +47,7 @@ fn dead_letters(asked: args::DeadLetters) -> anyhow::Result<ExitCode> {
             limit,
             format,
         } => letters::list(&which, limit, format),
-        args::DeadLetters::Show { at, record } => letters::show(&at, record),
+        args::DeadLetters::Show { at, record } => letters::show(&at, &record),
         args::DeadLetters::Replay {
             file,
             which,

@@ -177,13 +177,13 @@ fn letters_sink(plan: &Plan, letters: &LettersPlan, run: &str) -> Result<SinkPar
     };
     let servers = brokers(&letters.properties);
     let identity = format!("{} {}", servers.map_or("", String::as_str), letters.topic);
-    sink_parts(NAME, None, identity, options)
+    sink_parts(NAME, None, &identity, options)
 }
 
 fn sink_parts(
     name: &str,
     table: Option<String>,
-    identity: String,
+    identity: &str,
     options: SinkOptions,
 ) -> Result<SinkParts, Problem> {
     let to = options.topic.clone();
@@ -238,7 +238,7 @@ fn live_sink(
         kafka.key,
         kafka.value
     );
-    sink_parts(&sink.name, Some(table.name.clone()), identity, options)
+    sink_parts(&sink.name, Some(table.name.clone()), &identity, options)
 }
 
 fn format(plan: &EncodePlan) -> Result<Format, Problem> {
@@ -342,7 +342,7 @@ pub(crate) fn live_decoder(source: &SourcePlan) -> Result<Arc<dyn Decoder>, Prob
         else {
             return local(encoding, tombstones);
         };
-        let is_value = std::ptr::eq(encoding, &decode.value);
+        let is_value = std::ptr::eq(encoding, &raw const decode.value);
         let on_incompatible = if *refuses_incompatible {
             OnIncompatible::Refuse
         } else {

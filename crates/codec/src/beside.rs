@@ -6,6 +6,7 @@ use crate::record::{Decoded, Decoder, RawRecord, Refused};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ impl Beside {
             let is_missing = keys[*index as usize]
                 .value
                 .as_ref()
-                .is_none_or(|key| key.is_empty());
+                .is_none_or(Bytes::is_empty);
             *why = if is_missing {
                 Refused {
                     code: "empty_key",
@@ -84,11 +85,12 @@ impl Beside {
         }
         Some(decoded)
     }
+}
 
-    fn header(&self, name: &str, records: &[RawRecord], rows: &[u32]) -> ArrayRef {
-        let text = |row: &u32| records[*row as usize].headers.text(name);
-        Arc::new(rows.iter().map(text).collect::<StringArray>())
-    }
+/// The text of this header, in these rows.
+fn header(name: &str, records: &[RawRecord], rows: &[u32]) -> ArrayRef {
+    let text = |row: &u32| records[*row as usize].headers.text(name);
+    Arc::new(rows.iter().map(text).collect::<StringArray>())
 }
 
 impl Decoder for Beside {
@@ -128,7 +130,7 @@ impl Decoder for Beside {
         }
         refused.extend(value.refused);
         for (_, name) in &self.headers {
-            columns.push(self.header(name, records, &rows));
+            columns.push(header(name, records, &rows));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(self.schema(), columns, &options);
@@ -158,7 +160,6 @@ mod tests {
     use crate::record::Headers;
     use crate::{JsonDecoder, TextDecoder};
     use arrow::array::{Array, AsArray};
-    use bytes::Bytes;
 
     const SCHEMA: &str =
         r#"{"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}"#;

@@ -41,7 +41,7 @@ impl Random {
                 1 => bytes.insert(at, self.byte()),
                 2 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
                 3 if at < bytes.len() => {
-                    bytes[at] = [0, 0xff, b'"', b'{', b'}', b'9', b'-'][self.below(7)]
+                    bytes[at] = [0, 0xff, b'"', b'{', b'}', b'9', b'-'][self.below(7)];
                 }
                 4 if at < bytes.len() => drop(bytes.remove(at)),
                 _ => {
@@ -94,11 +94,11 @@ fn check(decoder: &dyn Decoder, good: &[Vec<u8>], seed: u64) {
     );
 }
 
-const JSON: &str = r##"{"type":"object","required":["id"],"properties":{
-    "id":{"type":"string"},"amount":{"x-decimal":{"precision":38,"scale":6}},"day":{"type":"string","format":"date"},
+const JSON: &str = r#"{"type":"object","required":["id"],"properties":{
+    "id":{"type":"string"},"amount":{"type":["number","string"]},"day":{"type":"string","format":"date"},
     "at":{"type":"string","format":"date-time"},"flag":{"type":"boolean"},"count":{"type":"integer"},
     "any":{"type":["number","string","boolean"]},
-    "flows":{"type":"array","items":{"type":"object","properties":{"ccy":{"type":"string"},"n":{"type":"integer"}}}}}}"##;
+    "flows":{"type":"array","items":{"type":"object","properties":{"ccy":{"type":"string"},"n":{"type":"integer"}}}}}}"#;
 
 fn json() -> Vec<Vec<u8>> {
     let good = [
@@ -111,11 +111,7 @@ fn json() -> Vec<Vec<u8>> {
 
 #[test]
 fn json_takes_anything() {
-    let schema = JSON.replace(
-        r#""x-decimal":{"precision":38,"scale":6}"#,
-        r#""type":["number","string"]"#,
-    );
-    check(&JsonDecoder::new(&schema, false).unwrap(), &json(), 1);
+    check(&JsonDecoder::new(JSON, false).unwrap(), &json(), 1);
 }
 
 const AVRO: &str = r#"{"type":"record","name":"R","fields":[

@@ -21,7 +21,7 @@ struct Gate {
 }
 
 pub(crate) struct Gates {
-    gates: Vec<Gate>,
+    each: Vec<Gate>,
     all: Option<Window>,
     /// Whether a limit that is passed holds its source: not in a replay, which is to come to its end.
     holds: bool,
@@ -38,7 +38,7 @@ impl Gates {
             unwritten: None,
         };
         Self {
-            gates: plan.sources.iter().map(gate).collect(),
+            each: plan.sources.iter().map(gate).collect(),
             all: plan.limit.map(Window::new),
             holds,
         }
@@ -46,24 +46,24 @@ impl Gates {
 
     /// Whether the source is to be read no further.
     pub(crate) fn is_shut(&self, source: usize) -> bool {
-        let gate = &self.gates[source];
+        let gate = &self.each[source];
         gate.unwritten.is_some() || (self.holds && gate.passed.is_some())
     }
 
     /// Why.
     pub(crate) fn error(&self, source: usize) -> Option<&SourceError> {
-        let gate = &self.gates[source];
+        let gate = &self.each[source];
         gate.passed.as_ref().or(gate.unwritten.as_ref())
     }
 
     /// Records and refused ones of the source in its window.
     pub(crate) fn counts(&self, source: usize, now_us: i64) -> [u64; 2] {
-        self.gates[source].window.counts(now_us)
+        self.each[source].window.counts(now_us)
     }
 
     /// These records came, by source.
     pub(crate) fn came(&mut self, source: usize, batch: &RawBatch, now_us: i64) {
-        let own = &mut self.gates[source].window;
+        let own = &mut self.each[source].window;
         for window in [Some(own), self.all.as_mut()].into_iter().flatten() {
             if !window.is_idle() {
                 window.came(
@@ -82,7 +82,7 @@ impl Gates {
             change,
         } in news
         {
-            let of_it = self.gates.iter_mut().filter(|gate| gate.topic == *topic);
+            let of_it = self.each.iter_mut().filter(|gate| gate.topic == *topic);
             let windows = of_it.map(|gate| &mut gate.window).chain(&mut self.all);
             if let Some(at_us) = timestamp_us {
                 windows.for_each(|window| window.refused(*at_us, *change, now_us));
@@ -92,7 +92,7 @@ impl Gates {
 
     /// Shuts the gates of sources whose limit is passed; answers why the pipeline is to stop.
     pub(crate) fn check(&mut self, now_us: i64, applied: &[Position]) -> Option<String> {
-        for (gate, at) in self.gates.iter_mut().zip(applied) {
+        for (gate, at) in self.each.iter_mut().zip(applied) {
             let passed = gate.window.passed(now_us);
             let Some(told) = passed.filter(|_| gate.passed.is_none()) else {
                 continue;
@@ -123,7 +123,7 @@ impl Gates {
 
     /// This version of the dead letters, with news of these topics, is on its way.
     pub(crate) fn offered(&mut self, number: u64, topics: &BTreeSet<String>) {
-        for gate in &mut self.gates {
+        for gate in &mut self.each {
             if topics.contains(&gate.topic) {
                 gate.letters = number;
             }
@@ -132,7 +132,7 @@ impl Gates {
 
     /// So far the dead letters are written, and this keeps the rest away.
     pub(crate) fn written(&mut self, number: u64, trouble: Option<&SourceError>) {
-        for gate in &mut self.gates {
+        for gate in &mut self.each {
             let trouble = trouble.filter(|_| gate.letters > number);
             let is_shut = gate.unwritten.is_some();
             gate.unwritten = trouble.map(|trouble| SourceError {

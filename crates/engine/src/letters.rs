@@ -347,9 +347,9 @@ fn letter(stage: &str, is_final: bool, refusal: Refusal, record: Option<&RawReco
         length(&record.value) <= VALUE_BYTES_MAX
             && length(&record.key) + record.headers.packed().len() <= VALUE_BYTES_MAX
     };
-    // A group's rows know no value, a tombstone has none.
-    let is_whole = |record: &&RawRecord| record.value.is_some() || refusal.code == "empty_value";
     let whole = record.filter(is_small);
+    // A group's rows know no value, a tombstone has none.
+    let is_missing = |record: &RawRecord| record.value.is_none() && refusal.code != "empty_value";
     // The record's bytes lie in a block with others', which is not to be kept for one of them.
     let own = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
     let key = record.and_then(|record| record.key.as_ref());
@@ -360,7 +360,7 @@ fn letter(stage: &str, is_final: bool, refusal: Refusal, record: Option<&RawReco
         headers: whole.map_or_else(Headers::default, |record| {
             Headers::from_packed(own(record.headers.packed()))
         }),
-        by_reference: whole.filter(is_whole).is_none(),
+        by_reference: whole.is_none_or(is_missing),
         is_final,
         topic: refusal.topic,
         partition: refusal.partition,

@@ -688,24 +688,32 @@ fn sums(clock: GroupClock) -> GroupStep {
 fn groups_answer_what_changed() {
     let mut step = sums(GroupClock::None);
     let quiet = step
-        .step(&[delta(&[("a", 1, 1), ("b", 5, 1)])], 0, false)
+        .step(&[delta(&[("a", 1, 1), ("b", 5, 1)])], 0, 0)
         .unwrap();
     assert!(
         quiet.deltas[0].is_empty(),
         "nothing is evaluated while catching up"
     );
-    let first = step.step(&[delta(&[("a", 2, 2)])], 0, true).unwrap();
+    let first = step.step(&[delta(&[("a", 2, 2)])], 0, usize::MAX).unwrap();
     assert_eq!(rows_of(&first.deltas[0]), [row("a", 5, 1), row("b", 5, 1)]);
-    let changed = step.step(&[delta(&[("a", 2, -1)])], 0, true).unwrap();
+    let changed = step.step(&[delta(&[("a", 2, -1)])], 0, usize::MAX).unwrap();
     assert_eq!(
         rows_of(&changed.deltas[0]),
         [row("a", 3, 1), row("a", 5, -1)]
     );
     let gone = step
-        .step(&[delta(&[("a", 1, -1), ("a", 2, -1)])], 0, true)
+        .step(&[delta(&[("a", 1, -1), ("a", 2, -1)])], 0, usize::MAX)
         .unwrap();
     assert_eq!(rows_of(&gone.deltas[0]), [row("a", 3, -1)]);
-    let wrong = step.step(&[delta(&[("b", 9, -1)])], 0, true).unwrap();
+    let some = step
+        .step(&[delta(&[("c", 1, 1), ("d", 2, 1)])], 0, 1)
+        .unwrap();
+    assert!(some.more, "there is one more than it may answer at once");
+    assert_eq!(rows_of(&some.deltas[0]), [row("c", 1, 1)]);
+    let other = step.step(&[Delta::empty(pairs())], 0, 1).unwrap();
+    assert!(!other.more);
+    assert_eq!(rows_of(&other.deltas[0]), [row("d", 2, 1)]);
+    let wrong = step.step(&[delta(&[("b", 9, -1)])], 0, usize::MAX).unwrap();
     assert_eq!(
         (wrong.errors, rows_of(&wrong.deltas[0])),
         (1, vec![]),
@@ -719,18 +727,18 @@ fn groups_follow_the_date() {
     const DAY_US: i64 = 86_400_000_000;
     let nothing = || [Delta::empty(pairs())];
     let mut step = sums(GroupClock::Date);
-    step.step(&[delta(&[("a", 1, 1)])], DAY_US - 2, true)
+    step.step(&[delta(&[("a", 1, 1)])], DAY_US - 2, usize::MAX)
         .unwrap();
-    let before = step.step(&nothing(), DAY_US - 1, true).unwrap();
+    let before = step.step(&nothing(), DAY_US - 1, usize::MAX).unwrap();
     assert!(before.deltas[0].is_empty());
-    let midnight = step.step(&nothing(), DAY_US, true).unwrap();
+    let midnight = step.step(&nothing(), DAY_US, usize::MAX).unwrap();
     assert_eq!(
         rows_of(&midnight.deltas[0]),
         [row("a", 1, -1), row("a", 2, 1)]
     );
     let mut still = sums(GroupClock::None);
-    still.step(&[delta(&[("a", 1, 1)])], 0, true).unwrap();
-    assert!(still.step(&nothing(), DAY_US, true).unwrap().deltas[0].is_empty());
+    still.step(&[delta(&[("a", 1, 1)])], 0, usize::MAX).unwrap();
+    assert!(still.step(&nothing(), DAY_US, usize::MAX).unwrap().deltas[0].is_empty());
 }
 
 /// Answers nothing and refuses negative values.
@@ -803,7 +811,9 @@ fn letters_of_groups_know_timestamp_and_key() {
         (nothing(), true, 1),
         (row(-1), true, 0),
     ] {
-        let out = step.step(&[delta], 0, evaluate).unwrap();
+        let out = step
+            .step(&[delta], 0, if evaluate { usize::MAX } else { 0 })
+            .unwrap();
         letters.add("picky", false, out.refusals, &mut Raws::new(&out.records));
         assert_eq!(letters.len(), standing);
         for (_, letter) in letters.shown() {

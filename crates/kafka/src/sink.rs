@@ -663,17 +663,15 @@ impl KafkaSink {
             unsent.push(too_large(item, code));
             return Ok(None);
         }
-        match letters::by_reference(&item) {
-            Some(short) => Ok(Some(short)),
-            None => {
-                let message = format!(
-                    "the brokers refuse a dead letter for topic `{}` also without the bytes of its record ({code}): raise \
-                     `max.message.bytes` of the topic",
-                    self.options.topic
-                );
-                Err(error::error(Fault::External, "letter_refused", message))
-            }
+        if let Some(short) = letters::by_reference(&item) {
+            return Ok(Some(short));
         }
+        let message = format!(
+            "the brokers refuse a dead letter for topic `{}` also without the bytes of its record ({code}): raise \
+             `max.message.bytes` of the topic",
+            self.options.topic
+        );
+        Err(error::error(Fault::External, "letter_refused", message))
     }
 
     fn again(&self) -> SourceError {
@@ -746,12 +744,11 @@ impl Sink for KafkaSink {
         line: &Line,
     ) -> Result<Opening, SourceError> {
         self.link = None;
-        let rows = match &self.rows {
-            Some(rows) => Arc::clone(rows),
-            None => {
-                let made = self.make_rows()?;
-                Arc::clone(self.rows.insert(made))
-            }
+        let rows = if let Some(rows) = &self.rows {
+            Arc::clone(rows)
+        } else {
+            let made = self.make_rows()?;
+            Arc::clone(self.rows.insert(made))
         };
         let (link, epoch) = self.connect(line)?;
         let brokers = self.config.get("bootstrap.servers").unwrap_or_default();

@@ -1,4 +1,8 @@
 //! One topic, made or read: what a sink wrote, seen by a client that shares no code with it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "nothing else waits while a topic goes"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -92,7 +96,7 @@ pub(crate) fn trim(to: &To, name: &str, partition: i32, before: i64) -> Result<(
     trimmed
         .elements()
         .iter()
-        .try_for_each(|element| element.error())
+        .try_for_each(TopicPartitionListElem::error)
         .context("cannot delete records")
 }
 

@@ -302,11 +302,18 @@ impl Matches {
 fn decode_distinct<'a>(codec: &RowCodec, rows: impl Iterator<Item = &'a Bytes>) -> Vec<ArrayRef> {
     let mut known: HashMap<*const u8, u32> = HashMap::new();
     let mut distinct: Vec<&[u8]> = Vec::new();
-    let indexes = rows.map(|row| {
-        *known.entry(row.as_ptr()).or_insert_with(|| {
-            distinct.push(row);
-            u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
-        })
+    // Mostly it is the same as in the row before.
+    let mut last = None;
+    let indexes = rows.map(|row| match last {
+        Some((place, index)) if place == row.as_ptr() => index,
+        _ => {
+            let index = *known.entry(row.as_ptr()).or_insert_with(|| {
+                distinct.push(row);
+                u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
+            });
+            last = Some((row.as_ptr(), index));
+            index
+        }
     });
     let indexes = UInt32Array::from_iter_values(indexes);
     let batch = codec.decode(distinct.iter().copied());

@@ -1,4 +1,8 @@
 //! A Kafka cluster of a test's own, whose brokers it may stop, kill and bring back.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a broker takes a while to start, and nothing else waits meanwhile"
+)]
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
