@@ -346,7 +346,8 @@ pub enum FromSpec {
 }
 
 /// Of each key the rows of the highest version, whatever the order of arrival. Needs records in offset order: not
-/// behind a join, an aggregate or another `latest`.
+/// behind a join, an aggregate or another `latest`. A version that is known with other content is refused; the 32 below
+/// the highest are known.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatestSpec {

@@ -11,7 +11,7 @@ mod explode;
 mod filter;
 mod join;
 mod keyed;
-mod latest;
+pub(crate) mod latest;
 mod log;
 mod named;
 mod narrow;

@@ -128,7 +128,7 @@ impl Word {
     /// The text behind as many zeros as it lacks to 16 bytes; `None` when it is longer, or empty.
     fn pair(text: &[u8]) -> Option<[Self; 2]> {
         let length = text.len();
-        let lack = (8 - (length & 7)) * 8 & 63;
+        let lack = ((8 - (length & 7)) * 8) & 63;
         if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
             if length > USUAL_BYTES_MAX {
                 return None;

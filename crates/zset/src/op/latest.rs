@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
-mod entry;
+pub(crate) mod entry;
 
 pub(super) struct Latest {
     key: Compact,

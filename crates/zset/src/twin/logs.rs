@@ -6,6 +6,7 @@ use super::{
     run, text,
 };
 use crate::meta;
+use crate::op::latest::entry::LOWER_MAX;
 use crate::op::{DedupeSpec, LatestSpec, Names, OpSpec, Operator, Step};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use proptest::collection::vec;
@@ -214,6 +215,9 @@ fn replay(
             .or_insert((content.clone(), rows, offset));
         if first.0 != content {
             known.conflicts.push(offset);
+        }
+        if known.versions.len() > LOWER_MAX + 1 {
+            known.versions.pop_first();
         }
     }
 }

@@ -6,6 +6,10 @@ use super::super::saved::{Reader, Unreadable, Writer};
 use crate::Refusal;
 use crate::compact::take_part;
 
+/// So many lower versions of a key are remembered per partition, the highest of them: a key that changes all day must
+/// not grow all day. Older ones that come again change nothing and are compared with nothing.
+pub(crate) const LOWER_MAX: usize = if cfg!(test) { 3 } else { 32 };
+
 /// A key's logs.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -36,7 +40,7 @@ struct Log {
 /// What a log knows beside its highest version.
 #[derive(Debug, Default)]
 struct Past {
-    /// Lower versions, ascending.
+    /// Lower versions, ascending: the highest [`LOWER_MAX`] of them.
     lower: Vec<Seen>,
     /// Offset and version of refused records.
     conflicts: Vec<(i64, i64)>,
@@ -136,6 +140,9 @@ impl Entry {
         } else {
             let place = lower.partition_point(|lower| lower.version < seen.version);
             lower.insert(place, seen);
+        }
+        if lower.len() > LOWER_MAX {
+            lower.remove(0);
         }
         Taken::Yes
     }
