@@ -1004,26 +1004,23 @@ impl Engine {
             ),
         ];
         let now_us = self.clock.as_of_us.unwrap_or(0);
-        for (source, (((name, _), standing), taken)) in
+        for (index, (((name, _), standing), taken)) in
             self.names.iter().zip(standing).zip(&self.taken).enumerate()
         {
-            let [came, refused] = self.gates.counts(source, now_us);
-            let is_held = u64::from(self.gates.is_shut(source));
+            let [came, refused] = self.gates.counts(index, now_us);
+            let is_held = u64::from(self.gates.is_shut(index));
+            let is_failing = u64::from(self.error_of(index, standing).is_some());
+            let idle_s = self.silences[index].idle_s();
             let source = || vec![("source", name.clone())];
             let behind = u64::try_from(lag(&standing.position, &standing.end)).unwrap_or(0);
             samples.push(one("weir_source_records_total", source(), taken.0));
             samples.push(one("weir_source_bytes_total", source(), taken.1));
             samples.push(one("weir_source_lag_records", source(), behind));
+            samples.push(one("weir_source_failing", source(), is_failing));
+            samples.push(one("weir_source_idle_seconds", source(), idle_s));
             samples.push(one("weir_source_held", source(), is_held));
             samples.push(one("weir_source_window_records", source(), came));
             samples.push(one("weir_source_window_refused", source(), refused));
-        }
-        for (index, standing) in standing.iter().enumerate() {
-            let source = || vec![("source", self.names[index].0.clone())];
-            let is_failing = self.error_of(index, standing).is_some();
-            samples.push(one("weir_source_failing", source(), is_failing.into()));
-            let idle_s = self.silences[index].idle_s();
-            samples.push(one("weir_source_idle_seconds", source(), idle_s));
         }
         if let Some(kept) = self.checkpoints.as_ref().map(Checkpointer::standing) {
             let result = |result: &str| vec![("result", result.to_owned())];
