@@ -1,5 +1,5 @@
-//! Which sources are read no further: those of which too many records were refused, until the next start, and those whose
-//! dead letters cannot be written, until they can.
+//! Which sources are read no further: those of which too many records were refused, or more than there is room for, until
+//! the next start, and those whose dead letters cannot be written, until they can.
 
 use crate::letters::News;
 use crate::limits::Window;
@@ -12,6 +12,8 @@ struct Gate {
     name: String,
     topic: String,
     window: Window,
+    /// Some of it was refused since the last check.
+    has_refused: bool,
     /// Its limit is passed.
     passed: Option<SourceError>,
     /// The newest version of the dead letters that has some of its own.
@@ -23,6 +25,8 @@ struct Gate {
 pub(crate) struct Gates {
     each: Vec<Gate>,
     all: Option<Window>,
+    /// How many bytes all that stands refused may take.
+    bytes_max: u64,
     /// Whether a limit that is passed holds its source: not in a replay, which is to come to its end.
     holds: bool,
 }
@@ -33,6 +37,7 @@ impl Gates {
             name: source.name.clone(),
             topic: source.topic.clone(),
             window: Window::new(source.limit),
+            has_refused: false,
             passed: None,
             letters: 0,
             unwritten: None,
@@ -40,6 +45,7 @@ impl Gates {
         Self {
             each: plan.sources.iter().map(gate).collect(),
             all: plan.limit.map(Window::new),
+            bytes_max: plan.letters_bytes_max,
             holds,
         }
     }
@@ -83,17 +89,34 @@ impl Gates {
         } in news
         {
             let of_it = self.each.iter_mut().filter(|gate| gate.topic == *topic);
-            let windows = of_it.map(|gate| &mut gate.window).chain(&mut self.all);
+            let of_it = of_it.map(|gate| {
+                gate.has_refused |= *change > 0;
+                &mut gate.window
+            });
+            let windows = of_it.chain(&mut self.all);
             if let Some(at_us) = timestamp_us {
                 windows.for_each(|window| window.refused(*at_us, *change, now_us));
             }
         }
     }
 
-    /// Shuts the gates of sources whose limit is passed; answers why the pipeline is to stop.
-    pub(crate) fn check(&mut self, now_us: i64, applied: &[Position]) -> Option<String> {
+    /// Shuts the gates of sources whose limit is passed; answers why the pipeline is to stop. All that stands refused
+    /// takes as many bytes.
+    pub(crate) fn check(
+        &mut self,
+        now_us: i64,
+        applied: &[Position],
+        bytes: u64,
+    ) -> Option<String> {
+        let full = || {
+            let max_mib = self.bytes_max >> 20;
+            format!("all that stands refused takes {bytes} bytes, more than `max_mib: {max_mib}`")
+        };
+        let full = (bytes > self.bytes_max).then(full);
         for (gate, at) in self.each.iter_mut().zip(applied) {
-            let passed = gate.window.passed(now_us);
+            let has_refused = std::mem::take(&mut gate.has_refused);
+            let full = full.clone().filter(|_| has_refused);
+            let passed = gate.window.passed(now_us).or(full);
             let Some(told) = passed.filter(|_| gate.passed.is_none()) else {
                 continue;
             };

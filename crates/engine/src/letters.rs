@@ -16,6 +16,9 @@ use weir_zset::{Delta, Refusal};
 /// Larger values, or keys and headers, are kept by reference (topic, partition, offset) only.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// What a letter takes beside its texts and its record's bytes.
+const OWN_BYTES: usize = 512;
+
 /// Rows that sinks refuse stand in no partition.
 pub(crate) const NO_PARTITION: i32 = -1;
 
@@ -54,6 +57,8 @@ impl<'a> Raws<'a> {
 pub(crate) struct Letters {
     weights: BTreeMap<LetterKey, i64>,
     shown: imbl::OrdMap<LetterKey, Arc<DeadLetter>>,
+    /// What those take.
+    bytes: u64,
     dirty: Dirty,
     /// For a sink.
     rows: Option<AsTable>,
@@ -205,12 +210,14 @@ impl Letters {
 
     fn show(&mut self, key: LetterKey, letter: Arc<DeadLetter>) {
         self.tell(&letter, 1);
+        self.bytes += letter.bytes();
         self.shown.insert(key, letter);
     }
 
     fn hide(&mut self, key: &LetterKey) {
         if let Some(letter) = self.shown.remove(key) {
             self.tell(&letter, -1);
+            self.bytes -= letter.bytes();
         }
     }
 
@@ -300,6 +307,7 @@ impl Letters {
         let weight = value.i64()?;
         if value.tag()? != 0 {
             let letter = DeadLetter::load(&key, value)?;
+            self.bytes += letter.bytes();
             self.shown.insert(key.clone(), Arc::new(letter));
         }
         self.weights.insert(key, weight);
@@ -325,6 +333,11 @@ impl Letters {
             *counts.entry(key.3.as_str()).or_insert(0) += 1;
         }
         counts
+    }
+
+    /// What they take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How many there are.
@@ -373,6 +386,14 @@ fn letter(stage: &str, is_final: bool, refusal: Refusal, record: Option<&RawReco
 }
 
 impl DeadLetter {
+    /// What it takes, about: what is of one size, its texts, twice those of its key, and the record's bytes.
+    fn bytes(&self) -> u64 {
+        let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let named = self.topic.len() + self.stage.len() + self.code.len();
+        let record = length(&self.key) + length(&self.value) + self.headers.packed().len();
+        (OWN_BYTES + 2 * named + self.message.len() + record) as u64
+    }
+
     fn save(&self, out: Writer) -> Vec<u8> {
         let flags = u8::from(self.by_reference)
             | u8::from(self.is_final) << 1

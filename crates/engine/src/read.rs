@@ -371,6 +371,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Records refused now, by stage.",
     ),
     (
+        "weir_dead_letters_bytes",
+        "gauge",
+        "What all that stands refused takes, with the records' bytes.",
+    ),
+    (
         "weir_stage_rows_total",
         "counter",
         "Rows a stage answered, by stage.",

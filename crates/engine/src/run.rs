@@ -665,7 +665,9 @@ impl Engine {
             self.gates.came(*source, batch, now_us);
         }
         self.gates.refused(&self.letters.news(), now_us);
-        let passed = self.gates.check(now_us, &self.applied);
+        let passed = self
+            .gates
+            .check(now_us, &self.applied, self.letters.bytes());
         passed.map_or(Ok(()), |told| Err(Fault::TooManyRefused(told)))
     }
 
@@ -1039,6 +1041,7 @@ impl Engine {
             let label = vec![("phase", phase.name().to_owned())];
             samples.push(one("weir_phase_us_total", label, us));
         }
+        samples.push(one("weir_dead_letters_bytes", vec![], self.letters.bytes()));
         for (stage, refused) in self.letters.by_stage() {
             samples.push(one(
                 "weir_dead_letters",

@@ -246,6 +246,7 @@ pub(crate) fn plan() -> Plan {
         sinks: vec![],
         letters: None,
         limit: None,
+        letters_bytes_max: u64::MAX,
         views: vec![],
     }
 }
@@ -526,7 +527,7 @@ proptest! {
         for offset in standing.keys() {
             kept.settle("left", 0, *offset);
         }
-        prop_assert_eq!((kept.len(), kept.version().len()), (0, 0));
+        prop_assert_eq!((kept.len(), kept.version().len(), kept.bytes()), (0, 0, 0));
     }
 }
 

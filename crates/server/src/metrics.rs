@@ -15,6 +15,7 @@
 //! | `weir_source_window_records` | gauge | Records that came within the window of the source's limit, by source; 0 where there is no limit. |
 //! | `weir_source_window_refused` | gauge | Of those, the ones that are refused, by source. |
 //! | `weir_dead_letters` | gauge | Records refused now, by stage. |
+//! | `weir_dead_letters_bytes` | gauge | What all that stands refused takes, with the records' bytes. |
 //! | `weir_stage_rows_total` | counter | Rows a stage answered, by stage. |
 //! | `weir_stage_errors_total` | counter | Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage. |
 //! | `weir_stage_busy_us_total` | counter | Time spent in a stage, microseconds, by stage. |

@@ -28,6 +28,8 @@ pub struct Plan {
     pub letters: Option<LettersPlan>,
     /// How many records of all sources may be refused before the pipeline stops.
     pub limit: Option<LimitPlan>,
+    /// How many bytes all that stands refused may take before sources are read no further.
+    pub letters_bytes_max: u64,
     /// What the page draws.
     pub views: Vec<ViewPlan>,
 }

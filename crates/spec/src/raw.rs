@@ -165,6 +165,10 @@ pub struct DeadLettersSpec {
     pub each_source: Option<LimitSpec>,
     /// How many records of all sources together may be refused before the pipeline stops. Default: no limit.
     pub pipeline: Option<LimitSpec>,
+    /// How much all that stands refused may take, in MiB, with each record's bytes. Past it, a source of which one more
+    /// is refused is read no further. Default: 256.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_mib: Option<u32>,
 }
 
 /// A Kafka topic for dead letters.

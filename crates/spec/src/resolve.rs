@@ -163,6 +163,7 @@ pub(crate) fn resolve(
     let (sink_tables, sinks) = resolver.sinks(&tables, &types);
     let letters = resolver.letters(&sinks);
     let limit = resolver.pipeline_limit();
+    let letters_bytes_max = resolver.letters_bytes_max();
     let views = resolver.views(&types);
     resolver.unused();
     Plan {
@@ -176,6 +177,7 @@ pub(crate) fn resolve(
         sinks,
         letters,
         limit,
+        letters_bytes_max,
         views,
     }
 }

@@ -10,6 +10,8 @@ use crate::tree::At;
 const NAME: &str = "dead_letters";
 /// Most records of a source that may be refused where the file does not say, in percent.
 const PERCENT_MAX: u32 = 50;
+/// What may stand refused where the file does not say, in MiB.
+const MAX_MIB: u32 = 256;
 /// The window where the file does not say, in seconds.
 const WINDOW_S: u32 = 300;
 
@@ -68,6 +70,11 @@ impl Resolver<'_, '_> {
         let mut plan = limit.map_or(limit_of(&LimitSpec::default()), limit_of);
         plan.percent_max = plan.percent_max.or(Some(PERCENT_MAX));
         plan
+    }
+
+    /// How much all that stands refused may take.
+    pub(super) fn letters_bytes_max(&self) -> u64 {
+        u64::from(self.spec.dead_letters.max_mib.unwrap_or(MAX_MIB)) << 20
     }
 
     /// How many records of all sources may be refused.

@@ -582,3 +582,53 @@ fn too_many_refused_records_stop_their_source() {
     assert_eq!(ended.code(), Some(1));
     assert!(!weir.said("`count_max: 150`").is_empty());
 }
+
+/// Goal: what stands refused takes no more room than it was given: its source is read no further, the others are, and
+/// with more room it goes on; nothing is lost. Method: large bad records, in portions, beside good ones.
+#[test]
+fn what_stands_refused_has_its_room() {
+    let _awake = awake();
+    let mut rates = Rates::new("room");
+    let large = json!({ "value_text": format!("{{\"ccy\": \"{}", "x".repeat(50_000)) });
+    let rest = |max_mib: u32| {
+        format!("dead_letters: {{ each_source: {{ percent_max: 100 }}, max_mib: {max_mib} }}\n")
+    };
+    let start = |rates: &Rates, max_mib: u32| {
+        let sources = ["refdata.fx", "refdata.prices"];
+        Served::start(&rates.pipeline("room", "state", &sources, &rest(max_mib)))
+    };
+    let portion = vec![("K", large); 20];
+    rates.publish("refdata.fx", &portion);
+    rates.publish("refdata.prices", &[("A", good("AAA"))]);
+    let weir = start(&rates, 1);
+    weir.has_read(21);
+    assert_eq!(weir.status()["sources"][0]["error"], Value::Null);
+    rates.publish("refdata.fx", &portion);
+    let error = |status: &Value| status["sources"][0]["error"].as_str().map(str::to_owned);
+    let status = weir.until("told that there is no room", |status| {
+        error(status).is_some()
+    });
+    let why = error(&status).expect("just seen");
+    assert!(
+        why.contains("more than `max_mib: 1`") && why.contains("raise the limit"),
+        "{why}"
+    );
+    rates.publish("refdata.fx", &portion);
+    rates.publish("refdata.prices", &[("B", good("BBB"))]);
+    weir.until("read by the other source", |status| {
+        status["sources"][1]["position"]["0"] == 2
+    });
+    let (_, metrics) = weir.get("/metrics");
+    let metrics = metrics.as_str().expect("text");
+    let bytes = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("weir_dead_letters_bytes "));
+    let bytes: u64 = bytes.expect("a sample").parse().expect("a number");
+    assert!((1 << 20..3 << 20).contains(&bytes), "{bytes}");
+    drop(weir);
+
+    let weir = start(&rates, 8);
+    weir.has_read(62);
+    assert_eq!(weir.status()["dead_letters"], 60);
+    assert_eq!(error(&weir.status()), None);
+}
