@@ -8,7 +8,7 @@ use crate::{help, test};
 const HELP: &str = "\
 Kills a running pipeline again and again, at moments that a seed gives: while it reads, while it restores, while it writes
 a checkpoint; now and then a checkpoint is damaged, too. After every few kills, and at the end, all tables and refused
-records must equal those of a replay of the records so far.
+records must equal those of a replay of the records so far, and what the sinks' topics hold must equal the tables.
 
 Usage: cargo xtask chaos [--kills 500] [--seed 5] [--yes]
 

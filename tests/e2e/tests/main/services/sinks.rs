@@ -50,7 +50,7 @@ pub(super) fn compacted(records: &[Value]) -> BTreeMap<String, Value> {
 }
 
 /// The rows of a table as the sink's JSON has them, by key.
-fn table(weir: &Served, name: &str, key: &[&str]) -> BTreeMap<String, Value> {
+pub(super) fn table(weir: &Served, name: &str, key: &[&str]) -> BTreeMap<String, Value> {
     let rows = weir
         .rows(&format!("/api/v1/tables/{name}/rows"))
         .into_iter();
@@ -157,7 +157,7 @@ fn a_compacted_topic_is_its_table() {
 }
 
 /// Puts sinks in the place of those that the pipeline has.
-fn with_sinks(text: &str, sinks: &str) -> String {
+pub(super) fn with_sinks(text: &str, sinks: &str) -> String {
     let (before, after) = text.split_once("\nviews:").expect("the pipeline has views");
     let before = before
         .split("\nsinks:")
