@@ -38,6 +38,8 @@ const REGISTER_TRIES: u32 = 3;
 /// The longest that brokers let a transaction stand open.
 const TRANSACTION_MS: &str = "900000";
 
+/// Longest wait for what an administrator asks.
+const ADMIN: Duration = Duration::from_secs(30);
 /// How long everything sent may take to arrive.
 const FLUSH: Duration = Duration::from_mins(2);
 
@@ -310,37 +312,41 @@ impl Publisher {
     }
 }
 
+/// Makes topics that are not there, and gives those that have fewer partitions more. Nothing is asked of the brokers
+/// where all is as it should be: some of them may be away.
 async fn create(config: &ClientConfig, topics: &[(String, i32)]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config.create().context("the Kafka client")?;
+    let known = admin.inner().fetch_metadata(None, ADMIN);
+    let known = known.context("cannot list the topics; is Kafka up?")?;
+    let count = |topic: &str| {
+        let known = known.topics().iter().find(|known| known.name() == topic);
+        known.map(|known| known.partitions().len())
+    };
     let new = topics
         .iter()
+        .filter(|(topic, _)| count(topic).is_none())
         .map(|(topic, partitions)| NewTopic::new(topic, *partitions, TopicReplication::Fixed(1)));
     let new: Vec<_> = new.collect();
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
-    let made = admin
-        .create_topics(&new, &options)
-        .await
-        .context("cannot make the topics; is Kafka up?")?;
-    let mut old = Vec::new();
-    for result in made {
-        match result {
-            Ok(_) => {}
-            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => old.push(topic),
-            Err((topic, error)) => bail!("cannot make {topic}: {error}"),
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN));
+    if !new.is_empty() {
+        for result in admin.create_topics(&new, &options).await? {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, error)) => bail!("cannot make {topic}: {error}"),
+            }
         }
     }
-    let more = topics.iter().filter(|(topic, _)| old.contains(topic));
-    let more =
-        more.map(|(topic, count)| NewPartitions::new(topic, usize::try_from(*count).unwrap_or(0)));
+    let more = topics.iter().filter_map(|(topic, partitions)| {
+        let partitions = usize::try_from(*partitions).unwrap_or(0);
+        let has_fewer = count(topic).is_some_and(|count| count < partitions);
+        has_fewer.then(|| NewPartitions::new(topic, partitions))
+    });
     let more: Vec<_> = more.collect();
-    if more.is_empty() {
-        return Ok(());
-    }
-    for result in admin.create_partitions(&more, &options).await? {
-        match result {
-            // It has as many, or more.
-            Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
-            Err((topic, error)) => bail!("cannot give {topic} more partitions: {error}"),
+    if !more.is_empty() {
+        for result in admin.create_partitions(&more, &options).await? {
+            if let Err((topic, error)) = result {
+                bail!("cannot give {topic} more partitions: {error}");
+            }
         }
     }
     Ok(())
