@@ -35,6 +35,8 @@ const CHECK_RUNS: usize = 11;
 const HAND_LEAST_PCT: u64 = 20;
 /// What the engine is to reach of the hand-written job, in percent.
 const ENGINE_GOAL_PCT: u64 = 50;
+/// What the engine that writes checkpoints is to reach of itself without, in percent.
+const KEPT_GOAL_PCT: u64 = 90;
 
 pub(crate) fn main(mut arguments: lexopt::Parser, mut yes: bool) -> Outcome {
     let (mut with_services, mut messages) = (true, 2_000_000_u64);
@@ -145,6 +147,19 @@ fn kafka(messages: u64, yes: bool) -> Outcome {
     let hand = job.run(&["hand"], &[])?;
     let (weir, pipeline) = (build::weir(), root().join("tests/bench/fx-sums.yaml"));
     let engine = job.run(&["engine"], &[("--weir", &weir), ("--pipeline", &pipeline)])?;
+    let (weir, pipeline) = (weir.as_path(), pipeline.as_path());
+    let options = [("--weir", weir), ("--pipeline", pipeline)];
+    let folder = target_dir().join("bench-kept");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context(folder.display())?;
+    }
+    let kept = [&options[..], &[("--kept", &folder)]].concat();
+    let kept = job.run(&["engine"], &kept)?;
+    let sunk = |delivery: &str| {
+        let sunk = [&options[..], &[("--sunk", Path::new(delivery))]].concat();
+        job.run(&["engine"], &sunk)
+    };
+    let (at_least, exactly) = (sunk("at_least_once")?, sunk("exactly_once")?);
     let rate = |result: &Measured, name| result.rates.get(name).copied().unwrap_or(0);
     let (plain_rate, hand_rate, engine_rate) = (
         rate(&plain, "plain"),
@@ -162,7 +177,22 @@ fn kafka(messages: u64, yes: bool) -> Outcome {
     println!(
         "  the engine       {engine_rate:>9}  {of_hand} % of the one by hand (goal: {ENGINE_GOAL_PCT} %)"
     );
-    if hand.sums != engine.sums {
+    let kept_rate = rate(&kept, "kept");
+    println!(
+        "  with checkpoints {kept_rate:>9}  {} % of the engine without (goal: {KEPT_GOAL_PCT} %), one every 2 s",
+        pct(kept_rate, engine_rate)
+    );
+    let (at_least, exactly) = (
+        rate(&at_least, "at_least_once"),
+        rate(&exactly, "exactly_once"),
+    );
+    println!("a table to a topic, rows/s:");
+    println!("  at least once    {at_least:>9}");
+    println!(
+        "  exactly once     {exactly:>9}  {} % of at least once",
+        pct(exactly, at_least)
+    );
+    if hand.sums != engine.sums || hand.sums != kept.sums {
         return Err(Failure::new(
             "the engine's sums are not those of the job written by hand",
         ));

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,67 +14,185 @@ use crate::{Job, say};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_mins(5);
+/// Between two checkpoints: five times as often as where a file does not say.
+const EVERY_S: u32 = 2;
 /// Between looks at its state: each takes time from it, on one core.
 const POLL: Duration = Duration::from_millis(20);
 
+/// The job as it is.
 pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
-    let address = format!("127.0.0.1:{port}");
-    let mut command = Command::new(weir);
-    command
-        .arg("run")
-        .arg(pipeline)
-        .args(["--listen", &address])
-        .env("KAFKA_BOOTSTRAP", &job.bootstrap);
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", weir.display()))?;
-    let outcome = measure(job, &address, &mut child);
-    child.kill().context("cannot end weir")?;
-    child.wait().context("cannot end weir")?;
+    let mut engine = Engine::start(job, weir, pipeline)?;
+    let before = Threads::of(&engine.child);
+    let live = engine.live()?;
+    let threads = Threads::of(&engine.child).since(before);
+    say("engine", job.messages, live);
+    where_it_went(&engine.metrics()?, threads);
+    engine.print_sums()
+}
+
+/// The same with checkpoints while it reads.
+pub(crate) fn kept(job: &Job, weir: &Path, pipeline: &Path, folder: &Path) -> Result<()> {
+    let checkpoint = format!(
+        "workers: 1, checkpoint: {{ every_s: {EVERY_S}, to: {} }}",
+        folder.join("state").display()
+    );
+    let pipeline = changed(pipeline, folder, |text| {
+        text.replace("workers: 1", &checkpoint)
+    })?;
+    let mut engine = Engine::start(job, weir, &pipeline)?;
+    say("kept", job.messages, engine.live()?);
+    let metrics = engine.metrics()?;
+    let written = labelled(&metrics, "weir_checkpoints_total{result=\"");
+    let stall = sample(&metrics, "weir_checkpoint_stall_us_total");
+    eprintln!("weir-bench: checkpoints {written:?}, {stall} µs of gathering");
+    if !written
+        .iter()
+        .any(|(result, count)| result == "written" && *count > 0)
+    {
+        bail!("no checkpoint was written meanwhile: ask for more messages");
+    }
+    engine.print_sums()
+}
+
+/// What a sink writes a second, once the book is there: the newest version of each deal, to a topic of its own.
+pub(crate) fn sunk(job: &Job, weir: &Path, pipeline: &Path, delivery: &str) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
+    let topic = format!("bench.{delivery}.{}", std::process::id());
+    let sink = format!(
+        "\nsinks:\n  deals: {{ from: latest, key: [trade_id, leg], \
+         kafka: {{ cluster: main, topic: {topic}, delivery: {delivery} }} }}\n"
+    );
+    let pipeline = changed(pipeline, &folder, |text| text + &sink)?;
+    let engine = Engine::start(job, weir, &pipeline);
+    let outcome = engine.and_then(|mut engine| {
+        let live = engine.begun + engine.live()?;
+        let is_sunk = |status: &Value| {
+            let sink = &status["sinks"][0];
+            sink["state"] == "live" && sink["waiting_ms"] == 0 && sink["flushes"] != 0
+        };
+        let settled = engine.until(is_sunk)?;
+        let acked = labelled(&engine.metrics()?, "weir_sink_acked_total{sink=\"");
+        let rows = acked.first().context("the sink has a sample")?.1;
+        say(delivery, rows, settled.duration_since(live));
+        Ok(())
+    });
+    std::fs::remove_dir_all(&folder).context(folder.display().to_string())?;
     outcome
 }
 
-fn measure(job: &Job, address: &str, child: &mut Child) -> Result<()> {
-    let begun = Instant::now();
-    let until = |state: &[&str], child: &mut Child| -> Result<Instant> {
-        while begun.elapsed() < LIMIT {
-            if let Some(status) = child.try_wait()? {
+/// The pipeline file with something changed, in this folder.
+fn changed(
+    pipeline: &Path,
+    folder: &Path,
+    change: impl FnOnce(String) -> String,
+) -> Result<PathBuf> {
+    let text = std::fs::read_to_string(pipeline).context(pipeline.display().to_string())?;
+    let root = pipeline
+        .ancestors()
+        .nth(3)
+        .context("a pipeline of the repository")?;
+    let changed = change(text.replace("../..", &root.display().to_string()));
+    std::fs::create_dir_all(folder).context(folder.display().to_string())?;
+    let path = folder.join("pipeline.yaml");
+    std::fs::write(&path, changed).context(path.display().to_string())?;
+    Ok(path)
+}
+
+/// A running engine.
+struct Engine {
+    address: String,
+    child: Child,
+    /// When it began to read: plugins are compiled and the port is open.
+    begun: Instant,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self
+            .child
+            .kill()
+            .and_then(|()| self.child.wait().map(drop))
+            .is_err()
+        {
+            eprintln!("weir-bench: cannot end weir");
+        }
+    }
+}
+
+impl Engine {
+    fn start(job: &Job, weir: &Path, pipeline: &Path) -> Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new(weir);
+        command
+            .arg("run")
+            .arg(pipeline)
+            .args(["--listen", &address])
+            .env("KAFKA_BOOTSTRAP", &job.bootstrap);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", weir.display()))?;
+        let mut engine = Self {
+            address,
+            child,
+            begun: Instant::now(),
+        };
+        engine.begun = engine.until(|status| status["state"].is_string())?;
+        Ok(engine)
+    }
+
+    /// How long until its tables are live.
+    fn live(&mut self) -> Result<Duration> {
+        let live = self.until(|status| status["state"] == "live")?;
+        Ok(live.duration_since(self.begun))
+    }
+
+    fn until(&mut self, is_so: impl Fn(&Value) -> bool) -> Result<Instant> {
+        let asked = Instant::now();
+        while asked.elapsed() < LIMIT {
+            if let Some(status) = self.child.try_wait()? {
                 bail!("weir ended: {status}");
             }
-            let answer = get(address, "/api/v1/status")
+            let answer = get(&self.address, "/api/v1/status")
                 .ok()
                 .and_then(|text| serde_json::from_str::<Value>(&text).ok());
-            if answer.is_some_and(|status| state.iter().any(|state| status["state"] == *state)) {
+            if answer.is_some_and(|status| is_so(&status)) {
                 return Ok(Instant::now());
             }
             sleep(POLL);
         }
-        bail!("weir was not {state:?} after {} s", LIMIT.as_secs())
-    };
-    // Plugins are compiled and the port is open: from here on it reads.
-    let started = until(&["starting", "catching_up", "live"], child)?;
-    let before = Threads::of(child);
-    let live = until(&["live"], child)?;
-    let threads = Threads::of(child).since(before);
-    say("engine", job.messages, live.duration_since(started));
-    // The last samples are of the first published epoch or later.
-    sleep(Duration::from_millis(500));
-    where_it_went(&get(address, "/metrics")?, threads);
-    let table: Value = serde_json::from_str(&get(address, "/api/v1/tables/sums/rows?limit=1000")?)?;
-    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    for row in table["rows"].as_array().context("the table has no rows")? {
-        let amount = canonical(&text(row, "amount"));
-        println!(
-            "sum {} {} {} {amount}",
-            text(row, "entity"),
-            text(row, "book"),
-            text(row, "currency")
-        );
+        bail!("weir did not come so far in {} s", LIMIT.as_secs())
     }
-    Ok(())
+
+    /// The samples of the first published epoch or later.
+    fn metrics(&self) -> Result<String> {
+        sleep(Duration::from_millis(500));
+        get(&self.address, "/metrics")
+    }
+
+    fn print_sums(&self) -> Result<()> {
+        let table = get(&self.address, "/api/v1/tables/sums/rows?limit=1000")?;
+        let table: Value = serde_json::from_str(&table)?;
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        for row in table["rows"].as_array().context("the table has no rows")? {
+            let amount = canonical(&text(row, "amount"));
+            println!(
+                "sum {} {} {} {amount}",
+                text(row, "entity"),
+                text(row, "book"),
+                text(row, "currency")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The value of a sample without labels; 0 where there is none.
+fn sample(metrics: &str, name: &str) -> u64 {
+    let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
+    metrics.lines().find_map(value).unwrap_or(0)
 }
 
 /// A decimal without the zeros that say nothing.

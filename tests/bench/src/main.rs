@@ -52,8 +52,14 @@ enum What {
     Plain,
     /// The whole job by hand; prints the sums.
     Hand,
-    /// The whole job by the engine; prints its sums and where the time went.
+    /// The whole job by the engine; prints its sums and where the time went. Or, where asked, what more costs.
     Engine {
+        /// Keeps its state in this folder, with a checkpoint every other second.
+        #[arg(long)]
+        kept: Option<PathBuf>,
+        /// Writes the newest version of each deal to a topic: `at_least_once` or `exactly_once`.
+        #[arg(long)]
+        sunk: Option<String>,
         /// The `weir` binary.
         #[arg(long)]
         weir: PathBuf,
@@ -96,7 +102,16 @@ fn main() -> Result<()> {
             folder,
             trades,
         } => rules::run(&weir, &pipeline, &folder, trades),
-        What::Engine { weir, pipeline } => engine::run(&job, &weir, &pipeline),
+        What::Engine {
+            kept,
+            sunk,
+            weir,
+            pipeline,
+        } => match (kept, sunk) {
+            (None, None) => engine::run(&job, &weir, &pipeline),
+            (Some(folder), _) => engine::kept(&job, &weir, &pipeline, &folder),
+            (None, Some(delivery)) => engine::sunk(&job, &weir, &pipeline, &delivery),
+        },
     }
 }
 

@@ -121,7 +121,23 @@ fn changes() -> Vec<Change> {
     ]
 }
 
+/// A restart from smaller books, then all of the full one.
 pub(crate) fn run(weir: &Path, pipeline: &Path, folder: &Path, trades: u64) -> Result<()> {
+    for trades in [trades / 8, trades / 2] {
+        book(weir, pipeline, folder, trades, restart)?;
+    }
+    book(weir, pipeline, folder, trades, measure)
+}
+
+/// Loads a book of so many trades, starts anew from what was kept of it and takes a measure of that.
+fn book(
+    weir: &Path,
+    pipeline: &Path,
+    folder: &Path,
+    trades: u64,
+    measure: impl FnOnce(&str, &mut Child) -> Result<()>,
+) -> Result<()> {
+    println!("{trades} open trades:");
     write_book(folder, trades)?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
@@ -191,7 +207,7 @@ impl Spent {
     }
 }
 
-fn measure(address: &str, child: &mut Child) -> Result<()> {
+fn restart(address: &str, child: &mut Child) -> Result<()> {
     let began = Instant::now();
     // The first epoch is the one that was kept.
     wait(address, child, 0)?;
@@ -200,6 +216,11 @@ fn measure(address: &str, child: &mut Child) -> Result<()> {
         "restart to serving {:.1} s  (goal: under 10 s), resident {kept} MiB  (goal: under 2048 MiB)",
         served.as_secs_f64(),
     );
+    Ok(())
+}
+
+fn measure(address: &str, child: &mut Child) -> Result<()> {
+    restart(address, child)?;
     let mut before = wait(address, child, 1)?;
     let last = ("midnight", Some(3_000), "", "", json!(null));
     for (what, goal, ..) in changes().into_iter().chain([last]) {
