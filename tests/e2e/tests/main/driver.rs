@@ -6,10 +6,11 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// Only what this machine serves may be reached, whatever a page tries.
+/// Only what this machine serves may be reached, whatever a page tries. The browser ends with its driver: their pipe does.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
+    "--remote-debugging-pipe",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
