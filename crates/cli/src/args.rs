@@ -206,7 +206,7 @@ pub struct RunArgs {
     /// folder, a JSON object a line.
     #[arg(long, value_name = "DIR", requires = "replay")]
     pub dump: Option<PathBuf>,
-    /// Run the pipeline's sinks in a replay, too: what is replayed is written to their topics.
+    /// Run the pipeline's sinks in a replay, too: what is replayed is written to their topics and folders.
     #[arg(long, requires = "replay")]
     pub sinks: bool,
     /// Serve the page and the API here; port 0 takes a free one.

@@ -4,13 +4,16 @@ use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_codec::avro::OneSchema;
 use weir_codec::{AvroDecoder, AvroReader, Beside};
 use weir_engine::SinkParts;
 use weir_host::Host;
 use weir_kafka::{Content, Format, KafkaSink, OnIncompatible, SinkOptions};
+use weir_parquet::ParquetSink;
 use weir_spec::plan::{
-    DecodePlan, EncodePlan, EncodingPlan, LettersPlan, SinkPlan, SourcePlan, TablePlan,
+    DecodePlan, EncodePlan, EncodingPlan, KafkaSinkPlan, LettersPlan, ParquetSinkPlan, SinkTo,
+    SourcePlan, TablePlan,
 };
 use weir_spec::{Catalog, Plan, Problem, Shape};
 use weir_stage::{Clock, Decoder, Plugins};
@@ -139,13 +142,30 @@ impl Catalog for World {
             hint: error.hint().map(str::to_owned),
         })
     }
+
+    fn filed(&self, columns: &SchemaRef) -> Option<Problem> {
+        weir_parquet::misfit(columns).map(|message| Problem {
+            code: "wrong_type",
+            message,
+            hint: Some("name what is to be written: `select`, in a stage before".to_owned()),
+        })
+    }
 }
+
+/// Kept parts of sinks of files are of this form.
+const FILES_FORMAT: u32 = 1;
 
 /// The sinks of a plan, as the engine runs them.
 pub(crate) fn sinks(plan: &Plan, run: &str) -> Result<Vec<SinkParts>, Problem> {
     let tables: Vec<&TablePlan> = plan.all_tables().collect();
     let sinks = plan.sinks.iter();
-    let sinks = sinks.map(|sink| live_sink(plan, sink, tables[sink.table], run));
+    let sinks = sinks.map(|sink| {
+        let table = tables[sink.table];
+        match &sink.to {
+            SinkTo::Kafka(kafka) => kafka_sink(plan, &sink.name, kafka, table, run),
+            SinkTo::Parquet(parquet) => parquet_sink(plan, &sink.name, parquet, table, run),
+        }
+    });
     let letters = plan.letters.iter();
     let letters = letters.map(|letters| letters_sink(plan, letters, run));
     sinks.chain(letters).collect()
@@ -201,13 +221,52 @@ fn sink_parts(
     })
 }
 
-fn live_sink(
+fn parquet_sink(
     plan: &Plan,
-    sink: &SinkPlan,
+    name: &str,
+    parquet: &ParquetSinkPlan,
     table: &TablePlan,
     run: &str,
 ) -> Result<SinkParts, Problem> {
-    let kafka = &sink.kafka;
+    let to = parquet.folder.display().to_string();
+    let (key, partition_by) = (&table.key, &parquet.partition_by);
+    let identity = format!(
+        "files {FILES_FORMAT} {to} {key:?} {partition_by:?} {:?}",
+        table.schema
+    );
+    let options = weir_parquet::SinkOptions {
+        folder: parquet.folder.clone(),
+        pipeline: plan.name.clone(),
+        sink: name.to_owned(),
+        table: table.name.clone(),
+        columns: Arc::clone(&table.schema),
+        key: table.key.clone(),
+        partition_by: parquet.partition_by.clone(),
+        every: Duration::from_secs(parquet.every_s.into()),
+        bytes_max: (parquet.max_mib as usize) << 20,
+        run: run.to_owned(),
+    };
+    let made = ParquetSink::new(options).map_err(|message| Problem {
+        code: "wrong_type",
+        message: format!("sink {name}: {message}"),
+        hint: None,
+    })?;
+    Ok(SinkParts {
+        name: name.to_owned(),
+        table: Some(table.name.clone()),
+        to,
+        identity: weir_engine::digest(identity.as_bytes()),
+        sink: Box::new(made),
+    })
+}
+
+fn kafka_sink(
+    plan: &Plan,
+    name: &str,
+    kafka: &KafkaSinkPlan,
+    table: &TablePlan,
+    run: &str,
+) -> Result<SinkParts, Problem> {
     let index = |name: &String| {
         table
             .schema
@@ -226,7 +285,7 @@ fn live_sink(
             columns: Arc::clone(&table.schema),
         },
         exactly_once: kafka.exactly_once,
-        transactional_id: format!("{}.{}", plan.name, sink.name),
+        transactional_id: format!("{}.{name}", plan.name),
         run: run.to_owned(),
         sources: topics_beside(plan, &kafka.properties),
     };
@@ -238,7 +297,7 @@ fn live_sink(
         kafka.key,
         kafka.value
     );
-    sink_parts(&sink.name, Some(table.name.clone()), &identity, options)
+    sink_parts(name, Some(table.name.clone()), &identity, options)
 }
 
 fn format(plan: &EncodePlan) -> Result<Format, Problem> {

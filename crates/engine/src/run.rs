@@ -927,6 +927,9 @@ impl Engine {
             tracing::info!(from = ?self.state, to = ?state, epoch = self.epoch, "state changed");
             self.state = state;
         }
+        if state == State::Ended {
+            self.sinks.iter().for_each(Running::hurry);
+        }
         self.show();
     }
 

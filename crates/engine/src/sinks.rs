@@ -29,6 +29,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 const BATCH_ROWS: usize = 4_096;
 /// More keys than this are not kept with a checkpoint: the sink is then read from its beginning.
 const KEPT_MAX: usize = 20_000;
+/// So many changed rows are written without regard to the sink's pace, so that a checkpoint can keep what is pending.
+const EARLY: usize = KEPT_MAX / 2;
 /// How often a sink without news is asked whether it has some.
 const IDLE: Duration = Duration::from_secs(1);
 /// Between attempts after a failure: this, doubled each time up to the second.
@@ -131,6 +133,8 @@ struct State {
     /// How many versions were offered, and the number of the last one that is there whole.
     offered: u64,
     confirmed: u64,
+    /// Whether the sink's pace is over, as there is little more to come.
+    hurries: bool,
     content: Content,
     /// Since when something is not sent that was published.
     waiting_since: Option<Instant>,
@@ -211,6 +215,7 @@ impl Running {
             offer: None,
             offered: 0,
             confirmed: 0,
+            hurries: false,
             content,
             waiting_since: None,
             letters: Vec::new(),
@@ -260,6 +265,12 @@ impl Running {
         drop(state);
         self.shared.news.notify_all();
         number
+    }
+
+    /// From now on everything is written at once, whatever the sink's pace.
+    pub(crate) fn hurry(&self) {
+        self.shared.lock().hurries = true;
+        self.shared.news.notify_all();
     }
 
     /// The number of the last version that is there whole, and what keeps the others away, if something does.
@@ -319,6 +330,7 @@ impl Running {
 
     /// Waits until it is settled, the time is up or it has failed for good.
     pub(crate) fn settle(&self, until: Instant) -> bool {
+        self.hurry();
         let is_open = |state: &mut State| state.waiting_since.is_some() && !state.fatal;
         let wait = until.saturating_duration_since(Instant::now());
         let waited = self
@@ -436,11 +448,15 @@ impl Worker {
             state.epoch = state.epoch.max(opening.epoch.unwrap_or(0));
         }
         self.recovered();
+        let mut due = Instant::now();
         loop {
-            let Offer { number, cut, table } = match self.next() {
+            let Offer { number, cut, table } = match self.next(due) {
                 Next::Offer(offer) => offer,
                 Next::Idle => {
                     self.sink.idle()?;
+                    if self.has_much(&content) {
+                        due = Instant::now();
+                    }
                     continue;
                 }
                 Next::Stop => return Ok(()),
@@ -464,6 +480,7 @@ impl Worker {
             }?;
             *backoff = BACKOFF_MIN;
             if let Some(written) = written {
+                due = began + self.sink.pace();
                 position = written.position;
                 told.unsent.extend(written.unsent);
             }
@@ -474,18 +491,30 @@ impl Worker {
         }
     }
 
-    fn next(&self) -> Next {
-        let is_idle = |state: &mut State| state.offer.is_none() && !self.shared.line.is_stopped();
+    /// What there is to do, an offer not before it is due.
+    fn next(&self, due: Instant) -> Next {
+        let rest = due.saturating_duration_since(Instant::now());
+        let wait = if rest.is_zero() { IDLE } else { rest.min(IDLE) };
+        let is_due =
+            |state: &State| state.offer.is_some() && (state.hurries || Instant::now() >= due);
+        let is_idle = |state: &mut State| !is_due(state) && !self.shared.line.is_stopped();
         let waited = self
             .shared
             .news
-            .wait_timeout_while(self.shared.lock(), IDLE, is_idle);
+            .wait_timeout_while(self.shared.lock(), wait, is_idle);
         let (state, _) = waited.expect("nobody panics while holding it");
         if self.shared.line.is_stopped() {
             return Next::Stop;
         }
         // It stays until it is sent: what fails is tried again with it or a newer one.
-        state.offer.clone().map_or(Next::Idle, Next::Offer)
+        let offer = state.offer.clone().filter(|_| is_due(&state));
+        offer.map_or(Next::Idle, Next::Offer)
+    }
+
+    /// Whether so much waits for its time that a checkpoint could soon not keep it.
+    fn has_much(&self, content: &Content) -> bool {
+        let offer = self.shared.lock().offer.clone();
+        offer.is_some_and(|offer| offer.table.changed(&content.base).nth(EARLY).is_some())
     }
 
     /// Sends these items, unless there are none; answers the new position.

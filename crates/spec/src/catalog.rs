@@ -66,4 +66,8 @@ pub trait Catalog {
     fn encoded(&self, _encode: &EncodePlan, _topic: &str, _columns: &SchemaRef) -> Option<Problem> {
         None
     }
+    /// Why rows of these columns cannot be written to files, if they cannot.
+    fn filed(&self, _columns: &SchemaRef) -> Option<Problem> {
+        None
+    }
 }

@@ -22,7 +22,7 @@ codes! {
     DUPLICATE_COLUMN = "duplicate_column": "A column that is named twice where once is meant.",
     DUPLICATE_INPUT = "duplicate_input": "A stage that reads the same rows twice.",
     DUPLICATE_KEY = "duplicate_key": "A key that stands twice in one mapping.",
-    DUPLICATE_NAME = "duplicate_name": "One name for two things, such as a source and a stage, or one topic for two sinks.",
+    DUPLICATE_NAME = "duplicate_name": "One name for two things, such as a source and a stage, or one topic or folder for two sinks.",
     FILE_MISSING = "file_missing": "A file that the pipeline names and that is not there.",
     FLOAT_BESIDE_DECIMAL = "float_beside_decimal": "A floating point column in an expression with decimals.",
     INTERNAL = "internal": "A fault of Weir itself.",

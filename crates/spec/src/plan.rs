@@ -303,7 +303,39 @@ pub struct SinkPlan {
     /// The index of its table among [`Plan::all_tables`].
     pub table: usize,
     /// Where the rows go.
-    pub kafka: KafkaSinkPlan,
+    pub to: SinkTo,
+}
+
+impl SinkPlan {
+    /// The topic that it writes, if it is one.
+    pub fn kafka(&self) -> Option<&KafkaSinkPlan> {
+        match &self.to {
+            SinkTo::Kafka(kafka) => Some(kafka),
+            SinkTo::Parquet(_) => None,
+        }
+    }
+}
+
+/// Where the rows of a sink go.
+#[derive(Clone, Debug)]
+pub enum SinkTo {
+    /// A topic.
+    Kafka(KafkaSinkPlan),
+    /// A folder of files.
+    Parquet(ParquetSinkPlan),
+}
+
+/// A folder of Parquet files to write.
+#[derive(Clone, Debug)]
+pub struct ParquetSinkPlan {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Seconds between two flushes.
+    pub every_s: u32,
+    /// Mebibytes at which a file is cut.
+    pub max_mib: u32,
+    /// The column of the key whose values are folders.
+    pub partition_by: Option<String>,
 }
 
 /// A Kafka topic to write.

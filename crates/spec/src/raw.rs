@@ -576,6 +576,7 @@ pub struct TableSpec {
 /// A sink: of each key of a table the newest row, as soon as it is published.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["kafka"] }, { "required": ["parquet"] }]))]
 pub struct SinkSpec {
     /// The table whose rows go there; with `key`, a source or stage.
     pub from: String,
@@ -588,7 +589,9 @@ pub struct SinkSpec {
     #[schemars(with = "BoolSpec")]
     pub enabled: Option<ScalarSpec>,
     /// A Kafka topic, which should be compacted.
-    pub kafka: KafkaSinkSpec,
+    pub kafka: Option<KafkaSinkSpec>,
+    /// A folder of Parquet files.
+    pub parquet: Option<ParquetSinkSpec>,
 }
 
 /// True or false, or text that says so.
@@ -627,6 +630,27 @@ pub struct KafkaSinkSpec {
     /// that was confirmed may be lost) and any other.
     #[serde(default)]
     pub properties: IndexMap<String, ScalarSpec>,
+}
+
+/// A folder of Parquet files, each complete or not there: what changed, appended, never rewritten. Beside the table's
+/// columns a row has `_deleted` (then it has the key's columns alone), `_file` (of the rows of a key the one with the
+/// highest is the newest), `_epoch` and `_as_of` (the cut that it is from). Files may be taken away.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParquetSinkSpec {
+    /// The folder, relative to this file, which no other sink writes; it is made if the one above it is there.
+    #[schemars(length(min = 1))]
+    pub path: String,
+    /// Seconds between two flushes, at least, unless 10,000 rows wait. What changes several times in between is written
+    /// once, as it is then. Default: 60.
+    #[schemars(range(min = 1))]
+    pub every_s: Option<u32>,
+    /// A flush that is larger makes several files of about so many mebibytes. Default: 128.
+    #[schemars(range(min = 1))]
+    pub max_mib: Option<u32>,
+    /// A column of the key, of text, whole numbers, dates or true/false: its values are folders, `column=value`, and the
+    /// files leave it out, as Hive has it.
+    pub partition_by: Option<String>,
 }
 
 /// What readers of a sink are promised.

@@ -76,7 +76,9 @@ impl Schema {
         let at = path(error);
         let instance = error.instance();
         found.push(match error.kind() {
-            Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+            Kind::AnyOf { context }
+            | Kind::OneOfNotValid { context }
+            | Kind::OneOfMultipleValid { context } => {
                 let kinds = self.kinds_by_key(error);
                 return found.extend(match wrong_kind(&at, instance, &kinds) {
                     Some(one) => vec![one],
@@ -148,11 +150,23 @@ impl Schema {
             .flat_map(|error| kinds_of(error))
             .collect();
         let is_wrong_kind = |one: &Violation| one.what == What::Type && one.at == *at;
+        let keys = || {
+            instance
+                .as_object()
+                .into_iter()
+                .flat_map(|keys| keys.keys())
+        };
+        let is_misspelt = |one: &Violation| match &one.what {
+            What::MissingKey(key) if one.at == *at => {
+                keys().any(|given| nearest(given, [key.as_str()]).is_some())
+            }
+            _ => false,
+        };
         let likeliest = context
             .iter()
             .map(|errors| self.branch(errors))
             .filter(|branch| !branch.iter().any(is_wrong_kind))
-            .min_by_key(|branch| cost(branch));
+            .min_by_key(|branch| (cost(branch), !branch.iter().any(is_misspelt)));
         let Some(mut likeliest) = likeliest else {
             let one = Violation::new(at.clone(), What::Type, wrong_type(&wanted, instance));
             return vec![Violation {

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use crate::source::{Fault, Position, Refused, SourceError};
 
@@ -140,6 +141,11 @@ pub trait Sink: Send {
         items: &mut dyn Iterator<Item = Item>,
         line: &Line,
     ) -> Result<Flushed, SourceError>;
+    /// The least time from the beginning of one `write` to that of the next, so that what changes several times in
+    /// between is written once; the engine passes over it where it must.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Called about once a second while there is nothing to write.
     fn idle(&mut self) -> Result<(), SourceError> {
         Ok(())

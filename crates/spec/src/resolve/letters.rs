@@ -40,8 +40,9 @@ impl Resolver<'_, '_> {
         let brokers = plan.properties.get("bootstrap.servers");
         let at_topic = at_kafka.to("topic");
         let sink = sinks.iter().find(|sink| {
-            sink.kafka.topic == plan.topic
-                && sink.kafka.properties.get("bootstrap.servers") == brokers
+            sink.kafka().is_some_and(|kafka| {
+                kafka.topic == plan.topic && kafka.properties.get("bootstrap.servers") == brokers
+            })
         });
         if let Some(sink) = sink {
             let message = format!("the sink `{}` writes this topic, too", sink.name);

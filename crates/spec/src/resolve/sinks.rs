@@ -6,16 +6,22 @@ use super::tables::Types;
 use crate::catalog::Problem;
 use crate::codes;
 use crate::nearest::hint;
-use crate::plan::{EncodePlan, KafkaSinkPlan, SinkPlan, TablePlan};
+use crate::plan::{EncodePlan, KafkaSinkPlan, ParquetSinkPlan, SinkPlan, SinkTo, TablePlan};
 use crate::raw::{
-    AvroEncodeSpec, DeliverySpec, EncodeSpec, KafkaSinkSpec, OneEncodeSpec, ScalarSpec, SinkSpec,
-    TableSpec,
+    AvroEncodeSpec, DeliverySpec, EncodeSpec, KafkaSinkSpec, OneEncodeSpec, ParquetSinkSpec,
+    ScalarSpec, SinkSpec, TableSpec,
 };
 use crate::tree::At;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+/// Seconds between two flushes of files where the file does not say.
+const EVERY_S: u32 = 60;
+/// Mebibytes of a file where the file does not say.
+const MAX_MIB: u32 = 128;
 
 impl Resolver<'_, '_> {
     /// The sinks that run, and the tables that they alone have.
@@ -30,28 +36,24 @@ impl Resolver<'_, '_> {
             let at = At::of(&["sinks", name]);
             self.check_name(&at, "sink", name);
             let table = self.sunk(&at, name, sink, tables, types);
-            let kafka = self.kafka_sink(&at.to("kafka"), &sink.kafka, table.as_ref());
+            let to = self.sink_to(&at, sink, table.as_ref());
             let is_enabled = self.is_enabled(&at.to("enabled"), sink.enabled.as_ref());
-            let (Some(table), Some(kafka)) = (table, kafka) else {
+            let (Some(table), Some(to)) = (table, to) else {
                 continue;
-            };
-            let is_same = |other: &&SinkPlan| {
-                let place = |kafka: &KafkaSinkPlan| {
-                    let brokers = kafka.properties.get("bootstrap.servers").cloned();
-                    (brokers, kafka.topic.clone())
-                };
-                place(&other.kafka) == place(&kafka)
             };
             if !is_enabled {
                 continue;
             }
-            if let Some(other) = plans.iter().find(is_same) {
-                let message = format!("the sink `{}` writes this topic too", other.name);
+            if let Some(other) = plans.iter().find(|other| is_one_place(&other.to, &to)) {
+                let (at, what) = match to {
+                    SinkTo::Kafka(_) => (at.to("kafka").to("topic"), "topic"),
+                    SinkTo::Parquet(_) => (at.to("parquet").to("path"), "folder"),
+                };
+                let message = format!("the sink `{}` writes this {what} too", other.name);
+                let hint = format!("a {what} holds the rows of one table: give each sink its own");
                 self.findings
-                    .error(&at.to("kafka").to("topic"), codes::DUPLICATE_NAME, message)
-                    .hinted(
-                        "a topic holds the rows of one table: give each sink its own".to_owned(),
-                    );
+                    .error(&at, codes::DUPLICATE_NAME, message)
+                    .hinted(hint);
             }
             let index = tables.iter().position(|known| known.name == table.name);
             let index = index.filter(|_| sink.key.is_none()).unwrap_or_else(|| {
@@ -61,7 +63,7 @@ impl Resolver<'_, '_> {
             plans.push(SinkPlan {
                 name: name.clone(),
                 table: index,
-                kafka,
+                to,
             });
         }
         (own, plans)
@@ -127,6 +129,71 @@ impl Resolver<'_, '_> {
                 self.findings.error(at, codes::BAD_VALUE, message);
                 false
             }
+        }
+    }
+
+    fn sink_to(&mut self, at: &At, sink: &SinkSpec, table: Option<&TablePlan>) -> Option<SinkTo> {
+        if let Some(kafka) = &sink.kafka {
+            let plan = self.kafka_sink(&at.to("kafka"), kafka, table);
+            return plan.map(SinkTo::Kafka);
+        }
+        let plan = self.parquet_sink(&at.to("parquet"), sink.parquet.as_ref()?, table);
+        Some(SinkTo::Parquet(plan))
+    }
+
+    fn parquet_sink(
+        &mut self,
+        at: &At,
+        parquet: &ParquetSinkSpec,
+        table: Option<&TablePlan>,
+    ) -> ParquetSinkPlan {
+        if let Some(table) = table {
+            let found = self.world.catalog.filed(&table.schema);
+            if let Some(Problem {
+                code,
+                message,
+                hint,
+            }) = found
+            {
+                self.findings.error(at, code, message).hinted(hint);
+            }
+            if let Some(column) = &parquet.partition_by {
+                self.partition(&at.to("partition_by"), table, column);
+            }
+        }
+        ParquetSinkPlan {
+            folder: self.world.base.join(&parquet.path),
+            every_s: parquet.every_s.unwrap_or(EVERY_S),
+            max_mib: parquet.max_mib.unwrap_or(MAX_MIB),
+            partition_by: parquet.partition_by.clone(),
+        }
+    }
+
+    /// Reports a column whose values cannot be folders.
+    fn partition(&mut self, at: &At, table: &TablePlan, column: &String) {
+        if !self.has_column(at, &table.schema, column) {
+            return;
+        }
+        if !table.key.contains(column) {
+            let message = format!("`{column}` is not in the key");
+            let hint = format!(
+                "a row that moves between partitions would stay in both; the key is {}",
+                table.key.join(", ")
+            );
+            self.findings
+                .error(at, codes::BAD_VALUE, message)
+                .hinted(hint);
+            return;
+        }
+        let Ok(field) = table.schema.field_with_name(column) else {
+            return;
+        };
+        let found = field.data_type();
+        let is_plain = matches!(found, DataType::Utf8 | DataType::Date32 | DataType::Boolean);
+        if !is_plain && !found.is_integer() {
+            let message =
+                format!("`{column}` is {found}, not text, a whole number, a date or true/false");
+            self.findings.error(at, codes::WRONG_TYPE, message);
         }
     }
 
@@ -242,4 +309,35 @@ impl Resolver<'_, '_> {
         }
         Some(plan)
     }
+}
+
+/// Whether two sinks would mix their rows: in one topic, or in folders one of which is in the other.
+fn is_one_place(one: &SinkTo, other: &SinkTo) -> bool {
+    match (one, other) {
+        (SinkTo::Kafka(one), SinkTo::Kafka(other)) => {
+            let brokers =
+                |kafka: &KafkaSinkPlan| kafka.properties.get("bootstrap.servers").cloned();
+            one.topic == other.topic && brokers(one) == brokers(other)
+        }
+        (SinkTo::Parquet(one), SinkTo::Parquet(other)) => {
+            let (one, other) = (plain(&one.folder), plain(&other.folder));
+            one.starts_with(&other) || other.starts_with(&one)
+        }
+        _ => false,
+    }
+}
+
+/// A path without `.` and, as far as that shows in it, without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }

@@ -234,7 +234,7 @@ sinks:
     let sinks = plan
         .sinks
         .iter()
-        .map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.kafka));
+        .map(|sink| format!("{} {} {:?}\n", sink.name, sink.table, sink.to));
     let text: String = tables.chain(sinks).collect();
     expect![[r#"
         b ["trade_id"]
