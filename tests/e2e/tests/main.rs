@@ -17,6 +17,8 @@ mod day;
 mod demo;
 #[path = "main/driver.rs"]
 mod driver;
+#[path = "main/files.rs"]
+mod files;
 #[path = "main/http.rs"]
 mod http;
 #[path = "main/kept.rs"]

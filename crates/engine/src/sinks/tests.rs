@@ -18,6 +18,7 @@ struct Log {
     whole: bool,
     /// Rows with this value are refused.
     refused: i64,
+    pace: Duration,
 }
 
 impl Log {
@@ -124,6 +125,10 @@ impl Sink for Memory {
             position: log.records.len().to_string(),
             unsent,
         })
+    }
+
+    fn pace(&self) -> Duration {
+        self.0.lock().unwrap().pace
     }
 }
 
@@ -366,6 +371,50 @@ proptest! {
         world.check();
         prop_assert_eq!(world.written(), written);
     }
+}
+
+/// Goal: a sink with a pace is written to once in that time, with what is there then, but at once where a checkpoint could
+/// not keep what waits, and at the end. Method: a pace that is never over.
+#[test]
+fn a_pace_is_kept() {
+    let mut world = World::new(Log {
+        pace: Duration::from_hours(1),
+        refused: -1,
+        ..Log::default()
+    });
+    let waits = |world: &World, records: usize| {
+        let until = Instant::now() + Duration::from_secs(20);
+        while world.written() < records {
+            assert!(Instant::now() < until, "the sink has {}", world.written());
+            std::thread::yield_now();
+        }
+    };
+    world.change(1, Some(1));
+    world.publish();
+    waits(&world, 1);
+    for value in 2..5 {
+        world.change(1, Some(value));
+        world.publish();
+        std::thread::yield_now();
+    }
+    let status = world.running.status();
+    assert!(status.waiting_ms > 0 && status.flushes == 1, "{status:?}");
+    let many = i64::try_from(EARLY).unwrap();
+    for key in 10..=many + 10 {
+        world.rows.insert(key, 1);
+    }
+    let rows: Vec<_> = (10..=many + 10).map(|key| (key, 1, 1)).collect();
+    world.table.apply(&delta(&rows));
+    world.publish();
+    waits(&world, EARLY + 3);
+    assert_eq!(
+        world.written(),
+        EARLY + 3,
+        "the three changes of key 1 are one"
+    );
+    world.change(1, None);
+    world.settle();
+    world.check();
 }
 
 /// Goal: a checkpoint keeps few keys, or says that the sink is to be read whole.

@@ -870,7 +870,36 @@ fn sinks() {
             p.yaml:17:75: bad_value: `xml` is not one of json, nor a mapping
             p.yaml:18:51: unknown_key: unknown key `propertys`
               hint: did you mean `properties`?
-            p.yaml:19:3: missing_key: the key `kafka` is missing"#]],
+            p.yaml:19:3: bad_value: takes one of kafka, parquet"#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id, book] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x }, parquet: { path: x } }\n  \
+         b: { from: t, parqet: { path: x } }\n  c: { from: t, parquet: { path: '', every_s: 0, max_mib: 1.5, partition: book } }\n  \
+         d: { from: t, parquet: x }\n",
+        expect![[r#"
+            p.yaml:16:3: bad_value: takes only one of kafka, parquet
+            p.yaml:17:17: unknown_key: unknown key `parqet`
+              hint: did you mean `parquet`?
+            p.yaml:18:34: bad_value: the value is shorter than 1 character
+            p.yaml:18:47: bad_value: the value is less than the minimum of 1
+            p.yaml:18:59: bad_type: expected an integer, found a number
+            p.yaml:18:64: unknown_key: unknown key `partition`
+              hint: did you mean `partition_by`?
+            p.yaml:19:26: bad_type: expected a mapping, found text"#]],
+    );
+    finds_in(
+        "tables:\n  t: { from: trades, key: [trade_id, payment_date, starts_at] }\nsinks:\n  a: { from: t, parquet: { path: out/a, partition_by: payment_date } }\n  \
+         b: { from: t, parquet: { path: ./out/b/../a/b, partition_by: book } }\n  \
+         c: { from: t, parquet: { path: c, partition_by: starts_at } }\n  d: { from: t, parquet: { path: d, partition_by: boook } }\n  \
+         e: { from: t, enabled: false, parquet: { path: c } }\n",
+        expect![[r#"
+            p.yaml:17:34: duplicate_name: the sink `a` writes this folder too
+              hint: a folder holds the rows of one table: give each sink its own
+            p.yaml:17:64: bad_value: `book` is not in the key
+              hint: a row that moves between partitions would stay in both; the key is trade_id, payment_date, starts_at
+            p.yaml:18:51: wrong_type: `starts_at` is Timestamp(µs, "UTC"), not text, a whole number, a date or true/false
+            p.yaml:19:51: unknown_column: there is no column `boook`
+              hint: did you mean `book`?"#]],
     );
     finds_in(
         "tables:\n  t: { from: trades, key: [trade_id] }\nsinks:\n  a: { from: t, kafka: { cluster: main, topic: x } }\n  \

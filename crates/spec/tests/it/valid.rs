@@ -223,6 +223,8 @@ sinks:
   mixed:
     from: b
     kafka: { cluster: main, topic: z, encode: { key: json, value: { avro: { registry: main, subject: s, register: false } } } }
+  files: { from: b, parquet: { path: out/files } }
+  parts: { from: b, key: [trade_id, entity], parquet: { path: out/parts, every_s: 5, max_mib: 16, partition_by: entity } }
   off: { from: b, key: [entity], enabled: "${env:OFF:-false}", kafka: { cluster: main, topic: o } }
 "#;
     let (plan, found) = check(text);
@@ -239,9 +241,12 @@ sinks:
     expect![[r#"
         b ["trade_id"]
         sink.exact ["trade_id", "entity"]
-        plain 0 KafkaSinkPlan { topic: "x", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Json, exactly_once: false }
-        exact 1 KafkaSinkPlan { topic: "y", properties: {"bootstrap.servers": "localhost:9092", "linger.ms": "50"}, key: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "y-key", register: true }, value: Avro { registry: {"url": "http://localhost:8081"}, schema: Some("base/out.avsc"), subject: "y-value", register: true }, exactly_once: true }
-        mixed 0 KafkaSinkPlan { topic: "z", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "s", register: false }, exactly_once: false }
+        sink.parts ["trade_id", "entity"]
+        plain 0 Kafka(KafkaSinkPlan { topic: "x", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Json, exactly_once: false })
+        exact 1 Kafka(KafkaSinkPlan { topic: "y", properties: {"bootstrap.servers": "localhost:9092", "linger.ms": "50"}, key: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "y-key", register: true }, value: Avro { registry: {"url": "http://localhost:8081"}, schema: Some("base/out.avsc"), subject: "y-value", register: true }, exactly_once: true })
+        mixed 0 Kafka(KafkaSinkPlan { topic: "z", properties: {"bootstrap.servers": "localhost:9092"}, key: Json, value: Avro { registry: {"url": "http://localhost:8081"}, schema: None, subject: "s", register: false }, exactly_once: false })
+        files 0 Parquet(ParquetSinkPlan { folder: "base/out/files", every_s: 60, max_mib: 128, partition_by: None })
+        parts 2 Parquet(ParquetSinkPlan { folder: "base/out/parts", every_s: 5, max_mib: 16, partition_by: Some("entity") })
     "#]].assert_eq(&text);
 }
 

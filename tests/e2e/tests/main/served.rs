@@ -49,7 +49,8 @@ impl Served {
         Self::started(Command::new(weir::binary()), pipeline, listen, day, more)
     }
 
-    fn started(
+    /// The same, by a command that starts the binary with what is said to it.
+    pub(crate) fn started(
         mut command: Command,
         pipeline: &Path,
         listen: &str,
@@ -93,6 +94,11 @@ impl Served {
             origin,
             http,
         }
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// `127.0.0.1:PORT`.
