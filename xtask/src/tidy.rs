@@ -186,7 +186,10 @@ fn check(file: &File, page: &Page, findings: &mut Vec<String>) {
                 "`{word}` is a word of the domain, which no crate says"
             ));
         }
-        for (floor, word) in foreign.iter().filter(|(_, word)| names(line, word)) {
+        // A word that our own crate goes by, too, is said for that and for what it writes.
+        let is_meant = |floor: &Floor, word: &str| floor.name != word || uses(line, word);
+        let named = foreign.iter().filter(|(_, word)| names(line, word));
+        for (floor, word) in named.filter(|(floor, word)| is_meant(floor, word)) {
             say(format!(
                 "`{word}` belongs to the crate `{}` alone",
                 floor.name
@@ -234,6 +237,18 @@ fn names(line: &str, library: &str) -> bool {
     line.split(|c| !word(c)).any(same)
 }
 
+/// Whether a line uses a library: in a path, or as a dependency.
+fn uses(line: &str, library: &str) -> bool {
+    let around: Vec<&str> = line.split(library).collect();
+    let is_used = |(index, pair): (usize, &[&str])| {
+        let (before, after) = (pair[0], pair[1]);
+        let is_first = index == 0 && before.is_empty();
+        let is_whole = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        is_whole && (after.starts_with("::") || is_first && after.starts_with(['.', ' ', '=']))
+    };
+    around.windows(2).enumerate().any(is_used)
+}
+
 /// Folders of a person's machine and hosts of registries, spelled so that this file does not name them itself.
 fn machine_places() -> [String; 8] {
     let pairs = [
@@ -276,5 +291,8 @@ mod tests {
         assert!(names("use wit_component::x;", "wit-component"));
         assert!(names("rdkafka.workspace = true", "rdkafka"));
         assert!(!names("any librdkafka property", "rdkafka"));
+        assert!(uses("use parquet::file;", "parquet"));
+        assert!(uses("parquet = { workspace = true }", "parquet"));
+        assert!(!uses("weir_parquet::open(sink.parquet)", "parquet"));
     }
 }

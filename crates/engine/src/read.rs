@@ -73,7 +73,7 @@ pub enum SinkState {
 pub struct SinkStatus {
     /// Its name in the pipeline file.
     pub name: String,
-    /// What it writes: the topic.
+    /// What it writes: the topic, the folder.
     pub to: String,
     /// What it is doing.
     pub state: SinkState,

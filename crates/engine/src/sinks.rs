@@ -45,7 +45,7 @@ pub struct SinkParts {
     pub name: String,
     /// The name of its table, one that is kept; none: the dead letters.
     pub table: Option<String>,
-    /// What it writes to, as readers see it: the topic.
+    /// What it writes to, as readers see it: the topic, the folder.
     pub to: String,
     /// What its position is of: with another one, it is of no use.
     pub identity: String,

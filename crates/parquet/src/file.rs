@@ -3,7 +3,7 @@
 use crate::error::{io, stopped, unreadable, user, written};
 use crate::folder::names;
 use crate::shape::{DELETED, Shape};
-use arrow::array::{Array as _, AsArray as _, RecordBatch, UInt32Array};
+use arrow::array::{Array, AsArray as _, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const OTHER: &[u8] = b"";
 /// A file that is not in its place yet; removed when it is dropped before.
 pub(crate) struct Draft {
     writer: Option<ArrowWriter<File>>,
-    draft: PathBuf,
+    beside: PathBuf,
     path: PathBuf,
 }
 
@@ -44,17 +45,17 @@ impl Draft {
         let (name, draft) = names(number);
         let mut this = Self {
             writer: None,
-            draft: folder.join(draft),
+            beside: folder.join(draft),
             path: folder.join(name),
         };
-        let file = File::create(&this.draft).map_err(io(&this.draft))?;
+        let file = File::create(&this.beside).map_err(io(&this.beside))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_bytes(Some(GROUP_BYTES))
             .set_key_value_metadata(Some(footer))
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&shape.file), Some(properties));
-        this.writer = Some(writer.map_err(written(&this.draft))?);
+        this.writer = Some(writer.map_err(written(&this.beside))?);
         Ok(this)
     }
 
@@ -64,7 +65,7 @@ impl Draft {
 
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), SourceError> {
         let done = self.writer().write(rows);
-        done.map_err(written(&self.draft))
+        done.map_err(written(&self.beside))
     }
 
     /// About how many bytes it has.
@@ -76,13 +77,13 @@ impl Draft {
     /// Sees that all of it is on the disk.
     pub(crate) fn finish(&mut self) -> Result<(), SourceError> {
         let mut writer = self.writer.take().expect("it is finished once");
-        writer.finish().map_err(written(&self.draft))?;
-        writer.inner().sync_all().map_err(io(&self.draft))
+        writer.finish().map_err(written(&self.beside))?;
+        writer.inner().sync_all().map_err(io(&self.beside))
     }
 
     /// Shows it to readers; answers the folder to sync.
     pub(crate) fn publish(self) -> Result<PathBuf, SourceError> {
-        fs::rename(&self.draft, &self.path).map_err(io(&self.path))?;
+        fs::rename(&self.beside, &self.path).map_err(io(&self.path))?;
         let folder = self.path.parent().expect("a file has a folder");
         Ok(folder.to_owned())
     }
@@ -91,7 +92,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         // What is renamed is not there any more; what cannot be removed is when the folder is opened next.
-        drop(fs::remove_file(&self.draft));
+        drop(fs::remove_file(&self.beside));
     }
 }
 
@@ -183,7 +184,7 @@ fn check_key(path: &Path, shape: &Shape, rows: &RecordBatch) -> Result<(), Sourc
     for name in shape.key_names() {
         let wanted = shape.columns().field_with_name(name);
         let wanted = wanted.expect("its own column").data_type();
-        let found = rows.column_by_name(name).map(|column| column.data_type());
+        let found = rows.column_by_name(name).map(Array::data_type);
         if found != Some(wanted) {
             let found = found.map_or_else(|| "not there".to_owned(), ToString::to_string);
             let message = format!(
@@ -197,7 +198,11 @@ fn check_key(path: &Path, shape: &Shape, rows: &RecordBatch) -> Result<(), Sourc
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("memory takes any write");
+    }
+    text
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

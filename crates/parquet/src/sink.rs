@@ -194,13 +194,11 @@ impl Flush<'_> {
             self.close()?;
         }
         let number = self.folder.next + self.done.len() as u64;
-        let (_, draft) = match &mut self.open {
-            Some(open) => open,
-            None => {
-                let draft = self.create(place, number, &items[0])?;
-                self.open.insert((place.clone(), draft))
-            }
-        };
+        if self.open.is_none() {
+            let draft = self.create(place, number, &items[0])?;
+            self.open = Some((place.clone(), draft));
+        }
+        let (_, draft) = self.open.as_mut().expect("it is there now");
         let stamp = Stamp {
             file: number,
             epoch: self.cut.epoch,

@@ -634,7 +634,8 @@ pub struct KafkaSinkSpec {
 
 /// A folder of Parquet files, each complete or not there: what changed, appended, never rewritten. Beside the table's
 /// columns a row has `_deleted` (then it has the key's columns alone), `_file` (of the rows of a key the one with the
-/// highest is the newest), `_epoch` and `_as_of` (the cut that it is from). Files may be taken away.
+/// highest is the newest), `_epoch` and `_as_of` (the cut that it is from). Old files may be taken away. Amounts of more
+/// than 38 digits are exact, but some readers take them for floating point: `cast` them to `decimal(38, ...)` for those.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetSinkSpec {
@@ -648,8 +649,8 @@ pub struct ParquetSinkSpec {
     /// A flush that is larger makes several files of about so many mebibytes. Default: 128.
     #[schemars(range(min = 1))]
     pub max_mib: Option<u32>,
-    /// A column of the key, of text, whole numbers, dates or true/false: its values are folders, `column=value`, and the
-    /// files leave it out, as Hive has it.
+    /// A column of the key, of text, whole numbers, dates or true/false and with few values: each is a folder,
+    /// `column=value`, with files of its own, which leave the column out, as Hive has it.
     pub partition_by: Option<String>,
 }
 

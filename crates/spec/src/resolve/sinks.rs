@@ -45,12 +45,16 @@ impl Resolver<'_, '_> {
                 continue;
             }
             if let Some(other) = plans.iter().find(|other| is_one_place(&other.to, &to)) {
-                let (at, what) = match to {
-                    SinkTo::Kafka(_) => (at.to("kafka").to("topic"), "topic"),
-                    SinkTo::Parquet(_) => (at.to("parquet").to("path"), "folder"),
+                let (at, what, all) = match to {
+                    SinkTo::Kafka(_) => (at.to("kafka").to("topic"), "topic", "a topic holds"),
+                    SinkTo::Parquet(_) => (
+                        at.to("parquet").to("path"),
+                        "folder",
+                        "a folder and all in it hold",
+                    ),
                 };
                 let message = format!("the sink `{}` writes this {what} too", other.name);
-                let hint = format!("a {what} holds the rows of one table: give each sink its own");
+                let hint = format!("{all} the rows of one table: give each sink its own");
                 self.findings
                     .error(&at, codes::DUPLICATE_NAME, message)
                     .hinted(hint);
@@ -188,7 +192,10 @@ impl Resolver<'_, '_> {
         let Ok(field) = table.schema.field_with_name(column) else {
             return;
         };
-        let found = field.data_type();
+        let found = match field.data_type() {
+            DataType::Dictionary(_, values) => values,
+            found => found,
+        };
         let is_plain = matches!(found, DataType::Utf8 | DataType::Date32 | DataType::Boolean);
         if !is_plain && !found.is_integer() {
             let message =

@@ -894,7 +894,7 @@ fn sinks() {
          e: { from: t, enabled: false, parquet: { path: c } }\n",
         expect![[r#"
             p.yaml:17:34: duplicate_name: the sink `a` writes this folder too
-              hint: a folder holds the rows of one table: give each sink its own
+              hint: a folder and all in it hold the rows of one table: give each sink its own
             p.yaml:17:64: bad_value: `book` is not in the key
               hint: a row that moves between partitions would stay in both; the key is trade_id, payment_date, starts_at
             p.yaml:18:51: wrong_type: `starts_at` is Timestamp(µs, "UTC"), not text, a whole number, a date or true/false
