@@ -1,5 +1,4 @@
 //! Folders that are written, broken and read back, against a plain map.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::{ParquetSink, SinkOptions, misfit};
 use arrow::array::{
@@ -142,7 +141,7 @@ fn options(folder: &Path, is_partitioned: bool) -> SinkOptions {
         columns: batch(&[]).schema(),
         key: vec!["id".to_owned(), "part".to_owned()],
         partition_by: is_partitioned.then(|| "part".to_owned()),
-        every: Duration::from_secs(60),
+        every: Duration::from_mins(1),
         bytes_max: 1 << 20,
         run: format!("run of {}", folder.display()),
     }
@@ -295,7 +294,7 @@ proptest! {
         let (_, opening, held) = opened(&options, None);
         prop_assert!(opening.whole);
         prop_assert_eq!(held, all);
-        let names = files(&options.folder).into_keys().filter(|name| name.ends_with(".tmp"));
+        let names = files(&options.folder).into_keys().filter(|name| name.starts_with('.'));
         prop_assert_eq!(names.count(), 0);
         for (name, path) in parquet(&options.folder) {
             let is_in_partition = path.parent().unwrap() != options.folder;
@@ -304,7 +303,7 @@ proptest! {
             for batch in rows_of(&path) {
                 let file = batch.column_by_name("_file").unwrap().as_primitive::<Int64Type>();
                 let ids = batch.column_by_name("id").unwrap().as_primitive::<Int64Type>();
-                let part = batch.column_by_name("part").map(|part| part.as_string::<i32>());
+                let part = batch.column_by_name("part").map(AsArray::as_string::<i32>);
                 prop_assert_eq!(part.is_none(), is_partitioned);
                 for row in 0..batch.num_rows() {
                     prop_assert_eq!(format!("{:010}.parquet", file.value(row)), name.clone());
@@ -355,7 +354,7 @@ fn a_crash_leaves_no_half_file() {
     assert!(
         !files(&options.folder)
             .keys()
-            .any(|name| name.ends_with(".tmp"))
+            .any(|name| name.starts_with('.'))
     );
     assert!(files(&options.folder).contains_key("notes.txt"));
     write(&mut sink, 3, items("c")).unwrap();
