@@ -21,7 +21,7 @@ use weir_zset::text;
 const CHUNK_ROWS: usize = 1_024;
 const CHUNK_BYTES: usize = 1 << 20;
 /// About the bytes of items that are sorted by partition at a time.
-const LOT_BYTES: usize = if cfg!(test) { 4 << 10 } else { 64 << 20 };
+const LOT_BYTES: usize = if cfg!(test) { 16 << 10 } else { 32 << 20 };
 /// About what an item takes in memory beside its bytes.
 const ITEM_BYTES: usize = 96;
 

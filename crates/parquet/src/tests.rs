@@ -241,7 +241,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// Goal: what is read back is what was written, to the last bit, whatever its type, from any flush on; each key once
     /// in a file, which is whole and in its partition. Method: random rows of all types, flushes and restarts against a
