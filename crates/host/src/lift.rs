@@ -234,8 +234,8 @@ fn offsets(bytes: Vec<u8>, rows: usize, end: Option<usize>) -> Result<OffsetBuff
     let offsets = ScalarBuffer::<i32>::new(aligned::<i32>(bytes), 0, rows + 1);
     // Without an early end: so it is done for several at a time.
     let pairs = offsets.iter().zip(&offsets[1..]);
-    let rises = pairs.fold(true, |rises, (start, end)| rises && (start <= end));
-    if offsets[0] != 0 || !rises {
+    let falls = pairs.fold(0, |falls, (start, end)| falls | u32::from(end < start));
+    if offsets[0] != 0 || falls != 0 {
         return Err("its offsets do not begin at 0, or fall, or pass 2^31".to_owned());
     }
     if end.is_some_and(|end| usize::try_from(offsets[rows]) != Ok(end)) {

@@ -5,6 +5,28 @@ use crate::I256;
 use crate::wire::{Batch, Buffers, Column};
 use std::marker::PhantomData;
 
+/// The bytes as text, if they are ASCII: of few bytes much quicker than to look for any UTF-8.
+#[expect(
+    unsafe_code,
+    reason = "the standard library's way is a call, whose answer goes through memory in WebAssembly"
+)]
+#[inline]
+pub fn ascii(bytes: &[u8]) -> Option<&str> {
+    // Many at a time, each time: in WebAssembly every turn of a loop looks at the clock.
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    let any = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte);
+    let all = chunks.iter().fold([0; 64], |mut all, chunk| {
+        all.iter_mut()
+            .zip(chunk)
+            .for_each(|(all, byte)| *all |= byte);
+        all
+    });
+    // SAFETY: ASCII is UTF-8.
+    (any(&all) | any(rest))
+        .is_ascii()
+        .then(|| unsafe { std::str::from_utf8_unchecked(bytes) })
+}
+
 /// Bit `row` of a bitmap; one that is not there is 0.
 #[inline]
 fn bit(bits: &[u8], row: usize) -> bool {
@@ -285,31 +307,31 @@ impl<'a> Columns<'a> {
 }
 
 /// The characters of a column of text, whose offsets never fall and are each where one begins, or the end.
-#[expect(
-    unsafe_code,
-    reason = "nearly all columns are ASCII, which is seen for many bytes at a time"
-)]
 fn checked<'a>(offsets: &[u8], bytes: &'a [u8]) -> &'a str {
-    let is_ascii = bytes.iter().fold(0, |all, byte| all | byte).is_ascii();
-    let chars = if is_ascii {
-        // SAFETY: they are ASCII.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
-    } else {
-        std::str::from_utf8(bytes).expect("the host sends UTF-8")
-    };
+    let ascii = ascii(bytes);
+    let chars = ascii.unwrap_or_else(|| std::str::from_utf8(bytes).expect("the host sends UTF-8"));
     let (offsets, _) = offsets.as_chunks();
     let offset = |four: &[u8; 4]| u32::from_le_bytes(*four);
-    // Without an early end: so it is done for several at a time.
-    let pairs = offsets.iter().zip(offsets.get(1..).unwrap_or_default());
-    let falls = pairs.fold(0, |falls, (start, end)| {
-        falls | u32::from(offset(end) < offset(start))
+    // Without an early end, and many at a time.
+    let falls = |starts: &[[u8; 4]], ends: &[[u8; 4]]| {
+        let pairs = starts.iter().zip(ends);
+        pairs.fold(0, |falls, (start, end)| {
+            falls | u32::from(offset(end) < offset(start))
+        })
+    };
+    let ends = offsets.get(1..).unwrap_or_default();
+    let (start_chunks, starts_rest) = offsets[..ends.len()].as_chunks::<16>();
+    let (end_chunks, ends_rest) = ends.as_chunks::<16>();
+    let chunks = start_chunks.iter().zip(end_chunks);
+    let falls = chunks.fold(falls(starts_rest, ends_rest), |all, (starts, ends)| {
+        all | falls(starts, ends)
     });
     let is_within = offsets
         .last()
         .is_none_or(|last| offset(last) as usize <= bytes.len());
     let begins = |four| chars.is_char_boundary(offset(four) as usize);
     assert!(
-        falls == 0 && is_within && (is_ascii || offsets.iter().all(begins)),
+        falls == 0 && is_within && (ascii.is_some() || offsets.iter().all(begins)),
         "the host sends offsets of texts"
     );
     chars

@@ -22,7 +22,7 @@ mod text;
 pub mod transform;
 pub mod wire;
 
-pub use columns::Columns;
+pub use columns::{Columns, ascii};
 pub use describe::{Description, Field, Kind, Port, Shape};
 pub use group::{Answers, Group, Groups, Input, Rows};
 pub use json::Json;

@@ -16,6 +16,8 @@ pub trait Record<'a>: Sized {
     fn read(views: &Self::Views, row: usize) -> Self;
     /// Writes one value to each column, whose row this is; called by [`Table::push`](crate::Table::push).
     fn write(&self, row: usize, columns: &mut [Builder]);
+    /// Likewise, of the columns that have no value in this row yet.
+    fn write_rest(&self, row: usize, columns: &mut [Builder]);
 }
 
 /// Declares a row struct: `name: kind`, nullable, so that the field is an `Option`, or `name: kind required`.
@@ -71,11 +73,23 @@ macro_rules! __record {
                 }
                 #[inline]
                 fn write(&self, row: usize, columns: &mut [$crate::table::Builder]) {
-                    let mut columns = columns.iter_mut();
-                    $({
-                        let column = columns.next().expect("the output's columns are the record's");
-                        $crate::__cell!(@put column, row, self.$field, [$kind $(($($arg)*))?] $($req)?);
-                    })*
+                    let all = columns.first_chunk_mut().expect("the output's columns are the record's");
+                    let [$($field),*] = all;
+                    $(
+                        if !$crate::__cell!(@try $field, row, self.$field, [$kind $(($($arg)*))?] $($req)?) {
+                            return self.write_rest(row, all);
+                        }
+                    )*
+                }
+                #[cold]
+                #[inline(never)]
+                fn write_rest(&self, row: usize, columns: &mut [$crate::table::Builder]) {
+                    let mut columns = columns.iter_mut().map(|column| (column.lacks(row), column));
+                    $(
+                        if let ::core::option::Option::Some((true, column)) = columns.next() {
+                            $crate::__cell!(@put column, row, self.$field, [$kind $(($($arg)*))?] $($req)?);
+                        }
+                    )*
                 }
             }
         };
@@ -152,6 +166,15 @@ macro_rules! __cell {
         $crate::columns::is_valid($view.0, $row).then(|| <$inner as $crate::Record>::read(&$view.1, $row))
     };
     (@get $view:expr, $row:ident, [$($kind:tt)*]) => { $view.get($row) };
+
+    (@try $to:ident, $row:ident, $from:expr, [$($kind:tt)*] required) => {
+        $crate::__cell!(@try $to, $row, ::core::option::Option::Some($from), [$($kind)*])
+    };
+    (@try $to:ident, $row:ident, $from:expr, [bool]) => { $to.try_bool($row, $from) };
+    (@try $to:ident, $row:ident, $from:expr, [utf8]) => { $to.try_bytes($row, $from.map(str::as_bytes)) };
+    (@try $to:ident, $row:ident, $from:expr, [binary]) => { $to.try_bytes($row, $from) };
+    (@try $to:ident, $row:ident, $from:expr, [record($inner:ident)]) => { $from.is_none() };
+    (@try $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => { $to.try_fixed($row, $from) };
 
     (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*] required) => {
         $crate::__cell!(@put $to, $row, ::core::option::Option::Some($from), [$($kind)*])

@@ -75,7 +75,7 @@ pub struct Builder {
     /// How much of `values` is text.
     end: usize,
     /// Where texts begin and end, as far as the last row with one, and room behind it.
-    offsets: Vec<u8>,
+    offsets: Vec<[u8; 4]>,
     /// The last rows with values, without a gap.
     run: std::ops::Range<usize>,
     /// One bit a row, for the runs before that.
@@ -141,74 +141,103 @@ impl Builder {
         }
     }
 
-    #[inline]
     fn expect(&self, layout: Layout) {
-        if self.layout != layout {
-            self.misfit();
-        }
+        assert!(
+            self.layout == layout,
+            "output column `{}` is {}",
+            self.name,
+            self.kind
+        );
     }
 
-    #[cold]
-    fn misfit(&self) -> ! {
-        panic!("output column `{}` is {}", self.name, self.kind)
+    /// Whether there is no value in this row yet.
+    #[doc(hidden)]
+    pub fn lacks(&self, row: usize) -> bool {
+        self.run.end != row + 1
     }
 
     /// Writes a value of one width.
+    #[inline]
+    pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
+        if !self.try_fixed(row, value) {
+            self.expect(Layout::fixed(T::WIDTH));
+            self.prepare(row, 0);
+            self.try_fixed(row, value);
+        }
+    }
+
+    /// Writes a value behind that of the row before, where there is room: whether it does.
+    #[doc(hidden)]
     #[expect(
         clippy::inline_always,
         reason = "a call costs more than this does, in WebAssembly twice"
     )]
     #[inline(always)]
-    pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
-        let Some(value) = value else { return };
-        self.expect(Layout::fixed(T::WIDTH));
-        if row != self.run.end || !value.put(&mut self.values, row) {
-            self.prepare(row, 0);
-            value.put(&mut self.values, row);
+    pub fn try_fixed<T: Value>(&mut self, row: usize, value: Option<T>) -> bool {
+        let Some(value) = value else { return true };
+        if row != self.run.end
+            || self.layout != Layout::fixed(T::WIDTH)
+            || !value.put(&mut self.values, row)
+        {
+            return false;
         }
         self.run.end = row + 1;
+        true
     }
 
     /// Writes true, false or null.
     #[inline]
     pub fn bool(&mut self, row: usize, value: Option<bool>) {
-        let Some(value) = value else { return };
-        self.expect(Layout::BITS);
-        if row != self.run.end || row / 8 >= self.values.len() {
+        if !self.try_bool(row, value) {
+            self.expect(Layout::BITS);
             self.prepare(row, 0);
+            self.try_bool(row, value);
         }
-        self.values[row / 8] |= u8::from(value) << (row % 8);
-        self.run.end = row + 1;
+    }
+
+    /// Likewise.
+    #[doc(hidden)]
+    #[inline]
+    pub fn try_bool(&mut self, row: usize, value: Option<bool>) -> bool {
+        let Some(value) = value else { return true };
+        if row == self.run.end
+            && self.layout == Layout::BITS
+            && let Some(byte) = self.values.get_mut(row / 8)
+        {
+            *byte |= u8::from(value) << (row % 8);
+            self.run.end = row + 1;
+            return true;
+        }
+        false
     }
 
     /// Writes text or bytes.
-    #[expect(
-        clippy::inline_always,
-        reason = "a call costs more than this does, in WebAssembly twice"
-    )]
-    #[inline(always)]
+    #[inline]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
-        let Some(value) = value else { return };
-        self.expect(Layout::VARLEN);
-        if !self.short(row, value) {
+        if !self.try_bytes(row, value)
+            && let Some(value) = value
+        {
+            self.expect(Layout::VARLEN);
             self.prepare(row, value.len());
             self.long(row, value);
         }
     }
 
-    /// Writes a text that is short, behind the text of the row before, where there is room: whether it does. Nothing in
-    /// here calls anything, so that WebAssembly's compiler keeps the cells of a row in registers.
+    /// Writes a text that is short, behind the text of the row before, where there is room: whether it does.
+    #[doc(hidden)]
     #[expect(
         clippy::inline_always,
         reason = "a call costs more than this does, in WebAssembly twice"
     )]
     #[inline(always)]
-    fn short(&mut self, row: usize, value: &[u8]) -> bool {
+    pub fn try_bytes(&mut self, row: usize, value: Option<&[u8]>) -> bool {
+        let Some(value) = value else { return true };
         if row == self.run.end
+            && self.layout == Layout::VARLEN
             && value.len() <= SHORT_BYTES_MAX
             && let Some((_, room)) = self.values.split_at_mut_checked(self.end)
             && let Some(to) = room.get_mut(..value.len())
-            && let Some(offset) = self.offsets.as_chunks_mut().0.get_mut(row + 1)
+            && let Some(offset) = self.offsets.get_mut(row + 1)
         {
             copy(to, value);
             self.end += value.len();
@@ -219,12 +248,11 @@ impl Builder {
         false
     }
 
-    #[cold]
     fn long(&mut self, row: usize, value: &[u8]) {
         let start = self.end;
         self.end += value.len();
         self.values[start..self.end].copy_from_slice(value);
-        self.offsets[(row + 1) * 4..(row + 2) * 4].copy_from_slice(&offset_of(self.end));
+        self.offsets[row + 1] = offset_of(self.end);
         self.run.end = row + 1;
     }
 
@@ -241,14 +269,16 @@ impl Builder {
     #[cold]
     fn prepare(&mut self, row: usize, text: usize) {
         let rows = (row + 1).max(self.rows);
-        let end = self.end + text;
+        let end = self.end + text + SHORT_BYTES_MAX;
         if self.layout.bytes(row + 1, end) > self.values.len() {
-            let bytes = self.layout.bytes(rows, end.max(rows * TEXT_BYTES));
+            let bytes = self
+                .layout
+                .bytes(rows, end.max(rows * TEXT_BYTES) + SHORT_BYTES_MAX);
             self.values.resize(bytes.max(self.values.len() * 2), 0);
         }
-        if self.layout == Layout::VARLEN && (row + 2) * 4 > self.offsets.len() {
-            let bytes = (rows + 1) * 4;
-            self.offsets.resize(bytes.max(self.offsets.len() * 2), 0);
+        if self.layout == Layout::VARLEN && row + 2 > self.offsets.len() {
+            let most = (rows + 1).max(self.offsets.len() * 2);
+            self.offsets.resize(most, [0; 4]);
         }
         if row != self.run.end {
             self.end_run(row);
@@ -269,8 +299,7 @@ impl Builder {
         }
         if self.layout == Layout::VARLEN {
             let end = offset_of(self.end);
-            let (offsets, _) = self.offsets.as_chunks_mut();
-            offsets[self.run.end + 1..=row].fill(end);
+            self.offsets[self.run.end + 1..=row].fill(end);
         }
     }
 
@@ -279,7 +308,7 @@ impl Builder {
         let has_nulls = self.run != (0..rows);
         let is_null = has_nulls && self.run.end == 0 && self.layout != Layout::STRUCT;
         if self.layout == Layout::VARLEN && !is_null {
-            self.offsets.resize((rows + 1) * 4, 0);
+            self.offsets.resize(rows + 1, [0; 4]);
         }
         if has_nulls && !is_null {
             self.end_run(rows);
@@ -290,7 +319,7 @@ impl Builder {
             _ if is_null => Buffers::None,
             Layout::BITS => Buffers::Bits(self.values),
             Layout::VARLEN => Buffers::Varlen(Varlen {
-                offsets: self.offsets,
+                offsets: self.offsets.into_flattened(),
                 bytes: self.values,
             }),
             Layout(_) => Buffers::Fixed(self.values),
@@ -316,8 +345,8 @@ fn offset_of(end: usize) -> [u8; 4] {
 /// The longest text that is copied without a call.
 const SHORT_BYTES_MAX: usize = 32;
 
-/// Copies a short text over as many bytes. In WebAssembly a copy of unknown length is a call out of the plugin; two copies
-/// of known length, which may overlap, are several times faster.
+/// Copies a short text. In WebAssembly a copy of unknown length is a call out of the plugin; two copies of known length,
+/// which may overlap, are several times faster.
 #[expect(
     clippy::inline_always,
     reason = "a call costs more than this does, in WebAssembly twice"
@@ -356,9 +385,9 @@ mod tests {
         let source: Vec<u8> = (1..=200).collect();
         for length in 0..=SHORT_BYTES_MAX {
             for from in [0, 3, 100] {
-                let mut to = vec![0; length];
-                copy(&mut to, &source[from..from + length]);
-                assert_eq!(to, &source[from..from + length], "length {length}");
+                let mut to = [0; SHORT_BYTES_MAX];
+                copy(&mut to[..length], &source[from..from + length]);
+                assert_eq!(to[..length], source[from..from + length], "length {length}");
             }
         }
     }

@@ -15,6 +15,7 @@ pub struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The cell of `field`.
+    #[inline]
     pub fn new(field: &'static str, text: Option<&'a str>) -> Self {
         Self {
             field,
@@ -23,6 +24,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The text as it stands, if there is one: an id that may be missing.
+    #[inline]
     pub fn optional(self) -> Option<&'a str> {
         self.text
     }
@@ -34,6 +36,11 @@ impl<'a> Cell<'a> {
     }
 
     /// A number that may be missing.
+    #[expect(
+        clippy::inline_always,
+        reason = "the answer of a call goes through memory in WebAssembly"
+    )]
+    #[inline(always)]
     pub fn optional_number(self, number: Number) -> Result<Option<i128>, Refusal> {
         self.text
             .map(|text| parse_number(self.field, text, number))
@@ -41,31 +48,49 @@ impl<'a> Cell<'a> {
     }
 
     /// A number of either sign.
+    #[expect(
+        clippy::inline_always,
+        reason = "the answer of a call goes through memory in WebAssembly"
+    )]
+    #[inline(always)]
     pub fn number(self, number: Number) -> Result<i128, Refusal> {
         parse_number(self.field, self.required()?, number)
     }
 
     /// A number above 0.
+    #[expect(
+        clippy::inline_always,
+        reason = "the answer of a call goes through memory in WebAssembly"
+    )]
+    #[inline(always)]
     pub fn positive(self, number: Number) -> Result<i128, Refusal> {
         positive(self.field, self.number(number)?)
     }
 
     /// A number that is not below 0.
+    #[inline]
     pub fn not_negative(self, number: Number) -> Result<i128, Refusal> {
         not_negative(self.field, self.number(number)?)
     }
 
     /// A number above 0 that may be missing.
+    #[expect(
+        clippy::inline_always,
+        reason = "the answer of a call goes through memory in WebAssembly"
+    )]
+    #[inline(always)]
     pub fn optional_positive(self, number: Number) -> Result<Option<i128>, Refusal> {
         self.text.map(|_| self.positive(number)).transpose()
     }
 
     /// A date.
+    #[inline]
     pub fn date(self) -> Result<Date, Refusal> {
         parse_date(self.field, self.required()?)
     }
 
     /// A date that may be missing.
+    #[inline]
     pub fn optional_date(self) -> Result<Option<Date>, Refusal> {
         self.text
             .map(|text| parse_date(self.field, text))
@@ -86,6 +111,7 @@ impl<'a> Cell<'a> {
     }
 
     /// One of these spellings; the answer is what the spelling stands for.
+    #[inline]
     pub fn one_of<T: Copy>(self, spellings: &[(&str, T)]) -> Result<T, Refusal> {
         let text = self.required()?;
         let known = spellings.iter().find(|(spelling, _)| *spelling == text);
@@ -102,6 +128,7 @@ impl<'a> Cell<'a> {
     }
 
     /// One of these spellings, or this value when there is none.
+    #[inline]
     pub fn one_of_or<T: Copy>(self, spellings: &[(&str, T)], missing: T) -> Result<T, Refusal> {
         if self.text.is_some() {
             self.one_of(spellings)
@@ -118,17 +145,20 @@ impl<'a> Cell<'a> {
     }
 
     /// A currency code of three letters, in capitals.
+    #[inline]
     pub fn currency(self) -> Result<Currency, Refusal> {
         Currency::parse(self.required()?)
             .ok_or_else(|| Refusal::new(Code::BadCurrency, self.field, "is not a currency code"))
     }
 
     /// A currency code that may be missing.
+    #[inline]
     pub fn optional_currency(self) -> Result<Option<Currency>, Refusal> {
         self.text.map(|_| self.currency()).transpose()
     }
 
     /// Base and quote of a pair.
+    #[inline]
     pub fn currency_pair(self) -> Result<(Currency, Currency), Refusal> {
         Currency::parse_pair(self.required()?).ok_or_else(|| {
             Refusal::new(
@@ -140,23 +170,27 @@ impl<'a> Cell<'a> {
     }
 
     /// A whole number, else the record's offset.
+    #[inline]
     pub fn version(self, offset: i64) -> Result<i64, Refusal> {
         let version = self.optional_number(Number::WHOLE)?;
         Ok(version.map_or(offset, whole))
     }
 
     /// A whole number that must be there.
+    #[inline]
     pub fn required_version(self) -> Result<i64, Refusal> {
         self.number(Number::WHOLE).map(whole)
     }
 }
 
 /// A number below 10^18 without decimals.
+#[inline]
 fn whole(digits: i128) -> i64 {
     i64::try_from(digits).expect("a number below 10^18")
 }
 
 /// The value, if it is above 0.
+#[inline]
 pub fn positive(field: &'static str, value: i128) -> Result<i128, Refusal> {
     if value > 0 {
         Ok(value)
@@ -166,6 +200,7 @@ pub fn positive(field: &'static str, value: i128) -> Result<i128, Refusal> {
 }
 
 /// The value, if it is not below 0.
+#[inline]
 pub fn not_negative(field: &'static str, value: i128) -> Result<i128, Refusal> {
     if value >= 0 {
         Ok(value)

@@ -1,6 +1,7 @@
 //! Days of the calendar in the five notations of the topics, as days since 1970.
 
 use crate::instant::instant;
+use crate::number::Word;
 use crate::refusal::{Code, Refusal};
 
 /// Days since 1 January 1970.
@@ -11,8 +12,16 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// `2026-03-17`, `20260317`, `03/17/2026`, `17.03.2026`, `17-MAR-26`, or an instant, whose UTC date counts.
+#[inline]
 pub fn parse_date(field: &'static str, text: &str) -> Result<Date, Refusal> {
-    let text = text.as_bytes();
+    match iso(text.as_bytes()) {
+        NO_DATE => any(field, text.as_bytes()),
+        date => Ok(date),
+    }
+}
+
+#[cold]
+fn any(field: &'static str, text: &[u8]) -> Result<Date, Refusal> {
     let date = if text.len() > 10 {
         instant(text).map(date_of)
     } else {
@@ -34,7 +43,6 @@ pub fn date_of(micros: i64) -> Date {
 
 fn notated(text: &[u8]) -> Option<Date> {
     match *text {
-        [_, _, _, _, b'-', _, _, b'-', _, _] => iso_date(text),
         [_, _, b'/', _, _, b'/', _, _, _, _] => {
             day_of(int(&text[6..])?, int(&text[..2])?, int(&text[3..5])?)
         }
@@ -53,12 +61,28 @@ fn notated(text: &[u8]) -> Option<Date> {
 
 /// `2026-03-17` and nothing else.
 pub(crate) fn iso_date(text: &[u8]) -> Option<Date> {
-    match *text {
-        [_, _, _, _, b'-', _, _, b'-', _, _] => {
-            day_of(int(&text[..4])?, int(&text[5..7])?, int(&text[8..])?)
-        }
-        _ => None,
+    Some(iso(text)).filter(|date| *date != NO_DATE)
+}
+
+/// What is no date, before the year 1. One number, as an answer of two goes through memory in WebAssembly.
+const NO_DATE: Date = Date::MIN;
+
+/// [`iso_date`], all digits at once.
+#[inline(never)]
+fn iso(text: &[u8]) -> Date {
+    const HYPHENS: u64 = 0xff00_00ff_0000_0000;
+    let (Some((front, back)), true) = (text.split_first_chunk(), text.len() == 10) else {
+        return NO_DATE;
+    };
+    // Less the bits of `0` and `-`: a digit is its value.
+    let front = u64::from_le_bytes(*front) ^ u64::from_le_bytes(*b"0000-00-");
+    let back = u64::from(u16::from_le_bytes([back[0], back[1]]) ^ 0x3030);
+    let digits = Word(front & 0xffff_ffff | front >> 8 & 0xffff << 32 | back << 48);
+    if front & HYPHENS != 0 || digits.others() != 0 {
+        return NO_DATE;
     }
+    let [century, _, year, _, month, _, day, _] = digits.pairs().to_le_bytes().map(i32::from);
+    day_of(century * 100 + year, month, day).unwrap_or(NO_DATE)
 }
 
 /// A short run of digits.
@@ -78,6 +102,7 @@ fn month(name: &[u8]) -> Option<i32> {
 }
 
 /// The day of a year from 1 to 9999, if the month has it.
+#[inline]
 fn day_of(year: i32, month: i32, day: i32) -> Option<Date> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
@@ -96,4 +121,37 @@ fn days_since_1970(year: i32, month: i32, day: i32) -> i32 {
     let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
     let days_before_march_of_year_0 = 719_468;
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - days_before_march_of_year_0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prop_assert_eq, proptest};
+
+    /// [`iso_date`], number by number.
+    fn plain(text: &[u8]) -> Option<Date> {
+        match *text {
+            [_, _, _, _, b'-', _, _, b'-', _, _] => {
+                day_of(int(&text[..4])?, int(&text[5..7])?, int(&text[8..])?)
+            }
+            _ => None,
+        }
+    }
+
+    proptest! {
+        /// All digits at once are the digits one by one.
+        #[test]
+        fn at_once_is_one_by_one(
+            text in "[0-9]{4}-[01][0-9]-[0-3][0-9]|[0-9-]{10}|.{0,11}",
+            at in 0_usize..10,
+            byte in 0_u8..128,
+        ) {
+            prop_assert_eq!(iso_date(text.as_bytes()), plain(text.as_bytes()));
+            let mut bytes = text.into_bytes();
+            if let Some(at) = bytes.get_mut(at) {
+                *at = byte;
+            }
+            prop_assert_eq!(iso_date(&bytes), plain(&bytes));
+        }
+    }
 }

@@ -147,7 +147,22 @@ impl<'a> Trade<'a> {
 const AMOUNT_SCALE: u8 = 18;
 
 /// `a * b / c` as an amount, rounded half-even once.
+#[inline]
 pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
+    match (small(a.value), small(b.value)) {
+        (Some(one), Some(other)) if c == 1 && a.scale + b.scale == AMOUNT_SCALE => {
+            weir_exact::from_i128(weir_exact::product(one, other))
+        }
+        _ => rounded(a, b, c),
+    }
+}
+
+fn small(value: I256) -> Option<i64> {
+    i64::try_from(weir_exact::to_i128(value)?).ok()
+}
+
+#[inline(never)]
+fn rounded(a: Decimal, b: Decimal, c: i128) -> I256 {
     let amount = mul_div_round(a, b, Decimal::from_i128(c, 0), AMOUNT_SCALE);
     amount
         .expect("factors below 10^18 and a day count fit 76 digits")
@@ -155,7 +170,11 @@ pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
 }
 
 /// An amount as received, below 10^18, at the scale of those that are worked out: 36 digits, which 128 bits hold.
+#[inline]
 pub fn received_amount(digits: i128) -> I256 {
-    const ZEROS: u32 = (AMOUNT_SCALE - Number::AMOUNT.scale) as u32;
-    weir_exact::from_i128(digits * 10_i128.pow(ZEROS))
+    const ZEROS: i64 = 10_i64.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
+    weir_exact::from_i128(match i64::try_from(digits) {
+        Ok(digits) => weir_exact::product(digits, ZEROS),
+        Err(_) => digits * i128::from(ZEROS),
+    })
 }

@@ -46,11 +46,32 @@ impl Number {
 }
 
 /// The value of `text` times 10^scale.
+#[expect(
+    clippy::inline_always,
+    reason = "the answer of a call goes through memory in WebAssembly"
+)]
+#[inline(always)]
 pub fn parse_number(field: &'static str, text: &str, number: Number) -> Result<i128, Refusal> {
-    match usual(text.as_bytes(), number.scale) {
-        Some(digits) => Ok(digits),
-        None => any(field, text, number),
+    let usual = usual(text.as_bytes());
+    let zeros = usize::from(number.scale).wrapping_sub(usual.decimals());
+    match POW10.get(zeros) {
+        Some(power) if usual != Usual::NONE => {
+            let value = usual.value();
+            // All digits together are in the text, and the zeros.
+            let digits = if text.len() + zeros < POW10.len() {
+                i128::from(value * power)
+            } else {
+                wide_product(value, *power)
+            };
+            Ok(if usual.is_negative() { -digits } else { digits })
+        }
+        _ => any(field, text, number),
     }
+}
+
+#[cold]
+fn wide_product(a: u64, b: u64) -> i128 {
+    i128::from(a) * i128::from(b)
 }
 
 /// The longest text that [`usual`] reads: two words of 64 bits.
@@ -67,9 +88,42 @@ const POW10: [u64; 20] = {
     powers
 };
 
-/// [`any`] of what nearly all texts are: a sign, a few digits, a point among them. It counts eight digits at a time;
-/// `None` is no answer.
-fn usual(text: &[u8], scale: u8) -> Option<i128> {
+/// What nearly all texts are: a sign, at most 16 digits, a point among them. In one number, as an answer of several
+/// goes through memory in WebAssembly.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Usual(u64);
+
+impl Usual {
+    /// No such text.
+    const NONE: Self = Self(u64::MAX);
+
+    fn new(negative: bool, digits: u64, decimals: usize) -> Self {
+        Self(digits << 5 | (decimals as u64) << 1 | u64::from(negative))
+    }
+
+    /// All digits, without the point.
+    fn value(self) -> u64 {
+        self.0 >> 5
+    }
+
+    /// How many digits are behind the point.
+    fn decimals(self) -> usize {
+        usize::from(self.0.to_le_bytes()[0] >> 1 & 0xf)
+    }
+
+    fn is_negative(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// Counts eight digits at a time.
+#[inline(never)]
+fn usual(text: &[u8]) -> Usual {
+    plain(text).unwrap_or(Usual::NONE)
+}
+
+#[inline]
+fn plain(text: &[u8]) -> Option<Usual> {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
@@ -92,14 +146,7 @@ fn usual(text: &[u8], scale: u8) -> Option<i128> {
         return None;
     }
     let value = high.value() * POW10[8] + low.value();
-    let zeros = usize::from(scale).checked_sub(decimals)?;
-    let power = *POW10.get(zeros)?;
-    let digits = if whole + decimals + zeros < POW10.len() {
-        i128::from(value * power)
-    } else {
-        i128::from(value) * i128::from(power)
-    };
-    Some(if negative { -digits } else { digits })
+    Some(Usual::new(negative, value, decimals))
 }
 
 /// Where the first byte is that is no digit, if it is a point, and how many are behind it.
@@ -120,7 +167,7 @@ fn point(high: Word, low: Word) -> Option<(usize, usize)> {
 
 /// Eight bytes of a text, the first one lowest, each without the bits of `0`: a digit is its value.
 #[derive(Clone, Copy)]
-struct Word(u64);
+pub(crate) struct Word(pub(crate) u64);
 
 impl Word {
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
@@ -153,7 +200,8 @@ impl Word {
     }
 
     /// The highest bit of each byte that is no digit.
-    fn others(self) -> u64 {
+    #[inline]
+    pub(crate) fn others(self) -> u64 {
         let low_bits = self.0 & u64::from_le_bytes([0x7f; 8]);
         let past_nine = low_bits + u64::from_le_bytes([0x80 - 10; 8]);
         (past_nine | self.0) & u64::from_le_bytes([0x80; 8])
@@ -171,15 +219,21 @@ impl Word {
         Self(self.0 | before.0 >> 56)
     }
 
-    /// Of eight digits, by pairs.
+    /// Of each two digits, in the lower byte of the two.
+    #[inline]
+    pub(crate) fn pairs(self) -> u64 {
+        (self.0.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff
+    }
+
+    /// Of eight digits.
     fn value(self) -> u64 {
-        let pairs = (self.0.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
-        let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+        let fours = (self.pairs().wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
         fours.wrapping_mul(10_000 << 32 | 1) >> 32
     }
 }
 
 /// A number in any notation of the topics.
+#[cold]
 fn any(field: &'static str, text: &str, number: Number) -> Result<i128, Refusal> {
     let (plain, shift) = split_suffix(text, number.percent);
     let Some(literal) = Literal::parse(plain) else {
@@ -309,15 +363,13 @@ mod tests {
         ) {
             let number = Number { scale, percent: false };
             let any = any("f", &text, number);
-            match usual(text.as_bytes(), scale) {
-                Some(digits) => prop_assert_eq!(any, Ok(digits)),
-                None => prop_assert!(
-                    any.is_err()
-                        || text.trim_start_matches('-').len() > USUAL_BYTES_MAX
-                        || text.contains([',', 'k', 'm', '%'])
-                        || text.split_once('.').is_some_and(|(_, decimals)| decimals.ends_with('0'))
-                ),
-            }
+            prop_assert_eq!(parse_number("f", &text, number), any.clone());
+            prop_assert!(
+                usual(text.as_bytes()) != Usual::NONE
+                    || any.is_err()
+                    || text.trim_start_matches('-').len() > USUAL_BYTES_MAX
+                    || text.contains([',', 'k', 'm', '%'])
+            );
         }
     }
 }

@@ -7,21 +7,30 @@ pub struct Terms(String);
 
 impl Terms {
     /// Adds a code, or nothing when there is none.
+    #[inline]
     #[must_use]
     pub fn code(mut self, name: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {
-            for part in [name, "=", value, ";"] {
-                self.0.push_str(part);
-            }
+            self.add(name, value);
         }
         self
     }
 
     /// Adds digits: a number at its field's scale, a date, or nothing when there is none.
+    #[inline]
     #[must_use]
-    pub fn digits(self, name: &str, value: Option<impl Into<i128>>) -> Self {
-        let value = value.map(|value| value.into().to_string());
-        self.code(name, value.as_deref())
+    pub fn digits(mut self, name: &str, value: Option<impl Into<i128>>) -> Self {
+        if let Some(value) = value {
+            self.add(name, &value.into().to_string());
+        }
+        self
+    }
+
+    #[inline(never)]
+    fn add(&mut self, name: &str, value: &str) {
+        for part in [name, "=", value, ";"] {
+            self.0.push_str(part);
+        }
     }
 
     /// The text, if there is any.

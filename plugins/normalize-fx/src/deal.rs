@@ -1,7 +1,7 @@
 //! One message of the FX blotter, read and checked.
 
 use fields::{
-    Action, Cell, Currency, Date, Number, Refusal, Terms, Trade, amount, received_amount,
+    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount,
 };
 use weir_exact::Decimal;
 use weir_sdk::{I256, Output, record};
@@ -50,13 +50,20 @@ record! {
     }
 }
 
-/// One flow.
-#[derive(Clone, Copy, Debug)]
-struct Payment {
-    exchange: i32,
-    receives: bool,
-    amount: I256,
-    currency: Currency,
+/// What is paid.
+enum Flows {
+    /// Two currencies, once or twice.
+    Exchanges([Option<Exchange>; 2]),
+    /// One amount: above 0 is received.
+    Difference(i128, Currency),
+}
+
+/// One exchange of the two currencies.
+#[derive(Clone, Copy)]
+struct Exchange {
+    number: i32,
+    buys: bool,
+    rate: i128,
     date: Date,
 }
 
@@ -77,7 +84,7 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     let product = Cell::new("product", message.product);
     let product = product.one_of_or(&Product::SPELLINGS, Product::Spot)?;
     let quoted = Quoted::read(message)?;
-    let payments = quoted.payments(product)?;
+    let flows = quoted.flows(product)?;
     let terms = quoted.terms(product);
     leg.product = Some(product.as_str());
     leg.entity = Some(Cell::new("entity", message.entity).required()?);
@@ -85,19 +92,44 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     leg.counterparty = Some(Cell::new("cpty", message.counterparty).required()?);
     leg.netting_agreement = Cell::new("nettingAgreement", message.netting_agreement).optional();
     leg.trade_date = Some(Cell::new("tradeDate", message.trade_date).date()?);
-    leg.maturity_date = payments.iter().flatten().map(|payment| payment.date).max();
     leg.kind = Some("CASH");
     leg.terms = terms.as_str();
-    for (number, payment) in (0..).zip(payments.iter().flatten()) {
-        leg.leg = number;
-        leg.exchange = Some(payment.exchange);
-        leg.direction = Some(if payment.receives { "RECEIVE" } else { "PAY" });
-        leg.amount = Some(payment.amount);
-        leg.currency = Some(payment.currency.as_str());
-        leg.payment_date = Some(payment.date);
-        out.push(row, &leg);
+    match &flows {
+        Flows::Exchanges(exchanges) => {
+            let dates = exchanges.iter().flatten().map(|exchange| exchange.date);
+            leg.maturity_date = dates.max();
+            for exchange in exchanges.iter().flatten() {
+                leg.exchange = Some(exchange.number);
+                leg.payment_date = Some(exchange.date);
+                let (base, quote) = (quoted.base_amount(), quoted.quote_amount(exchange.rate));
+                pay(&mut leg, exchange.buys, base, quoted.base.as_str());
+                out.push(row, &leg);
+                leg.leg += 1;
+                pay(&mut leg, !exchange.buys, quote, quoted.quote.as_str());
+                out.push(row, &leg);
+                leg.leg += 1;
+            }
+        }
+        Flows::Difference(settled, currency) => {
+            leg.maturity_date = Some(quoted.date);
+            leg.exchange = Some(1);
+            leg.payment_date = Some(quoted.date);
+            pay(
+                &mut leg,
+                *settled >= 0,
+                received_amount(settled.abs()),
+                currency.as_str(),
+            );
+            out.push(row, &leg);
+        }
     }
     Ok(())
+}
+
+fn pay<'a>(leg: &mut Leg<'a>, receives: bool, amount: I256, currency: &'a str) {
+    leg.direction = Some(if receives { "RECEIVE" } else { "PAY" });
+    leg.amount = Some(amount);
+    leg.currency = Some(currency);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,57 +192,51 @@ impl Quoted {
         })
     }
 
-    /// The flows, near ones first.
-    fn payments(&self, product: Product) -> Result<[Option<Payment>; 4], Refusal> {
-        let [base, quote] = match product {
-            Product::Ndf => return Ok([Some(self.difference()?), None, None, None]),
-            _ => self.exchange(1, self.buys, self.rate, self.date),
+    fn flows(&self, product: Product) -> Result<Flows, Refusal> {
+        if let Product::Ndf = product {
+            return self.difference();
+        }
+        let near = Exchange {
+            number: 1,
+            buys: self.buys,
+            rate: self.rate,
+            date: self.date,
         };
         let far = match product {
-            Product::Swap => self.far()?.map(Some),
-            _ => [None, None],
+            Product::Swap => Some(self.far()?),
+            _ => None,
         };
-        Ok([Some(base), Some(quote), far[0], far[1]])
+        Ok(Flows::Exchanges([Some(near), far]))
     }
 
-    fn far(&self) -> Result<[Payment; 2], Refusal> {
-        let date = self
-            .far_date
-            .ok_or_else(|| Refusal::missing("farSettlementDate"))?;
-        let rate = self.far_rate.ok_or_else(|| Refusal::missing("farRate"))?;
-        Ok(self.exchange(2, !self.buys, rate, date))
-    }
-
-    fn exchange(&self, exchange: i32, buys: bool, rate: i128, date: Date) -> [Payment; 2] {
-        let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
-        let payment = |receives, amount, currency| Payment {
-            exchange,
-            receives,
-            amount,
-            currency,
-            date,
-        };
-        let cost = amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1);
-        [
-            payment(buys, received_amount(self.notional), self.base),
-            payment(!buys, cost, self.quote),
-        ]
-    }
-
-    fn difference(&self) -> Result<Payment, Refusal> {
-        let settled = self
-            .settle_amount
-            .ok_or_else(|| Refusal::missing("settleAmount"))?;
-        let currency = self
-            .settle_currency
-            .ok_or_else(|| Refusal::missing("settleCcy"))?;
-        Ok(Payment {
-            exchange: 1,
-            receives: settled >= 0,
-            amount: received_amount(settled).abs(),
-            currency,
-            date: self.date,
+    /// The other way round.
+    fn far(&self) -> Result<Exchange, Refusal> {
+        let missing = |field| move || Refusal::missing(field);
+        Ok(Exchange {
+            number: 2,
+            buys: !self.buys,
+            date: self.far_date.ok_or_else(missing("farSettlementDate"))?,
+            rate: self.far_rate.ok_or_else(missing("farRate"))?,
         })
+    }
+
+    fn difference(&self) -> Result<Flows, Refusal> {
+        let missing = |field| move || Refusal::missing(field);
+        Ok(Flows::Difference(
+            self.settle_amount.ok_or_else(missing("settleAmount"))?,
+            self.settle_currency.ok_or_else(missing("settleCcy"))?,
+        ))
+    }
+
+    /// In the base currency.
+    fn base_amount(&self) -> I256 {
+        received_amount(self.notional)
+    }
+
+    /// In the quote currency.
+    fn quote_amount(&self, rate: i128) -> I256 {
+        let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
+        amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1)
     }
 
     /// What the legs do not show: a difference hides what it is the difference of, and any other product the fields
