@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_spec::Plan;
 use weir_spec::plan::{Edge, TablePlan, WorkPlan};
-use weir_zset::Delta;
 use weir_zset::kept::{Keeper, Kept};
 use weir_zset::op::{JoinKind, JoinSpec, OpSpec};
 use weir_zset::table::{Table, Version};
+use weir_zset::{Delta, Parts};
 
 /// Rows of an edge, and the columns that they are found by.
 type Shelf = (Edge, Vec<String>);
@@ -44,10 +44,10 @@ impl Shelves {
     }
 
     /// Takes in what came on the edges.
-    pub(crate) fn take(&mut self, edges: &BTreeMap<Edge, Delta>) {
+    pub(crate) fn take(&mut self, edges: &BTreeMap<Edge, Parts>) {
         for ((edge, _), keeper) in &mut self.0 {
             if let Some(delta) = edges.get(edge) {
-                keeper.apply(delta);
+                delta.iter().for_each(|part| keeper.apply(part));
             }
         }
     }
@@ -141,12 +141,12 @@ impl Asked {
         value: &str,
     ) -> Result<Version, Fault> {
         let edges = &self.blueprint.edges;
-        let mut made: BTreeMap<Edge, Delta> = BTreeMap::new();
+        let mut made: BTreeMap<Edge, Parts> = BTreeMap::new();
         for &index in &self.steps {
             let (mut step, outputs) = self.blueprint.build(index)?;
             let plan = &self.blueprint.plan.steps[index];
             let shelves = &self.read[&index];
-            let mut inputs: BTreeMap<Edge, Delta> = BTreeMap::new();
+            let mut inputs: BTreeMap<Edge, Parts> = BTreeMap::new();
             for (_, edge) in &plan.inputs {
                 if let Some(delta) = made.get(edge) {
                     inputs.insert(*edge, delta.clone());
@@ -165,11 +165,11 @@ impl Asked {
                 } else if let (WorkPlan::Op(OpSpec::Join(join)), Some(other)) = (&plan.work, other)
                     && let Some(other) = made.get(other)
                 {
-                    kept.of(&keys(join, port, other))
+                    kept.of(&keys(join, port, &other.whole()))
                 } else {
                     kept.all()
                 };
-                inputs.insert(*edge, delta);
+                inputs.insert(*edge, delta.into());
             }
             let out = step.step(&inputs, as_of_us, Pass::Evaluate, false)?;
             debug_assert_eq!(outputs.len(), out.deltas.len(), "a delta per output");
@@ -183,7 +183,8 @@ impl Asked {
                 table.apply(&library.shelves[shelf].of(&one(&self.column, value)));
             }
             None => {
-                made.get(&self.table.from).map(|delta| table.apply(delta));
+                let made = made.get(&self.table.from);
+                made.map(|delta| table.apply(&delta.whole()));
             }
         }
         Ok(table.version())

@@ -14,7 +14,7 @@ use weir_zset::compact::{Compact, push_part, take_part};
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
 use weir_zset::pages::{Pages, weight};
 use weir_zset::rows::RowCodec;
-use weir_zset::{Delta, Refusal, meta};
+use weir_zset::{Delta, Parts, Refusal, meta};
 
 /// One row, encoded.
 pub(crate) type RowBytes = Box<[u8]>;
@@ -147,7 +147,7 @@ impl GroupStep {
             out.deltas = self
                 .outputs
                 .iter()
-                .map(|codec| Delta::empty(Arc::clone(codec.schema())))
+                .map(|codec| Parts::empty(Arc::clone(codec.schema())))
                 .collect();
             return Ok(out);
         }
@@ -172,7 +172,7 @@ impl GroupStep {
             .outputs
             .iter()
             .zip(&changes)
-            .map(|(codec, bag)| delta_of(codec, bag))
+            .map(|(codec, bag)| delta_of(codec, bag).into())
             .collect();
         Ok(out)
     }

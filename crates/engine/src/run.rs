@@ -783,15 +783,15 @@ impl Engine {
         decoded: Rows,
         raws: &mut Raws<'_>,
         pass: Pass,
-    ) -> Result<(BTreeMap<Edge, Delta>, bool), Fault> {
+    ) -> Result<(BTreeMap<Edge, weir_zset::Parts>, bool), Fault> {
         let as_of_us = self.clock.as_of_us.unwrap_or(i64::MIN);
         let mut more = false;
-        let mut edges: BTreeMap<Edge, Delta> = BTreeMap::new();
+        let mut edges: BTreeMap<Edge, weir_zset::Parts> = BTreeMap::new();
         // Steps that hold something back, or wait for one that does.
         let mut held: BTreeSet<usize> = BTreeSet::new();
         for (source, delta, refusals) in decoded {
             self.letters.add("decode", true, refusals, raws);
-            edges.insert(Edge::Source(source), delta);
+            edges.insert(Edge::Source(source), delta.into());
         }
         for step in &mut self.steps {
             let index = step.index;
@@ -818,17 +818,17 @@ impl Engine {
             edges.extend(deltas.map(|(port, delta)| (Edge::Step { step: index, port }, delta)));
         }
         for (place, forgotten) in &self.forgets {
-            let keys = forgotten.delta(&edges);
+            let keys = forgotten.delta(&edges).whole();
             more |= self.steps[*place].forget(&keys, pass == Pass::Evaluate);
         }
         Ok((edges, more))
     }
 
-    fn fill_tables(&mut self, edges: &BTreeMap<Edge, Delta>) {
+    fn fill_tables(&mut self, edges: &BTreeMap<Edge, weir_zset::Parts>) {
         self.shelves.take(edges);
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
-                let odd = table.apply(delta);
+                let odd = table.apply(&delta.whole());
                 let before = std::mem::replace(&mut self.odd_keys[index], odd);
                 if (odd == 0) != (before == 0) {
                     tracing::warn!(

@@ -14,7 +14,7 @@ use weir_stage::{
     Limits, Opening, PluginError, Plugins, RawBatch, RawRecord, RowRefusal, Shape, SourceError,
 };
 use weir_zset::op::{Names, Operator, Put, Unreadable};
-use weir_zset::{Delta, OpError, Refusal, meta};
+use weir_zset::{Delta, OpError, Parts, Refusal, meta};
 
 /// What stops a pipeline from being built or going on.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub(crate) struct StepOut {
     /// One per output.
-    pub(crate) deltas: Vec<Delta>,
+    pub(crate) deltas: Vec<Parts>,
     /// Rows refused, or taken after all.
     pub(crate) refusals: Vec<Refusal>,
     /// What rows refused by a group still know of their records, by topic.
@@ -124,15 +124,17 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn delta(&self, edges: &BTreeMap<Edge, Delta>) -> Delta {
+    pub(crate) fn delta(&self, edges: &BTreeMap<Edge, Parts>) -> Parts {
         let Some(delta) = edges.get(&self.edge) else {
-            return Delta::empty(Arc::clone(&self.schema));
+            return Parts::empty(Arc::clone(&self.schema));
         };
-        let batch = delta.batch.project(&self.columns);
-        Delta {
-            batch: batch.expect("columns of the edge"),
-            weights: Arc::clone(&delta.weights),
-        }
+        delta.map(&self.schema, |part| Delta {
+            batch: part
+                .batch
+                .project(&self.columns)
+                .expect("columns of the edge"),
+            weights: Arc::clone(&part.weights),
+        })
     }
 }
 
@@ -204,13 +206,14 @@ impl Step {
     /// Takes one step over what came on its edges; `waits` while something in front of it is held back.
     pub(crate) fn step(
         &mut self,
-        edges: &BTreeMap<Edge, Delta>,
+        edges: &BTreeMap<Edge, Parts>,
         as_of_us: i64,
         pass: Pass,
         waits: bool,
     ) -> Result<StepOut, Fault> {
         let began = tokio::time::Instant::now();
-        let inputs: Vec<Delta> = self.inputs.iter().map(|input| input.delta(edges)).collect();
+        let inputs: Vec<Parts> = self.inputs.iter().map(|input| input.delta(edges)).collect();
+        let whole = || -> Vec<Delta> { inputs.iter().map(Parts::whole).collect() };
         let out = match &mut self.work {
             Work::Op(operator) => {
                 let (step, more) = match pass {
@@ -225,11 +228,11 @@ impl Step {
                     ..StepOut::default()
                 }
             }
-            Work::Transform(step) => step.step(&inputs[0])?,
+            Work::Transform(step) => step.step(&inputs[0].whole())?,
             Work::Group(step) => match pass {
-                Pass::Evaluate => step.step(&inputs, as_of_us, usize::MAX)?,
-                Pass::Gather if !waits => step.step(&inputs, as_of_us, GATHER_GROUPS)?,
-                _ => step.step(&inputs, as_of_us, 0)?,
+                Pass::Evaluate => step.step(&whole(), as_of_us, usize::MAX)?,
+                Pass::Gather if !waits => step.step(&whole(), as_of_us, GATHER_GROUPS)?,
+                _ => step.step(&whole(), as_of_us, 0)?,
             },
         };
         self.rows += out

@@ -696,27 +696,27 @@ fn groups_answer_what_changed() {
         "nothing is evaluated while catching up"
     );
     let first = step.step(&[delta(&[("a", 2, 2)])], 0, usize::MAX).unwrap();
-    assert_eq!(rows_of(&first.deltas[0]), [row("a", 5, 1), row("b", 5, 1)]);
+    assert_eq!(rows_of(&first.deltas[0].whole()), [row("a", 5, 1), row("b", 5, 1)]);
     let changed = step.step(&[delta(&[("a", 2, -1)])], 0, usize::MAX).unwrap();
     assert_eq!(
-        rows_of(&changed.deltas[0]),
+        rows_of(&changed.deltas[0].whole()),
         [row("a", 3, 1), row("a", 5, -1)]
     );
     let gone = step
         .step(&[delta(&[("a", 1, -1), ("a", 2, -1)])], 0, usize::MAX)
         .unwrap();
-    assert_eq!(rows_of(&gone.deltas[0]), [row("a", 3, -1)]);
+    assert_eq!(rows_of(&gone.deltas[0].whole()), [row("a", 3, -1)]);
     let some = step
         .step(&[delta(&[("c", 1, 1), ("d", 2, 1)])], 0, 1)
         .unwrap();
     assert!(some.more, "there is one more than it may answer at once");
-    assert_eq!(rows_of(&some.deltas[0]), [row("c", 1, 1)]);
+    assert_eq!(rows_of(&some.deltas[0].whole()), [row("c", 1, 1)]);
     let other = step.step(&[Delta::empty(pairs())], 0, 1).unwrap();
     assert!(!other.more);
-    assert_eq!(rows_of(&other.deltas[0]), [row("d", 2, 1)]);
+    assert_eq!(rows_of(&other.deltas[0].whole()), [row("d", 2, 1)]);
     let wrong = step.step(&[delta(&[("b", 9, -1)])], 0, usize::MAX).unwrap();
     assert_eq!(
-        (wrong.errors, rows_of(&wrong.deltas[0])),
+        (wrong.errors, rows_of(&wrong.deltas[0].whole())),
         (1, vec![]),
         "a retraction of nothing is counted"
     );
@@ -734,7 +734,7 @@ fn groups_follow_the_date() {
     assert!(before.deltas[0].is_empty());
     let midnight = step.step(&nothing(), DAY_US, usize::MAX).unwrap();
     assert_eq!(
-        rows_of(&midnight.deltas[0]),
+        rows_of(&midnight.deltas[0].whole()),
         [row("a", 1, -1), row("a", 2, 1)]
     );
     let mut still = sums(GroupClock::None);
@@ -877,7 +877,7 @@ fn a_fickle_transform_leaves_no_residue() {
         false,
     );
     let first = step.step(&delta(&[("a", 7, 1), ("bad", 1, 1)])).unwrap();
-    assert_eq!(rows_of(&first.deltas[0]), [row("a", 1, 1)]);
+    assert_eq!(rows_of(&first.deltas[0].whole()), [row("a", 1, 1)]);
     assert_eq!(
         first
             .refusals
@@ -887,11 +887,11 @@ fn a_fickle_transform_leaves_no_residue() {
         [1]
     );
     let again = step.step(&delta(&[("a", 7, 1), ("b", 7, 1)])).unwrap();
-    assert_eq!(rows_of(&again.deltas[0]), [row("a", 1, 1), row("b", 2, 1)]);
+    assert_eq!(rows_of(&again.deltas[0].whole()), [row("a", 1, 1), row("b", 2, 1)]);
     let gone = step
         .step(&delta(&[("a", 7, -2), ("b", 7, -1), ("bad", 1, -1)]))
         .unwrap();
-    assert_eq!(rows_of(&gone.deltas[0]), [row("a", 1, -2), row("b", 2, -1)]);
+    assert_eq!(rows_of(&gone.deltas[0].whole()), [row("a", 1, -2), row("b", 2, -1)]);
     assert_eq!(
         gone.refusals
             .iter()

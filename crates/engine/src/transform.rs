@@ -14,7 +14,7 @@ use weir_spec::plan::OnFailure;
 use weir_stage::{PluginError, Produced, Transform};
 use weir_zset::compact::Compact;
 use weir_zset::op::{Dirty, Put, Reader, Unreadable, Writer};
-use weir_zset::{Delta, Refusal, meta};
+use weir_zset::{Delta, Parts, Refusal, meta};
 
 /// Rows below which a second worker costs more than it saves.
 const ROWS_PER_WORKER_MIN: usize = 512;
@@ -136,7 +136,7 @@ impl TransformStep {
     pub(crate) fn step(&mut self, delta: &Delta) -> Result<StepOut, Fault> {
         if delta.is_empty() {
             return Ok(StepOut {
-                deltas: vec![Delta::empty(Arc::clone(&self.output))],
+                deltas: vec![Parts::empty(Arc::clone(&self.output))],
                 ..StepOut::default()
             });
         }
@@ -158,7 +158,7 @@ impl TransformStep {
             .map(|&row| delta.weights[row as usize])
             .collect();
         Ok(StepOut {
-            deltas: vec![Delta::new(answered.batch, weights)],
+            deltas: vec![Delta::new(answered.batch, weights).into()],
             refusals: answered
                 .refusals
                 .into_iter()
@@ -201,7 +201,7 @@ impl TransformStep {
                 memo.rows.remove(&row);
             }
         }
-        out.deltas = vec![crate::group::delta_of(&memo.output, &answers)];
+        out.deltas = vec![crate::group::delta_of(&memo.output, &answers).into()];
         Ok(out)
     }
 

@@ -25,11 +25,13 @@ impl Decimal {
     };
 
     /// `value / 10^scale`.
+    #[inline]
     pub const fn new(value: I256, scale: u8) -> Self {
         Self { value, scale }
     }
 
     /// `value / 10^scale`.
+    #[inline]
     pub fn from_i128(value: i128, scale: u8) -> Self {
         Self::new(from_i128(value), scale)
     }

@@ -11,6 +11,7 @@ pub struct Sum(BInt<5>);
 
 impl Sum {
     /// Adds `value * weight`.
+    #[inline]
     pub fn add(&mut self, value: I256, weight: i64) {
         let value: BInt<5> = value.as_();
         self.0 = match weight {
@@ -21,6 +22,7 @@ impl Sum {
     }
 
     /// The total, if it has at most [`DIGITS_MAX`] digits.
+    #[inline]
     pub fn get(&self) -> Option<I256> {
         let narrow: I256 = self.0.as_();
         let widened: BInt<5> = narrow.as_();
@@ -47,6 +49,7 @@ impl Sum {
     }
 
     /// Whether the total is zero.
+    #[inline]
     pub fn is_zero(&self) -> bool {
         self.0.is_zero()
     }

@@ -33,6 +33,7 @@ static POW10: [U256; DIGITS_MAX as usize + 1] = {
 };
 
 /// `10^exponent`, for exponents up to [`DIGITS_MAX`].
+#[inline]
 pub fn pow10(exponent: u8) -> Option<I256> {
     POW10
         .get(usize::from(exponent))
@@ -40,11 +41,13 @@ pub fn pow10(exponent: u8) -> Option<I256> {
 }
 
 /// `10^exponent`, if it is below 2^128.
+#[inline]
 pub(crate) fn pow10_small(exponent: u32) -> Option<u128> {
     POW10_SMALL.get(exponent as usize).copied()
 }
 
 /// Whether the value has at most `digits` decimal digits.
+#[inline]
 pub fn fits(value: I256, digits: u8) -> bool {
     let magnitude = value.unsigned_abs();
     POW10
@@ -105,6 +108,7 @@ pub fn to_i128(value: I256) -> Option<i128> {
 }
 
 /// The value's 32 bytes, least significant first (Arrow's layout).
+#[inline]
 pub fn to_le_bytes(value: I256) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (chunk, digit) in bytes.chunks_exact_mut(8).zip(value.to_bits().digits()) {
@@ -114,6 +118,7 @@ pub fn to_le_bytes(value: I256) -> [u8; 32] {
 }
 
 /// The value of 32 bytes, least significant first (Arrow's layout).
+#[inline]
 pub fn from_le_bytes(bytes: [u8; 32]) -> I256 {
     let mut digits = [0; 4];
     for (digit, chunk) in digits.iter_mut().zip(bytes.chunks_exact(8)) {
@@ -221,6 +226,7 @@ fn strip(number: &mut u128, shift: &mut i32) {
 }
 
 /// `a * b`; most factors have 64 bits, whose product needs no check, and a factor of 1 is common.
+#[inline]
 fn multiply(a: u128, b: u128) -> Option<u128> {
     match (u64::try_from(a), u64::try_from(b)) {
         (_, Ok(1)) => Some(a),

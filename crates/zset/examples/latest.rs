@@ -15,7 +15,7 @@ use arrow::array::{
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_zset::op::{AggFn, AggregateSpec, JoinKind, JoinSpec, LatestSpec, OpSpec, Operator};
-use weir_zset::{Delta, meta};
+use weir_zset::{Delta, Parts, meta};
 
 fn main() {
     let mut arguments = std::env::args()
@@ -37,15 +37,18 @@ fn main() {
     let mut join = join().build(&sides).expect("a right spec");
     let mut positions = positions().build(&[join.schema()]).expect("a right spec");
 
-    let no_news = Delta::empty(instruments.schema());
+    let no_news = Parts::empty(instruments.schema());
     join.step(
-        &[Delta::empty(latest.schema()), Delta::inserts(instruments)],
+        &[
+            Parts::empty(latest.schema()),
+            Delta::inserts(instruments).into(),
+        ],
         0,
     );
     let mut times = [Duration::ZERO; 3];
     for batch in batches {
         let begun = Instant::now();
-        let trades = one(latest.as_mut(), &[Delta::inserts(batch)]);
+        let trades = one(latest.as_mut(), &[Delta::inserts(batch).into()]);
         let second = Instant::now();
         let joined = one(join.as_mut(), &[trades, no_news.clone()]);
         let third = Instant::now();
@@ -60,7 +63,7 @@ fn main() {
     report("all", rows, times.iter().sum(), positions.as_ref());
 }
 
-fn one(operator: &mut dyn Operator, inputs: &[Delta]) -> Delta {
+fn one(operator: &mut dyn Operator, inputs: &[Parts]) -> Parts {
     operator.step(inputs, 0).delta
 }
 

@@ -4,7 +4,7 @@
 use crate::Delta;
 use crate::compact::Compact;
 use crate::op::{Dirty, Put, Unreadable};
-use crate::pages::{Pages, weight};
+use crate::pages::{Entries, Pages, weight};
 use crate::rows::RowCodec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -68,19 +68,18 @@ impl Keeper {
         let keys = delta.batch.project(&shape.by);
         let keys = shape.key.encode(&keys.expect("deltas have the schema"));
         let rows = shape.row.encode(&delta.batch);
-        let mut entry = Vec::new();
+        let mut entries = Entries::default();
         for (row, &weight) in delta.weights.iter().enumerate() {
             // Without columns there are no encoded rows either.
             let is_found = !shape.by.is_empty();
             let key = if is_found { keys.row(row).data() } else { &[] };
             let length = u32::try_from(key.len()).expect("a key is less than 4 GiB");
-            entry.clear();
-            entry.extend_from_slice(key);
-            entry.extend_from_slice(rows.row(row));
-            entry.extend_from_slice(&length.to_le_bytes());
-            self.kept.rows.add(&entry, weight);
-            self.dirty.touch(&entry);
+            entries.push([key, rows.row(row), &length.to_le_bytes()], weight);
         }
+        entries
+            .iter()
+            .for_each(|(entry, _)| self.dirty.touch(entry));
+        self.kept.rows.add_all(&entries);
     }
 
     /// Tells the rows that changed since they were told last; the first time, all.

@@ -25,7 +25,7 @@ pub use narrow::Names;
 pub use saved::{Dirty, Put, Reader, Unreadable, Writer};
 
 use crate::nearest::nearest;
-use crate::{Delta, meta};
+use crate::{Delta, Parts, meta};
 use arrow::datatypes::{Schema, SchemaRef};
 
 /// Why an operator cannot be built over these inputs: a fault of whoever wrote the pipeline.
@@ -100,12 +100,12 @@ pub struct Refusal {
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The change of its result.
-    pub delta: Delta,
+    pub delta: Parts,
     /// Rows refused, or taken after all.
     pub refusals: Vec<Refusal>,
 }
 
-/// One incremental operator. Called once per epoch by the engine's scheduler, with one delta for each
+/// One incremental operator. Called once per epoch by the engine's scheduler, with one delta in parts for each
 /// input in the order of the plan (maybe empty) and the epoch's clock; must not block, must not panic
 /// on any row. The sum of all answers is a function of the sum of all inputs and the last clock alone
 /// (`latest` and `dedupe`: of each partition's rows in offset order).
@@ -113,13 +113,13 @@ pub trait Operator: Send {
     /// The schema of its answers.
     fn schema(&self) -> SchemaRef;
     /// Takes one step. `as_of_us` never falls.
-    fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step;
+    fn step(&mut self, inputs: &[Parts], as_of_us: i64) -> Step;
     /// A step whose answer nobody waits for: it may be held back, to be answered by the next `step`.
-    fn absorb(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+    fn absorb(&mut self, inputs: &[Parts], as_of_us: i64) -> Step {
         self.step(inputs, as_of_us)
     }
     /// A step that may answer a part only of what was held back; `true` while there is more.
-    fn release(&mut self, inputs: &[Delta], as_of_us: i64) -> (Step, bool) {
+    fn release(&mut self, inputs: &[Parts], as_of_us: i64) -> (Step, bool) {
         (self.step(inputs, as_of_us), false)
     }
     /// Takes in which keys another stage names, to be forgotten: the key columns of its rows, in the order of the

@@ -25,14 +25,42 @@ pub struct Pages {
 
 /// The entries of one page.
 #[derive(Clone, Debug)]
-struct Entries<'a>(&'a [u8]);
+struct Each<'a>(&'a [u8]);
 
-impl<'a> Iterator for Entries<'a> {
+impl<'a> Iterator for Each<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         (!self.0.is_empty()).then(|| (take_part(&mut self.0), take_part(&mut self.0)))
+    }
+}
+
+/// Keys with what is to be added to their weights.
+#[derive(Debug, Default)]
+pub struct Entries {
+    bytes: Vec<u8>,
+    /// Where each key ends, and its weight.
+    ends: Vec<(usize, i64)>,
+}
+
+impl Entries {
+    /// One more, put together from parts.
+    pub fn push<const N: usize>(&mut self, key: [&[u8]; N], weight: i64) {
+        for part in key {
+            self.bytes.extend_from_slice(part);
+        }
+        self.ends.push((self.bytes.len(), weight));
+    }
+
+    /// All of them, as they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(end, weight)| {
+            let key = &self.bytes[start..end];
+            start = end;
+            (key, weight)
+        })
     }
 }
 
@@ -57,14 +85,14 @@ impl Pages {
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         debug_assert!(self.tail.is_empty(), "it is sealed before it is read");
         let (_, page) = self.cuts.get_prev(key)?;
-        let found = Entries(page).find(|(other, _)| *other >= key);
+        let found = Each(page).find(|(other, _)| *other >= key);
         found.and_then(|(other, value)| (other == key).then_some(value))
     }
 
     /// All entries.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         debug_assert!(self.tail.is_empty(), "it is sealed before it is read");
-        self.cuts.values().flat_map(|page| Entries(page))
+        self.cuts.values().flat_map(|page| Each(page))
     }
 
     /// The entries whose keys begin so.
@@ -73,7 +101,7 @@ impl Pages {
         let first = self.cuts.get_prev(prefix).map(|(first, _)| first.as_ref());
         let from = (Bound::Included(first.unwrap_or(prefix)), Bound::Unbounded);
         let pages = self.cuts.range::<_, [u8]>(from);
-        let entries = pages.flat_map(|(_, page)| Entries(page));
+        let entries = pages.flat_map(|(_, page)| Each(page));
         entries
             .skip_while(move |(key, _)| *key < prefix)
             .take_while(move |(key, _)| key.starts_with(prefix))
@@ -92,7 +120,7 @@ impl Pages {
         };
         // The entry, or its place, and what follows it.
         let (mut from, mut after, mut now) = (page.len(), page.len(), None);
-        let mut entries = Entries(&page);
+        let mut entries = Each(&page);
         let mut at = 0;
         while let Some((other, value)) = entries.next() {
             let end = page.len() - entries.0.len();
@@ -114,28 +142,99 @@ impl Pages {
         }
         let is_last = after == page.len();
         bytes.extend_from_slice(&page[after..]);
-        if bytes.len() > PAGE_BYTES {
-            // Keys that come in order fill pages; others leave room on both sides.
-            self.put_halves(first, &bytes, if is_last { from } else { bytes.len() / 2 });
-        } else if bytes.is_empty() {
+        self.put(first, bytes, is_last);
+    }
+
+    /// Puts what was a page in its place: one page, several or none. Keys that come in order fill pages; others leave
+    /// room on both sides.
+    fn put(&mut self, first: Bytes, mut bytes: Vec<u8>, is_in_order: bool) {
+        if bytes.is_empty() {
             self.cuts.remove(&first);
-        } else {
+            return;
+        }
+        if bytes.len() <= PAGE_BYTES {
             self.join_next(&first, &mut bytes);
             self.cuts.insert(first, bytes.into());
+            return;
+        }
+        let room = if is_in_order {
+            PAGE_BYTES
+        } else {
+            bytes.len() / (bytes.len() / (PAGE_BYTES * 3 / 4) + 1)
+        };
+        let (mut entries, mut first, mut start, mut last) = (Each(&bytes), first, 0, &[][..]);
+        let mut at = 0;
+        while let Some((key, _)) = entries.next() {
+            let end = bytes.len() - entries.0.len();
+            if at > start && (at - start >= room || end - start > PAGE_BYTES) {
+                let next = between(last, key);
+                let full = std::mem::replace(&mut first, next);
+                self.cuts.insert(full, bytes[start..at].into());
+                start = at;
+            }
+            (last, at) = (key, end);
+        }
+        self.cuts.insert(first, bytes[start..].into());
+    }
+
+    /// Adds to the weights of many keys, in one go for each page; a key of weight 0 is gone.
+    pub fn add_all(&mut self, entries: &Entries) {
+        self.seal();
+        let mut sorted: Vec<(&[u8], i64)> = entries.iter().collect();
+        sorted.sort_unstable_by_key(|(key, _)| *key);
+        let mut rest = &sorted[..];
+        while let Some((key, _)) = rest.first() {
+            let (first, page) = match self.cuts.get_prev(*key) {
+                Some((first, page)) => (Arc::clone(first), Arc::clone(page)),
+                None => (Bytes::default(), Bytes::default()),
+            };
+            let after = (Bound::Excluded(first.as_ref()), Bound::Unbounded);
+            let next = self.cuts.range::<_, [u8]>(after).next();
+            let count = next.map_or(rest.len(), |(next, _)| {
+                rest.partition_point(|(key, _)| *key < next.as_ref())
+            });
+            let (now, later) = rest.split_at(count);
+            let (bytes, is_in_order) = self.merged(&page, now);
+            self.put(first, bytes, is_in_order);
+            rest = later;
         }
     }
 
-    /// Puts a page's bytes as two pages, cut at the first entry that begins at this place or behind it.
-    fn put_halves(&mut self, first: Bytes, bytes: &[u8], cut: usize) {
-        let (mut entries, mut last) = (Entries(bytes), None);
-        while bytes.len() - entries.0.len() < cut.max(1) {
-            last = entries.next().map(|(key, _)| key).or(last);
+    /// A page's bytes after these changes, in the order of their keys; and whether all are of keys behind its last.
+    fn merged(&mut self, page: &[u8], changes: &[(&[u8], i64)]) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::with_capacity(page.len() + 256);
+        let (mut old, mut at, mut is_in_order) = (Each(page), 0, true);
+        for same in changes.chunk_by(|(one, _), (two, _)| one == two) {
+            let (key, mut sum) = (same[0].0, same.iter().map(|(_, more)| more).sum::<i64>());
+            let mut now = false;
+            // What stands before it stays as it is.
+            let (from, mut to) = (at, at);
+            let mut ahead = old.clone();
+            while let Some((other, value)) = ahead.next() {
+                if other < key {
+                    old = ahead.clone();
+                    to = page.len() - old.0.len();
+                    continue;
+                }
+                is_in_order = false;
+                if other == key {
+                    now = true;
+                    sum += weight(value);
+                    old = ahead.clone();
+                }
+                break;
+            }
+            bytes.extend_from_slice(&page[from..to]);
+            at = page.len() - old.0.len();
+            if sum != 0 {
+                push_part(key, &mut bytes);
+                let value = sum.to_le_bytes();
+                push_part(if sum == 1 { &[] } else { &value }, &mut bytes);
+            }
+            self.entries = self.entries + usize::from(sum != 0) - usize::from(now);
         }
-        let (left, right) = bytes.split_at(bytes.len() - entries.0.len());
-        if let (Some(last), Some((key, _))) = (last, entries.next()) {
-            self.cuts.insert(between(last, key), right.into());
-        }
-        self.cuts.insert(first, left.into());
+        bytes.extend_from_slice(&page[at..]);
+        (bytes, is_in_order)
     }
 
     /// Takes the next page into this one when both are small.
@@ -185,9 +284,9 @@ impl Pages {
             return;
         }
         let page: Bytes = std::mem::take(&mut self.tail).into();
-        let key = Entries(&page).next().map_or(&[][..], |(key, _)| key);
+        let key = Each(&page).next().map_or(&[][..], |(key, _)| key);
         let before = self.cuts.get_max();
-        let last = before.and_then(|(_, page)| Entries(page).last());
+        let last = before.and_then(|(_, page)| Each(page).last());
         let first = last.map_or_else(Bytes::default, |(last, _)| between(last, key));
         self.cuts.insert(first, page);
     }
@@ -201,7 +300,7 @@ impl Pages {
             if first.as_ref() >= bound {
                 break;
             }
-            let mut entries = Entries(&page);
+            let mut entries = Each(&page);
             let mut rest = page.len();
             while entries.next().is_some_and(|(key, _)| key < bound) {
                 rest = entries.0.len();
@@ -279,6 +378,14 @@ mod tests {
             }
             prop_assert_eq!(shown(pages.iter()), twin(plain.iter()));
             prop_assert_eq!(pages.len(), plain.len());
+            let mut at_once = Pages::default();
+            for steps in steps.chunks(cut + 1) {
+                let mut entries = Entries::default();
+                steps.iter().for_each(|(key, more)| entries.push([key, &[]], *more));
+                at_once.add_all(&entries);
+            }
+            prop_assert_eq!(shown(at_once.iter()), twin(plain.iter()));
+            prop_assert_eq!(at_once.len(), plain.len());
             prop_assert_eq!(pages.get(&prefix).map(weight), plain.get(&prefix).copied());
             let range = plain.iter().filter(|(key, _)| key.starts_with(&prefix));
             prop_assert_eq!(shown(pages.range(&prefix)), twin(range));
@@ -288,7 +395,7 @@ mod tests {
             let mut loaded = Pages::default();
             pages.iter().for_each(|(key, value)| loaded.push(key, value));
             loaded.seal();
-            for mut pages in [pages, loaded] {
+            for mut pages in [pages, loaded, at_once] {
                 let before = pages.take_before(&bound);
                 let later = plain.clone().split_off(&bound);
                 let earlier = plain.iter().filter(|(key, _)| **key < bound);

@@ -96,14 +96,22 @@ impl Table {
                 .project(&shape.key_columns)
                 .expect("keys are shown columns"),
         );
-        let mut net: BTreeMap<&[u8], BTreeMap<&[u8], i64>> = BTreeMap::new();
-        for (index, &weight) in delta.weights.iter().enumerate() {
-            let by_row = net.entry(keys.row(index).data()).or_default();
-            *by_row.entry(rows.row(index).data()).or_insert(0) += weight;
-        }
-        for (key, changes) in net {
-            self.dirty.touch(key);
-            self.change(key, changes);
+        let row = |(index, &weight): (usize, &i64)| {
+            let (key, row) = (keys.row(index).data(), rows.row(index).data());
+            (key, row, weight)
+        };
+        let mut sorted: Vec<(&[u8], &[u8], i64)> =
+            delta.weights.iter().enumerate().map(row).collect();
+        sorted.sort_by(|one, two| (one.0, one.1).cmp(&(two.0, two.1)));
+        let mut net: Vec<(&[u8], i64)> = Vec::new();
+        for of_key in sorted.chunk_by(|one, two| one.0 == two.0) {
+            net.clear();
+            for same in of_key.chunk_by(|one, two| one.1 == two.1) {
+                let weight: i64 = same.iter().map(|(.., weight)| weight).sum();
+                net.extend((weight != 0).then_some((same[0].1, weight)));
+            }
+            self.dirty.touch(of_key[0].0);
+            self.change(of_key[0].0, &net);
         }
         self.odd.len()
     }
@@ -135,12 +143,12 @@ impl Table {
     pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
         self.dirty.settle();
         let mut value = Reader::new(value);
-        let mut rows: BTreeMap<&[u8], i64> = BTreeMap::new();
+        let mut rows: Vec<(&[u8], i64)> = Vec::new();
         while !value.is_at_end() {
             let weight = value.i64()?;
-            rows.insert(value.part()?, weight);
+            rows.push((value.part()?, weight));
         }
-        self.change(key, rows);
+        self.change(key, &rows);
         Ok(())
     }
 
@@ -149,7 +157,38 @@ impl Table {
         self.odd.len()
     }
 
-    fn change(&mut self, key: &[u8], changes: BTreeMap<&[u8], i64>) {
+    /// Takes a key's changes in: of each row at most one, none of 0.
+    fn change(&mut self, key: &[u8], changes: &[(&[u8], i64)]) {
+        if self.odd.contains_key(key) || !self.change_plainly(key, changes) {
+            self.change_oddly(key, changes);
+        }
+    }
+
+    /// Where a key has one row at most, before and after; answers whether it was so.
+    fn change_plainly(&mut self, key: &[u8], changes: &[(&[u8], i64)]) -> bool {
+        let rows = &mut self.version.rows;
+        match *changes {
+            [] => true,
+            [(new, 1)] if !rows.contains_key(key) => {
+                rows.insert(key.into(), new.into());
+                true
+            }
+            [(old, -1)] if rows.get(key).is_some_and(|row| **row == *old) => {
+                rows.remove(key);
+                true
+            }
+            [(old, -1), (new, 1)] | [(new, 1), (old, -1)] => match rows.get_mut(key) {
+                Some(row) if **row == *old => {
+                    *row = new.into();
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn change_oddly(&mut self, key: &[u8], changes: &[(&[u8], i64)]) {
         let mut rows = self.odd.remove(key).unwrap_or_else(|| {
             self.version
                 .rows
@@ -158,7 +197,7 @@ impl Table {
                 .into_iter()
                 .collect()
         });
-        for (row, weight) in changes {
+        for &(row, weight) in changes {
             let now = rows.entry(row.into()).or_insert(0);
             *now += weight;
         }

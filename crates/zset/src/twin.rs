@@ -9,7 +9,7 @@ mod plain;
 mod properties;
 
 use crate::op::{OpSpec, Operator, Step};
-use crate::{Delta, Refusal};
+use crate::{Delta, Parts, Refusal};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -231,23 +231,56 @@ fn refuse(into: &mut Refused, refusals: &[Refusal]) {
     }
 }
 
+/// Rows as one part.
+fn uncut(delta: Delta) -> Parts {
+    delta.into()
+}
+
+/// Some rows at a time, in two parts that share their columns: too many of each row, and those that are too many.
+fn halves(delta: Delta) -> Parts {
+    let schema = delta.batch.schema();
+    let part = |start: usize| {
+        let rows = start..delta.len().min(start + 3);
+        let batch = delta.batch.slice(start, rows.len());
+        let weights = &delta.weights[rows];
+        let times = |factor: i64| weights.iter().map(|weight| weight * factor).collect();
+        [
+            Delta::new(batch.clone(), times(2)),
+            Delta::new(batch, times(-1)),
+        ]
+    };
+    let parts: Vec<Delta> = (0..delta.len()).step_by(3).flat_map(part).collect();
+    Parts::new(schema, parts)
+}
+
 /// Runs an operator over steps; answers what its answers sum to after each.
 fn run(
     operator: &mut dyn Operator,
     schemas: &[SchemaRef],
     steps: &[(Vec<Rows>, i64)],
 ) -> Vec<(Collection, Refused)> {
+    run_cut(operator, schemas, steps, uncut)
+}
+
+/// The same, of inputs that come in these parts.
+fn run_cut(
+    operator: &mut dyn Operator,
+    schemas: &[SchemaRef],
+    steps: &[(Vec<Rows>, i64)],
+    cut: fn(Delta) -> Parts,
+) -> Vec<(Collection, Refused)> {
     let (mut shown, mut refused) = (Collection::new(), Refused::new());
     let mut all = Vec::new();
     for (inputs, clock) in steps {
-        let deltas: Vec<Delta> = inputs
+        let deltas: Vec<Parts> = inputs
             .iter()
             .zip(schemas)
-            .map(|(rows, schema)| delta(schema, rows))
+            .map(|(rows, schema)| cut(delta(schema, rows)))
             .collect();
         let step = operator.step(&deltas, *clock);
-        assert_eq!(step.delta.batch.schema(), operator.schema());
-        integrate(&mut shown, &step.delta);
+        let answer = step.delta.whole();
+        assert_eq!(answer.batch.schema(), operator.schema());
+        integrate(&mut shown, &answer);
         refuse(&mut refused, &step.refusals);
         all.push((shown.clone(), refused.clone()));
     }
@@ -278,7 +311,7 @@ impl Operator for Reborn {
         self.operator.schema()
     }
 
-    fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+    fn step(&mut self, inputs: &[Parts], as_of_us: i64) -> Step {
         let step = self.operator.step(inputs, as_of_us);
         self.steps += 1;
         let dies = self.steps.is_multiple_of(3);

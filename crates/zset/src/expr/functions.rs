@@ -3,7 +3,8 @@
 use crate::nearest::nearest;
 use crate::nested::masked;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Decimal256Array, PrimitiveArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Decimal256Array,
+    NullBufferBuilder, PrimitiveArray,
 };
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Fields, i256};
 use arrow::error::ArrowError;
@@ -123,19 +124,16 @@ impl ScalarUDFImpl for MulDivRound {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let scale = scale_of(args.return_type());
-        let columns = ColumnarValue::values_to_arrays(&args.args[..3])?;
+        let [a, b, c] = [0, 1, 2].map(|index| one_or_all(&args.args[index], args.number_rows));
+        let columns = [a?, b?, c?];
         let [a, b, c] = [0, 1, 2].map(|index| Numbers::of(&columns[index]));
-        let mut values = Vec::with_capacity(args.number_rows);
-        for row in 0..columns[0].len() {
-            values.push(match (a.get(row), b.get(row), c.get(row)) {
-                (Some(a), Some(b), Some(c)) => {
-                    let value = weir_exact::mul_div_round(a, b, c, scale).map_err(failed)?;
-                    Some(to_i256(value.value))
-                }
-                _ => None,
-            });
-        }
-        Ok(column::<Decimal256Type>(values, args.return_type()))
+        map(args.number_rows, args.return_type(), |row| {
+            let (Some(a), Some(b), Some(c)) = (a.get(row), b.get(row), c.get(row)) else {
+                return Ok(None);
+            };
+            let value = weir_exact::mul_div_round(a, b, c, scale).map_err(failed)?;
+            Ok(Some(value.value))
+        })
     }
 }
 
@@ -323,7 +321,13 @@ impl ScalarUDFImpl for FieldOf {
     }
 }
 
-/// A column of decimals of either width.
+/// The values of an argument: one, if it is the same for all rows.
+fn one_or_all(argument: &ColumnarValue, rows: usize) -> DfResult<ArrayRef> {
+    let is_one = matches!(argument, ColumnarValue::Scalar(_));
+    argument.to_array(if is_one { 1 } else { rows })
+}
+
+/// A column of decimals of either width; one of a single value has it in every row.
 enum Numbers<'a> {
     Narrow(&'a Decimal128Array, u8),
     Wide(&'a Decimal256Array, u8),
@@ -340,15 +344,22 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    #[inline]
     fn get(&self, row: usize) -> Option<Decimal> {
         match self {
-            Self::Narrow(column, scale) => column
-                .is_valid(row)
-                .then(|| Decimal::from_i128(column.value(row), *scale)),
-            Self::Wide(column, scale) => column.is_valid(row).then(|| {
-                let bytes = column.value(row).to_le_bytes();
-                Decimal::new(weir_exact::from_le_bytes(bytes), *scale)
-            }),
+            Self::Narrow(column, scale) => {
+                let row = if column.len() == 1 { 0 } else { row };
+                column
+                    .is_valid(row)
+                    .then(|| Decimal::from_i128(column.value(row), *scale))
+            }
+            Self::Wide(column, scale) => {
+                let row = if column.len() == 1 { 0 } else { row };
+                column.is_valid(row).then(|| {
+                    let bytes = column.value(row).to_le_bytes();
+                    Decimal::new(weir_exact::from_le_bytes(bytes), *scale)
+                })
+            }
             Self::Null => None,
         }
     }
@@ -360,22 +371,29 @@ fn map(
     value: impl Fn(usize) -> DfResult<Option<I256>>,
 ) -> DfResult<ColumnarValue> {
     if matches!(to, DataType::Decimal256(..)) {
-        let values = (0..rows)
-            .map(|row| Ok(value(row)?.map(to_i256)))
-            .collect::<DfResult<_>>()?;
-        return Ok(column::<Decimal256Type>(values, to));
+        return column::<Decimal256Type>(rows, to, |row| Ok(value(row)?.map(to_i256)));
     }
     let narrow =
         |value: I256| weir_exact::to_i128(value).ok_or_else(|| failed(ExactError::Overflow));
-    let values: Vec<Option<i128>> = (0..rows)
-        .map(|row| value(row)?.map(narrow).transpose())
-        .collect::<DfResult<_>>()?;
-    Ok(column::<Decimal128Type>(values, to))
+    column::<Decimal128Type>(rows, to, |row| value(row)?.map(narrow).transpose())
 }
 
-fn column<T: ArrowPrimitiveType>(values: Vec<Option<T::Native>>, to: &DataType) -> ColumnarValue {
-    let values: PrimitiveArray<T> = values.into_iter().collect();
-    ColumnarValue::Array(Arc::new(values.with_data_type(to.clone())))
+/// A column of these values, of which mostly none is null.
+fn column<T: ArrowPrimitiveType>(
+    rows: usize,
+    to: &DataType,
+    value: impl Fn(usize) -> DfResult<Option<T::Native>>,
+) -> DfResult<ColumnarValue> {
+    let (mut values, mut nulls) = (Vec::with_capacity(rows), NullBufferBuilder::new(rows));
+    for row in 0..rows {
+        let value = value(row)?;
+        values.push(value.unwrap_or_default());
+        nulls.append(value.is_some());
+    }
+    let values = PrimitiveArray::<T>::new(values.into(), nulls.finish());
+    Ok(ColumnarValue::Array(Arc::new(
+        values.with_data_type(to.clone()),
+    )))
 }
 
 fn to_i256(value: I256) -> i256 {

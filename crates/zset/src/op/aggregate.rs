@@ -5,16 +5,17 @@
 //! column; the group's row is withheld meanwhile), `retracted_unknown` (a group of less than no rows,
 //! or of none with something left in its accumulators).
 
-use super::columns::{batch, chained, distinct, find, find_all, inputs, some, unplaced};
+use super::columns::{are_same, batch, distinct, find, find_all, inputs, some, unplaced};
 use super::keyed::Keyed;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{AggFn, AggregateSpec, Operator, Step};
 use crate::compact::Compact;
-use crate::{Delta, OpError, Refusal};
+use crate::delta::PART_ROWS;
+use crate::{Delta, OpError, Parts, Refusal};
 use accumulators::Accumulators;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::kernels::cmp::distinct as differs;
-use arrow::compute::{filter, or, take};
+use arrow::compute::{filter, interleave, or, take};
 use arrow::datatypes::{Field, FieldRef, SchemaRef};
 use std::sync::Arc;
 
@@ -56,6 +57,12 @@ struct Value {
     name: String,
     argument: Option<usize>,
     accumulators: Accumulators,
+}
+
+/// Groups that a step touches.
+struct Touched {
+    slots: Vec<u32>,
+    keys: Vec<ArrayRef>,
 }
 
 /// What the touched groups show.
@@ -111,18 +118,11 @@ impl Aggregate {
         })
     }
 
-    /// The group of every row, and the first row of every group that is touched.
-    fn assign(&mut self, rows: &RecordBatch) -> (Vec<u32>, Vec<u32>) {
-        self.step += 1;
+    /// The group of every row of a part, and which of its rows are the first of a group in this step.
+    fn assign(&mut self, rows: &RecordBatch) -> (Arc<[u32]>, Vec<u32>) {
         let keys = self.key.encode(rows);
         let (mut slots, mut firsts) = (Vec::with_capacity(rows.num_rows()), Vec::new());
-        // A join that answers anew hands on its rows as they were, then the same rows as they are.
-        let half = rows.num_rows().div_ceil(2);
         for row in 0..rows.num_rows() {
-            if row >= half && keys.row(row) == keys.row(row - half) {
-                slots.push(slots[row - half]);
-                continue;
-            }
             let (slot, _) = self.groups.slot(keys.row(row), || Group::new(0));
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
@@ -135,10 +135,67 @@ impl Aggregate {
             }
             slots.push(slot);
         }
+        (slots.into(), firsts)
+    }
+
+    /// The groups of all rows, part by part, and those that are touched, some at a time with their keys.
+    fn assign_all(&mut self, parts: &Parts) -> (Vec<Arc<[u32]>>, Vec<Touched>) {
+        self.step += 1;
+        let mut assigned: Vec<Arc<[u32]>> = Vec::new();
+        let (mut touched, mut open) = (Vec::new(), Vec::new());
+        let mut before: Option<&RecordBatch> = None;
+        for Delta { batch: rows, .. } in parts.iter() {
+            // What a row was and what it is now mostly have the same key, in the same column.
+            let is_same = |before: &RecordBatch| are_same(before, rows, &self.key_columns);
+            let (slots, firsts) = match assigned.last() {
+                Some(slots) if before.is_some_and(is_same) && slots.len() == rows.num_rows() => {
+                    (Arc::clone(slots), Vec::new())
+                }
+                _ => self.assign(rows),
+            };
+            if !firsts.is_empty() {
+                let groups = firsts.iter().map(|&row| slots[row as usize]);
+                open.push((rows, groups.collect(), firsts));
+            }
+            if open.iter().map(|(.., firsts)| firsts.len()).sum::<usize>() >= PART_ROWS {
+                touched.push(self.touched(&std::mem::take(&mut open)));
+            }
+            (before, _) = (Some(rows), assigned.push(slots));
+        }
+        if !open.is_empty() {
+            touched.push(self.touched(&open));
+        }
         for value in &mut self.values {
             value.accumulators.grow(self.groups.slots());
         }
-        (slots, firsts)
+        (assigned, touched)
+    }
+
+    /// Groups with their keys: of some parts their slots and their first rows.
+    fn touched(&self, parts: &[(&RecordBatch, Vec<u32>, Vec<u32>)]) -> Touched {
+        let slots = parts.iter().flat_map(|(_, slots, _)| slots).copied();
+        let key = |&index: &usize| match parts {
+            [(rows, _, firsts)] if firsts.len() == rows.num_rows() => {
+                Arc::clone(rows.column(index))
+            }
+            [(rows, _, firsts)] => {
+                let firsts = UInt32Array::from(firsts.clone());
+                take(rows.column(index), &firsts, None).expect("rows of the batch")
+            }
+            parts => {
+                let columns = parts.iter().map(|(rows, ..)| rows.column(index).as_ref());
+                let firsts = parts.iter().enumerate();
+                let firsts = firsts.flat_map(|(part, (.., firsts))| {
+                    firsts.iter().map(move |&row| (part, row as usize))
+                });
+                interleave(&columns.collect::<Vec<_>>(), &firsts.collect::<Vec<_>>())
+                    .expect("rows of the parts")
+            }
+        };
+        Touched {
+            slots: slots.collect(),
+            keys: self.key_columns.iter().map(key).collect(),
+        }
     }
 
     fn apply(&mut self, rows: &RecordBatch, weights: &[i64], slots: &[u32]) {
@@ -191,35 +248,53 @@ impl Aggregate {
             .all(|value| value.accumulators.is_clear(slot))
     }
 
-    fn refusals(&self, before: &Shown, after: &Shown) -> Vec<Refusal> {
+    fn refusals(&self, before: &[Shown], after: &[Shown]) -> Vec<Refusal> {
+        let change = |of: &dyn Fn(&Shown) -> i64| -> i64 {
+            after.iter().map(of).sum::<i64>() - before.iter().map(of).sum::<i64>()
+        };
         let mut refusals = Vec::new();
         for (index, value) in self.values.iter().enumerate() {
-            let change = after.overflows[index] - before.overflows[index];
+            let change = change(&|shown| shown.overflows[index]);
             if change != 0 {
                 let message =
                     "a group's value has more digits than its column holds; its row is withheld";
                 refusals.push(unplaced("overflow", message, Some(&value.name), change));
             }
         }
-        if after.lacking != before.lacking {
+        let change = change(&|shown| shown.lacking);
+        if change != 0 {
             let message = "rows were retracted from a group that never had them";
-            let change = after.lacking - before.lacking;
             refusals.push(unplaced("retracted_unknown", message, None, change));
         }
         refusals
     }
 
-    /// Rows of the touched groups where `flags` says so.
-    fn rows(&self, keys: &[ArrayRef], shown: &Shown, flags: Vec<bool>, weight: i64) -> Delta {
-        let mask = BooleanArray::from(flags);
-        // A withheld group has null where a column may have none, so rows are picked before they are a batch.
-        let columns = keys.iter().chain(&shown.columns);
-        let columns = columns.map(|column| filter(column, &mask).expect("one flag a group"));
-        let count = mask.true_count();
-        Delta::new(
-            batch(&self.schema, columns.collect(), count),
-            vec![weight; count],
-        )
+    /// Rows of the touched groups that were shown and are no longer so, and those that are shown now.
+    fn answer(&self, keys: &[ArrayRef], before: &Shown, after: &Shown) -> [Delta; 2] {
+        let changed = changed(before, after);
+        let flags = |shown: &Shown| -> BooleanArray {
+            let flags = shown.exists.iter().zip(&changed);
+            flags
+                .map(|(exists, changed)| Some(*exists && *changed))
+                .collect()
+        };
+        let (gone, come) = (flags(before), flags(after));
+        let old_keys = picked(keys, &gone);
+        let new_keys = if gone == come {
+            old_keys.clone()
+        } else {
+            picked(keys, &come)
+        };
+        let rows = |keys: Vec<ArrayRef>, shown: &Shown, mask: &BooleanArray, weight: i64| {
+            // A withheld group has null where a column may have none, so rows are picked before they are a batch.
+            let columns = [keys, picked(&shown.columns, mask)].concat();
+            let count = mask.true_count();
+            Delta::new(batch(&self.schema, columns, count), vec![weight; count])
+        };
+        [
+            rows(old_keys, before, &gone, -1),
+            rows(new_keys, after, &come, 1),
+        ]
     }
 
     fn forget_empty(&mut self, touched: &[u32]) {
@@ -237,49 +312,26 @@ impl Operator for Aggregate {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let Delta {
-            batch: rows,
-            weights,
-        } = &inputs[0];
-        if rows.num_rows() == 0 {
-            return Step {
-                delta: Delta::empty(self.schema()),
-                refusals: Vec::new(),
-            };
-        }
-        let (slots, firsts) = self.assign(rows);
-        let touched: Vec<u32> = firsts.iter().map(|&row| slots[row as usize]).collect();
-        let before = self.shown(&touched);
-        self.apply(rows, weights, &slots);
-        let after = self.shown(&touched);
-        let changed = changed(&before, &after);
-        let firsts = UInt32Array::from(firsts);
-        let keys: Vec<ArrayRef> = self
-            .key_columns
-            .iter()
-            .map(|&index| take(rows.column(index), &firsts, None).expect("rows of the batch"))
-            .collect();
-        let flags = |shown: &Shown| {
-            shown
-                .exists
-                .iter()
-                .zip(&changed)
-                .map(|(exists, changed)| *exists && *changed)
-                .collect()
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let (assigned, touched) = self.assign_all(&inputs[0]);
+        let shown = |this: &Self| -> Vec<Shown> {
+            let touched = touched.iter();
+            touched.map(|touched| this.shown(&touched.slots)).collect()
         };
-        let old = self.rows(&keys, &before, flags(&before), -1);
-        let new = self.rows(&keys, &after, flags(&after), 1);
-        let refusals = self.refusals(&before, &after);
-        self.forget_empty(&touched);
-        let parts: Vec<Delta> = [old, new]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect();
-        Step {
-            delta: chained(&self.schema, &parts),
-            refusals,
+        let before = shown(self);
+        for (part, slots) in inputs[0].iter().zip(&assigned) {
+            self.apply(&part.batch, &part.weights, slots);
         }
+        let after = shown(self);
+        let changes = touched.iter().zip(before.iter().zip(&after));
+        let parts = changes
+            .flat_map(|(touched, (before, after))| self.answer(&touched.keys, before, after));
+        let delta = Parts::new(self.schema(), parts.collect::<Vec<_>>());
+        let refusals = self.refusals(&before, &after);
+        for touched in &touched {
+            self.forget_empty(&touched.slots);
+        }
+        Step { delta, refusals }
     }
 
     fn state_rows(&self) -> usize {
@@ -323,6 +375,17 @@ impl Operator for Aggregate {
         }
         value.end()
     }
+}
+
+/// The values of these rows.
+fn picked(columns: &[ArrayRef], mask: &BooleanArray) -> Vec<ArrayRef> {
+    if mask.true_count() == mask.len() {
+        return columns.to_vec();
+    }
+    let columns = columns.iter();
+    columns
+        .map(|column| filter(column, mask).expect("one flag a row"))
+        .collect()
 }
 
 /// For each touched group whether what it shows is different now.

@@ -1,9 +1,8 @@
 //! What the operators share: finding columns, encoding some of them, naming the record of a row.
 
 use crate::rows::RowCodec;
-use crate::{Delta, OpError, Refusal, meta};
+use crate::{OpError, Refusal, meta};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Int32Type, Int64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
 use std::sync::Arc;
@@ -166,23 +165,10 @@ pub(super) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> 
         .expect("the columns were made for this schema")
 }
 
-/// Deltas one after the other.
-pub(super) fn chained(schema: &SchemaRef, parts: &[Delta]) -> Delta {
-    match parts {
-        [] => Delta::empty(Arc::clone(schema)),
-        [only] => only.clone(),
-        _ => {
-            let batch = concat_batches(schema, parts.iter().map(|part| &part.batch))
-                .expect("deltas of one schema");
-            Delta::new(
-                batch,
-                parts
-                    .iter()
-                    .flat_map(|part| part.weights.iter().copied())
-                    .collect(),
-            )
-        }
-    }
+/// Whether two batches share these columns: one that another part of a delta has, too, need not be looked at again.
+pub(super) fn are_same(one: &RecordBatch, two: &RecordBatch, columns: &[usize]) -> bool {
+    let is_same = |&index: &usize| Arc::ptr_eq(one.column(index), two.column(index));
+    columns.iter().all(is_same)
 }
 
 /// The record coordinates of a batch's rows, for refusals. Rows that have none are refused without.

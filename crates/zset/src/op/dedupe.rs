@@ -4,14 +4,14 @@
 //! order that does not depend on how they interleave. A row that turns out not to be the first is retracted, and
 //! so is that of a key that another stage names: the next row of such a key is the first again.
 
-use super::columns::{Records, chained, find_all, inputs, log, some};
+use super::columns::{Records, find_all, inputs, log, some};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{DedupeSpec, Operator, Step};
 use crate::compact::Compact;
-use crate::{Delta, OpError};
+use crate::{Delta, OpError, Parts};
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -63,8 +63,8 @@ impl Operator for Dedupe {
         Arc::clone(self.row.schema())
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let Delta { batch, weights } = &inputs[0];
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let Delta { batch, weights } = &inputs[0].whole();
         let keys = self.key.encode(batch);
         let places = self.partitions.places(batch);
         let (mut old, mut refusals) = (Vec::new(), Vec::new());
@@ -116,9 +116,8 @@ impl Operator for Dedupe {
         let old = self.row.decode(&old);
         let gone = vec![-1; old.num_rows()];
         let parts = [Delta::new(old, gone), Delta::inserts(new)];
-        let parts: Vec<Delta> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Step {
-            delta: chained(self.row.schema(), &parts),
+            delta: Parts::new(self.schema(), parts),
             refusals,
         }
     }

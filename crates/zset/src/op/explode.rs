@@ -3,7 +3,7 @@
 use super::columns::{batch, distinct, inputs, typed};
 use super::{ExplodeSpec, Operator, Step};
 use crate::nested::masked;
-use crate::{Delta, OpError, meta};
+use crate::{Delta, OpError, Parts, meta};
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
@@ -67,11 +67,24 @@ impl Operator for Explode {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        Step {
+            delta: inputs[0].map(&self.schema, |part| self.exploded(part)),
+            refusals: Vec::new(),
+        }
+    }
+
+    fn state_rows(&self) -> usize {
+        0
+    }
+}
+
+impl Explode {
+    fn exploded(&self, part: &Delta) -> Delta {
         let Delta {
             batch: rows,
             weights,
-        } = &inputs[0];
+        } = part;
         let list: &ListArray = rows.column(self.list).as_list();
         let (mut origins, mut elements, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
         for row in (0..rows.num_rows()).filter(|row| list.is_valid(*row)) {
@@ -97,15 +110,7 @@ impl Operator for Explode {
         if self.has_index {
             columns.push(Arc::new(Int32Array::from(indexes)));
         }
-        let delta = Delta::new(batch(&self.schema, columns, origins.len()), weights);
-        Step {
-            delta,
-            refusals: Vec::new(),
-        }
-    }
-
-    fn state_rows(&self) -> usize {
-        0
+        Delta::new(batch(&self.schema, columns, origins.len()), weights)
     }
 }
 

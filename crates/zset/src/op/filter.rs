@@ -3,7 +3,7 @@
 use super::columns::{Records, inputs};
 use super::{Operator, Step};
 use crate::expr::Expr;
-use crate::{Delta, OpError};
+use crate::{Delta, OpError, Parts, Refusal};
 use arrow::array::{Array, AsArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -32,6 +32,24 @@ impl Filter {
             records: Records::of(schema),
         })
     }
+
+    fn kept(&self, part: &Delta, refusals: &mut Vec<Refusal>) -> Delta {
+        let Delta { batch, weights } = part;
+        let (values, errors) = self.condition.eval(batch);
+        refusals.extend(errors.into_iter().map(|e| {
+            let message = format!("where: {}", e.message);
+            self.records
+                .refusal(batch, e.row, weights[e.row], e.code, message)
+        }));
+        let mask = values.as_boolean();
+        if mask.null_count() == 0 && mask.true_count() == mask.len() {
+            return part.clone();
+        }
+        let kept = filter_record_batch(batch, mask).expect("one value a row");
+        let is_kept = |row: &usize| mask.is_valid(*row) && mask.value(*row);
+        let rows = (0..batch.num_rows()).filter(is_kept);
+        Delta::new(kept, rows.map(|row| weights[row]).collect())
+    }
 }
 
 impl Operator for Filter {
@@ -39,36 +57,10 @@ impl Operator for Filter {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let Delta { batch, weights } = &inputs[0];
-        let (values, errors) = self.condition.eval(batch);
-        let refusals = errors.into_iter().map(|e| {
-            self.records.refusal(
-                batch,
-                e.row,
-                weights[e.row],
-                e.code,
-                format!("where: {}", e.message),
-            )
-        });
-        let refusals = refusals.collect();
-        let mask = values.as_boolean();
-        if mask.null_count() == 0 && mask.true_count() == mask.len() {
-            return Step {
-                delta: inputs[0].clone(),
-                refusals,
-            };
-        }
-        let kept = filter_record_batch(batch, mask).expect("one value a row");
-        let is_kept = |row: &usize| mask.is_valid(*row) && mask.value(*row);
-        let weights = (0..batch.num_rows())
-            .filter(is_kept)
-            .map(|row| weights[row])
-            .collect();
-        Step {
-            delta: Delta::new(kept, weights),
-            refusals,
-        }
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let mut refusals = Vec::new();
+        let delta = inputs[0].map(&self.schema(), |part| self.kept(part, &mut refusals));
+        Step { delta, refusals }
     }
 
     fn state_rows(&self) -> usize {

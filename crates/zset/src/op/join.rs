@@ -5,14 +5,15 @@
 //! retracted more often than inserted joins nothing and is refused (`retracted_unknown`) meanwhile.
 
 use super::bag::{self, Bag};
-use super::columns::{Encoder, Records, chained, distinct, find, inputs};
+use super::columns::{Encoder, Records, distinct, find, inputs};
 use super::keyed::{Bytes, Keyed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{JoinKind, JoinSpec, Operator, Step};
 use crate::compact::{Compact, Packed};
-use crate::pages::{Pages, weight};
+use crate::delta::PART_ROWS;
+use crate::pages::{Entries, Pages, weight};
 use crate::rows::RowCodec;
-use crate::{Delta, OpError, Refusal, meta};
+use crate::{Delta, OpError, Parts, Refusal, meta};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
@@ -123,7 +124,7 @@ impl Join {
     }
 
     /// Takes the right side's change; answers what becomes of the left rows there were.
-    fn step_right(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Delta {
+    fn step_right(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Vec<Delta> {
         let (keys, rows) = (
             self.right_key.encode(&delta.batch),
             self.right_row.encode(&delta.batch),
@@ -148,7 +149,7 @@ impl Join {
                 self.right.remove(slot);
             }
         }
-        let mut rows: Vec<&[u8]> = Vec::new();
+        let (mut rows, mut parts): (Vec<&[u8]>, Vec<Delta>) = (Vec::new(), Vec::new());
         // Once with what they were joined with, then with what they are joined with now.
         let (mut gone, mut come) = (Matches::default(), Matches::default());
         for slot in order {
@@ -159,46 +160,56 @@ impl Join {
             if *before == after {
                 continue;
             }
-            for (entry, value) in self.left.range(key) {
-                let weight = weight(value);
-                for (right, count) in before {
-                    gone.push(rows.len(), right, -weight * count);
+            let mut left = self.left.range(key).peekable();
+            while left.peek().is_some() {
+                let (before, after) = (gone.known(before), come.known(&after));
+                for (entry, value) in left.by_ref().take(PART_ROWS - rows.len()) {
+                    let weight = weight(value);
+                    for (partner, count) in &before {
+                        gone.push(rows.len(), *partner, -weight * count);
+                    }
+                    for (partner, count) in &after {
+                        come.push(rows.len(), *partner, weight * count);
+                    }
+                    rows.push(&entry[key.len()..]);
                 }
-                for (right, count) in &after {
-                    come.push(rows.len(), right, weight * count);
+                if rows.len() == PART_ROWS {
+                    parts.extend(self.both(&rows, &mut gone, &mut come));
+                    rows.clear();
                 }
-                rows.push(&entry[key.len()..]);
             }
         }
-        if rows.is_empty() {
-            return Delta::empty(Arc::clone(&self.schema));
-        }
-        let left = self.left_row.decode(&rows);
-        let parts = [gone, come].map(|matches| self.delta_of(&left, matches));
-        chained(&self.schema, &parts)
+        parts.extend(self.both(&rows, &mut gone, &mut come));
+        parts
     }
 
-    /// Takes the left side's change; answers what it joins.
-    fn step_left(&mut self, delta: &Delta) -> Delta {
+    /// Kept left rows with what they were joined with, and the same rows with what they are joined with now.
+    fn both(&self, rows: &[&[u8]], gone: &mut Matches, come: &mut Matches) -> [Delta; 2] {
+        let left = self.left_row.decode(rows);
+        [gone, come].map(|matches| self.delta_of(&left, std::mem::take(matches)))
+    }
+
+    /// Takes a part of the left side's change; answers what it joins, and adds its rows with their keys to `entries`.
+    fn step_left(&self, delta: &Delta, entries: &mut Entries) -> Delta {
         let rows: Packed = self.left_row.encode(&delta.batch);
         let keys = self.left_key.encode(&delta.batch);
         let nulls = self.left_key.nulls(&delta.batch);
-        let (mut matches, mut entry) = (Matches::default(), Vec::new());
+        let mut matches = Matches::default();
         for (row, is_null) in nulls.into_iter().enumerate() {
             let weight = delta.weights[row];
             if is_null {
                 if self.kind == JoinKind::Left {
-                    matches.push(row, &self.nulls, weight);
+                    let nulls = matches.partner(&self.nulls);
+                    matches.push(row, nulls, weight);
                 }
                 continue;
             }
             let key = keys.row(row).data();
-            self.each_partner(key, |right, count| matches.push(row, right, weight * count));
-            entry.clear();
-            entry.extend_from_slice(key);
-            entry.extend_from_slice(rows.row(row));
-            self.left.add(&entry, weight);
-            self.dirty.touch_with(|| left_entry(&entry));
+            self.each_partner(key, |right, count| {
+                let partner = matches.partner(right);
+                matches.push(row, partner, weight * count);
+            });
+            entries.push([key, rows.row(row)], weight);
         }
         self.delta_of(&delta.batch, matches)
     }
@@ -257,7 +268,7 @@ impl Join {
     }
 
     /// Left rows beside those they join.
-    fn delta_of(&self, batch: &RecordBatch, matches: Matches) -> Delta {
+    fn delta_of(&self, batch: &RecordBatch, mut matches: Matches) -> Delta {
         let is_whole = matches.rows.len() == batch.num_rows()
             && matches
                 .rows
@@ -267,10 +278,10 @@ impl Join {
         let left = if is_whole {
             batch.clone()
         } else {
-            let rows = UInt32Array::from(matches.rows);
+            let rows = UInt32Array::from(std::mem::take(&mut matches.rows));
             take_record_batch(batch, &rows).expect("rows of the batch")
         };
-        let right = decode_distinct(&self.right_codec, matches.partners.iter());
+        let right = matches.decoded(&self.right_codec);
         let columns = left.columns().iter().chain(&right[..self.taken]);
         let columns = columns.map(Arc::clone).collect();
         let rows = matches.weights.len();
@@ -281,49 +292,59 @@ impl Join {
     }
 }
 
-/// Left rows of a step, by their index in it, with what they join.
+/// Left rows of a part, by their index in it, with what they join.
 #[derive(Default)]
 struct Matches {
     rows: Vec<u32>,
-    partners: Vec<Bytes>,
+    /// What each joins, by its index in `distinct`.
+    partners: Vec<u32>,
     weights: Vec<i64>,
+    distinct: Vec<Bytes>,
+    /// Where those are in `distinct` whose bytes are here.
+    known: HashMap<*const u8, u32>,
 }
 
 impl Matches {
-    fn push(&mut self, row: usize, partner: &Bytes, weight: i64) {
+    /// A partner's index.
+    fn partner(&mut self, partner: &Bytes) -> u32 {
+        // Mostly it is that of the row before.
+        if let Some(&last) = self.partners.last()
+            && Arc::ptr_eq(&self.distinct[last as usize], partner)
+        {
+            return last;
+        }
+        let distinct = &mut self.distinct;
+        *self.known.entry(partner.as_ptr()).or_insert_with(|| {
+            distinct.push(Bytes::clone(partner));
+            u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
+        })
+    }
+
+    /// Partners by their indexes.
+    fn known(&mut self, partners: &Partners) -> Vec<(u32, i64)> {
+        let partners = partners.iter();
+        partners
+            .map(|(row, count)| (self.partner(row), *count))
+            .collect()
+    }
+
+    fn push(&mut self, row: usize, partner: u32, weight: i64) {
         self.rows
             .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
-        self.partners.push(Bytes::clone(partner));
+        self.partners.push(partner);
         self.weights.push(weight);
     }
-}
 
-/// Decodes rows, those that share their bytes once.
-fn decode_distinct<'a>(codec: &RowCodec, rows: impl Iterator<Item = &'a Bytes>) -> Vec<ArrayRef> {
-    let mut known: HashMap<*const u8, u32> = HashMap::new();
-    let mut distinct: Vec<&[u8]> = Vec::new();
-    // Mostly it is the same as in the row before.
-    let mut last = None;
-    let indexes = rows.map(|row| match last {
-        Some((place, index)) if place == row.as_ptr() => index,
-        _ => {
-            let index = *known.entry(row.as_ptr()).or_insert_with(|| {
-                distinct.push(row);
-                u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
-            });
-            last = Some((row.as_ptr(), index));
-            index
+    /// The partners' columns; those that share their bytes are decoded once.
+    fn decoded(&self, codec: &RowCodec) -> Vec<ArrayRef> {
+        let batch = codec.decode(self.distinct.iter().map(AsRef::as_ref));
+        if batch.num_rows() == self.partners.len() {
+            return batch.columns().to_vec();
         }
-    });
-    let indexes = UInt32Array::from_iter_values(indexes);
-    let batch = codec.decode(distinct.iter().copied());
-    if batch.num_rows() == indexes.len() {
-        return batch.columns().to_vec();
+        let partners = UInt32Array::from(self.partners.clone());
+        let batch = take_record_batch(&batch, &partners).expect("rows of the batch");
+        batch.columns().to_vec()
     }
-    take_record_batch(&batch, &indexes)
-        .expect("rows of the batch")
-        .columns()
-        .to_vec()
 }
 
 #[derive(Default)]
@@ -376,16 +397,23 @@ impl Operator for Join {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let mut refusals = Vec::new();
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let (mut refusals, mut entries) = (Vec::new(), Entries::default());
         self.left.seal();
-        let parts = [
-            self.step_right(&inputs[1], &mut refusals),
-            self.step_left(&inputs[0]),
-        ];
-        let parts = parts.into_iter().filter(|part| !part.is_empty());
-        let delta = chained(&self.schema, &parts.collect::<Vec<_>>());
-        Step { delta, refusals }
+        let mut parts = self.step_right(&inputs[1].whole(), &mut refusals);
+        parts.extend(
+            inputs[0]
+                .iter()
+                .map(|part| self.step_left(part, &mut entries)),
+        );
+        for (entry, _) in entries.iter() {
+            self.dirty.touch_with(|| left_entry(entry));
+        }
+        self.left.add_all(&entries);
+        Step {
+            delta: Parts::new(self.schema(), parts),
+            refusals,
+        }
     }
 
     fn state_rows(&self) -> usize {

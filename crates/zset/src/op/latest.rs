@@ -15,7 +15,7 @@ use super::named::Named;
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{LatestSpec, Operator, Step};
 use crate::compact::{Compact, Packed, push_part};
-use crate::{Delta, OpError, Refusal, meta};
+use crate::{Delta, OpError, Parts, Refusal, meta};
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use entry::{Entry, Seen, Taken};
@@ -392,22 +392,22 @@ impl Operator for Latest {
         Arc::clone(self.kept.schema())
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let mut refusals = self.take_in(&inputs[0]);
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let mut refusals = self.take_in(&inputs[0].whole());
         self.forget_due(&mut refusals);
-        let delta = self.answer(usize::MAX);
+        let delta = self.answer(usize::MAX).into();
         Step { delta, refusals }
     }
 
-    fn absorb(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let refusals = self.take_in(&inputs[0]);
-        let delta = Delta::empty(self.schema());
+    fn absorb(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let refusals = self.take_in(&inputs[0].whole());
+        let delta = Parts::empty(self.schema());
         Step { delta, refusals }
     }
 
-    fn release(&mut self, inputs: &[Delta], _as_of_us: i64) -> (Step, bool) {
-        let refusals = self.take_in(&inputs[0]);
-        let delta = self.answer(RELEASE_KEYS);
+    fn release(&mut self, inputs: &[Parts], _as_of_us: i64) -> (Step, bool) {
+        let refusals = self.take_in(&inputs[0].whole());
+        let delta = self.answer(RELEASE_KEYS).into();
         (Step { delta, refusals }, !self.open.is_empty())
     }
 

@@ -11,7 +11,7 @@ use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, OverrideSpec, Step};
 use crate::compact::Compact;
 use crate::rows::RowCodec;
-use crate::{Delta, OpError, Refusal, meta};
+use crate::{Delta, OpError, Parts, Refusal, meta};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{and, is_not_null};
@@ -378,13 +378,15 @@ impl Operator for Override {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
         let mut refusals = Vec::new();
-        let mut pairs = self.step_overrides(&inputs[1], &mut refusals);
-        self.step_rows(&inputs[0], &mut pairs);
+        let mut pairs = self.step_overrides(&inputs[1].whole(), &mut refusals);
+        for part in inputs[0].iter() {
+            self.step_rows(part, &mut pairs);
+        }
         consolidate(&mut pairs);
         Step {
-            delta: self.delta(&pairs),
+            delta: self.delta(&pairs).into(),
             refusals,
         }
     }

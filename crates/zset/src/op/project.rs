@@ -1,14 +1,17 @@
 //! `select`: columns by expressions; metadata columns come along at the end. Linear: it keeps nothing.
 
-use super::columns::{Records, batch, distinct, inputs};
+use super::columns::{Records, are_same, batch, distinct, inputs};
 use super::{Operator, Step};
-use crate::expr::Expr;
-use crate::{Delta, OpError, meta};
-use arrow::array::{ArrayRef, BooleanArray};
+use crate::expr::{Expr, RowError};
+use crate::{Delta, OpError, Parts, Refusal, meta};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// An expression's values, and the rows that it has none for.
+type Made = (ArrayRef, Vec<RowError>);
 
 pub(super) struct Project {
     schema: SchemaRef,
@@ -63,6 +66,61 @@ impl Project {
             records,
         })
     }
+
+    /// Each expression's values. One that reads the same columns as in the part before has the same values.
+    fn made(&self, rows: &RecordBatch, before: Option<(RecordBatch, Vec<Made>)>) -> Vec<Made> {
+        let before = before.filter(|(batch, _)| batch.num_rows() == rows.num_rows());
+        let value = |(index, (_, expr)): (usize, &(String, Expr))| match &before {
+            Some((batch, made)) if are_same(batch, rows, expr.columns()) => made[index].clone(),
+            _ => expr.eval(rows),
+        };
+        self.exprs.iter().enumerate().map(value).collect()
+    }
+
+    fn projected(&self, part: &Delta, made: &[Made], refusals: &mut Vec<Refusal>) -> Delta {
+        let Delta {
+            batch: rows,
+            weights,
+        } = part;
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        let mut refused = BTreeSet::new();
+        for ((name, _), (values, errors)) in self.exprs.iter().zip(made) {
+            columns.push(Arc::clone(values));
+            // A row is refused once, for the first column that has no value.
+            for error in errors.iter().filter(|error| refused.insert(error.row)) {
+                let weight = weights[error.row];
+                let message = format!("{name}: {}", error.message);
+                let refusal = self
+                    .records
+                    .refusal(rows, error.row, weight, error.code, message);
+                refusals.push(Refusal {
+                    field: Some(name.clone()),
+                    ..refusal
+                });
+            }
+        }
+        let meta = self.meta.iter();
+        columns.extend(meta.map(|&index| Arc::clone(rows.column(index))));
+        if refused.is_empty() {
+            return Delta {
+                batch: batch(&self.schema, columns, rows.num_rows()),
+                weights: Arc::clone(weights),
+            };
+        }
+        let open = batch(&self.open_schema, columns, rows.num_rows());
+        let kept: Vec<bool> = (0..rows.num_rows())
+            .map(|row| !refused.contains(&row))
+            .collect();
+        let weights = (0..rows.num_rows())
+            .filter(|row| kept[*row])
+            .map(|row| weights[row])
+            .collect();
+        let open = filter_record_batch(&open, &BooleanArray::from(kept)).expect("one flag a row");
+        Delta::new(
+            batch(&self.schema, open.columns().to_vec(), open.num_rows()),
+            weights,
+        )
+    }
 }
 
 /// `_offset: _offset` says what happens anyway.
@@ -75,57 +133,14 @@ impl Operator for Project {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let Delta {
-            batch: rows,
-            weights,
-        } = &inputs[0];
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        let (mut refusals, mut refused) = (Vec::new(), BTreeSet::new());
-        for (name, expr) in &self.exprs {
-            let (values, errors) = expr.eval(rows);
-            columns.push(values);
-            // A row is refused once, for the first column that has no value.
-            for error in errors.into_iter().filter(|error| refused.insert(error.row)) {
-                let weight = weights[error.row];
-                let message = format!("{name}: {}", error.message);
-                let refusal = self
-                    .records
-                    .refusal(rows, error.row, weight, error.code, message);
-                refusals.push(crate::Refusal {
-                    field: Some(name.clone()),
-                    ..refusal
-                });
-            }
-        }
-        columns.extend(
-            self.meta
-                .iter()
-                .map(|&index| Arc::clone(rows.column(index))),
-        );
-        if refused.is_empty() {
-            let batch = batch(&self.schema, columns, rows.num_rows());
-            return Step {
-                delta: Delta {
-                    batch,
-                    weights: Arc::clone(weights),
-                },
-                refusals,
-            };
-        }
-        let open = batch(&self.open_schema, columns, rows.num_rows());
-        let kept: Vec<bool> = (0..rows.num_rows())
-            .map(|row| !refused.contains(&row))
-            .collect();
-        let weights = (0..rows.num_rows())
-            .filter(|row| kept[*row])
-            .map(|row| weights[row])
-            .collect();
-        let open = filter_record_batch(&open, &BooleanArray::from(kept)).expect("one flag a row");
-        let delta = Delta::new(
-            batch(&self.schema, open.columns().to_vec(), open.num_rows()),
-            weights,
-        );
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let (mut refusals, mut before) = (Vec::new(), None);
+        let delta = inputs[0].map(&self.schema, |part| {
+            let made = self.made(&part.batch, before.take());
+            let delta = self.projected(part, &made, &mut refusals);
+            before = Some((part.batch.clone(), made));
+            delta
+        });
         Step { delta, refusals }
     }
 

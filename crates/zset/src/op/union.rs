@@ -1,8 +1,8 @@
 //! All inputs' rows, one input after the other. Linear: it keeps nothing.
 
-use super::columns::{batch, chained};
+use super::columns::batch;
 use super::{Operator, Step};
-use crate::{Delta, OpError, meta};
+use crate::{Delta, OpError, Parts, meta};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -94,25 +94,21 @@ impl Operator for Union {
         Arc::clone(&self.schema)
     }
 
-    fn step(&mut self, inputs: &[Delta], _as_of_us: i64) -> Step {
-        let arranged = inputs
-            .iter()
-            .zip(&self.columns)
-            .filter(|(delta, _)| !delta.is_empty());
-        let parts: Vec<Delta> = arranged
-            .map(|(delta, columns)| {
-                let picked = columns
-                    .iter()
-                    .map(|&index| Arc::clone(delta.batch.column(index)));
-                let batch = batch(&self.schema, picked.collect(), delta.len());
-                Delta {
-                    batch,
-                    weights: Arc::clone(&delta.weights),
-                }
-            })
-            .collect();
+    fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
+        let inputs = inputs.iter().zip(&self.columns);
+        let parts =
+            inputs.flat_map(|(input, columns)| input.iter().map(move |part| (part, columns)));
+        let arranged = parts.map(|(part, columns)| {
+            let picked = columns
+                .iter()
+                .map(|&index| Arc::clone(part.batch.column(index)));
+            Delta {
+                batch: batch(&self.schema, picked.collect(), part.len()),
+                weights: Arc::clone(&part.weights),
+            }
+        });
         Step {
-            delta: chained(&self.schema, &parts),
+            delta: Parts::new(self.schema(), arranged),
             refusals: Vec::new(),
         }
     }

@@ -3,12 +3,12 @@
 //! Rows in force without an end and rows that are over are not kept: time never falls, and the
 //! operator is linear. What is kept follows from the input's integral and the clock.
 
-use super::columns::{chained, inputs, typed};
+use super::columns::{inputs, typed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, Step, ValidSpec};
 use crate::compact::Compact;
 use crate::pages::{Pages, weight};
-use crate::{Delta, OpError};
+use crate::{Delta, OpError, Parts};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMicrosecondType};
@@ -144,9 +144,9 @@ impl Operator for Valid {
         Arc::clone(self.row.schema())
     }
 
-    fn step(&mut self, inputs: &[Delta], as_of_us: i64) -> Step {
+    fn step(&mut self, inputs: &[Parts], as_of_us: i64) -> Step {
         let moved = self.advance(as_of_us);
-        let Delta { batch, weights } = &inputs[0];
+        let Delta { batch, weights } = &inputs[0].whole();
         let (from, until) = (
             instants(batch, self.from, i64::MIN),
             instants(batch, self.until, i64::MAX),
@@ -179,12 +179,8 @@ impl Operator for Valid {
             filter_record_batch(batch, &mask).expect("one flag a row"),
             kept,
         );
-        let parts: Vec<Delta> = [moved, direct]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect();
         Step {
-            delta: chained(self.row.schema(), &parts),
+            delta: Parts::new(self.schema(), [moved, direct]),
             refusals: Vec::new(),
         }
     }

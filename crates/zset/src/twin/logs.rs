@@ -310,8 +310,8 @@ fn forgetting(
             }
         }
         if again {
-            let step = operator.step(&[delta(&schemas[0], &now)], 0);
-            integrate(&mut shown, &step.delta);
+            let step = operator.step(&[delta(&schemas[0], &now).into()], 0);
+            integrate(&mut shown, &step.delta.whole());
             refuse(&mut refused, &step.refusals);
         }
     }
@@ -360,13 +360,13 @@ proptest! {
         let none = (vec![Rows::new()], 0);
         let steps = steps(&logs, &order, &cuts);
         for ((rows, _), way) in steps.iter().zip(ways).chain([(&none, 2), (&none, 0)]) {
-            let inputs = [delta(&schemas[0], &rows[0])];
+            let inputs = [delta(&schemas[0], &rows[0]).into()];
             let Step { delta, refusals } = match way {
                 0 => operator.step(&inputs, 0),
                 1 => operator.absorb(&inputs, 0),
                 _ => operator.release(&inputs, 0).0,
             };
-            integrate(&mut shown, &delta);
+            integrate(&mut shown, &delta.whole());
             refuse(&mut told, &refusals);
         }
         let (want, refused) = latest(&all(&logs));
@@ -434,9 +434,12 @@ fn a_release_is_bounded() {
         rows
     };
     let rows: Rows = (0..20_000).flat_map(record).collect();
-    let none = [delta(&schema(), &[])];
+    let none = [delta(&schema(), &[]).into()];
     assert_eq!(
-        operator.absorb(&[delta(&schema(), &rows)], 0).delta.len(),
+        operator
+            .absorb(&[delta(&schema(), &rows).into()], 0)
+            .delta
+            .len(),
         0
     );
     let mut answered = Vec::new();

@@ -3,7 +3,8 @@
 
 use super::plain;
 use super::{
-    Cell, Collection, Refused, Row, Rows, add, config, digits, projected, reborn, run, sum, text,
+    Cell, Collection, Refused, Row, Rows, add, config, digits, halves, projected, reborn, run,
+    run_cut, sum, text,
 };
 use crate::op::{
     AggFn, AggregateSpec, ExplodeSpec, JoinKind, JoinSpec, Names, OpSpec, OverrideSpec, ValidSpec,
@@ -113,6 +114,9 @@ fn check(
         .collect();
     let saved = run(&mut reborn(spec, schemas), schemas, steps);
     prop_assert_eq!(&saved, &answers);
+    let mut operator_of_parts = spec.build(schemas).unwrap();
+    let of_parts = run_cut(operator_of_parts.as_mut(), schemas, steps, halves);
+    prop_assert_eq!(&of_parts, &answers);
     let clock = steps.last().map_or(0, |(_, clock)| *clock);
     let whole = run(
         spec.build(schemas).unwrap().as_mut(),
