@@ -178,14 +178,10 @@ impl Asked {
             }
         }
         let mut table = Table::new(&edges[&self.table.from], &self.table.key);
-        match &self.shown {
-            Some(shelf) => {
-                table.apply(&library.shelves[shelf].of(&one(&self.column, value)));
-            }
-            None => {
-                let made = made.get(&self.table.from);
-                made.map(|delta| table.apply(&delta.whole()));
-            }
+        if let Some(shelf) = &self.shown {
+            table.apply(&library.shelves[shelf].of(&one(&self.column, value)));
+        } else if let Some(made) = made.get(&self.table.from) {
+            table.apply(&made.whole());
         }
         Ok(table.version())
     }

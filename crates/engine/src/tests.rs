@@ -696,7 +696,10 @@ fn groups_answer_what_changed() {
         "nothing is evaluated while catching up"
     );
     let first = step.step(&[delta(&[("a", 2, 2)])], 0, usize::MAX).unwrap();
-    assert_eq!(rows_of(&first.deltas[0].whole()), [row("a", 5, 1), row("b", 5, 1)]);
+    assert_eq!(
+        rows_of(&first.deltas[0].whole()),
+        [row("a", 5, 1), row("b", 5, 1)]
+    );
     let changed = step.step(&[delta(&[("a", 2, -1)])], 0, usize::MAX).unwrap();
     assert_eq!(
         rows_of(&changed.deltas[0].whole()),
@@ -887,11 +890,17 @@ fn a_fickle_transform_leaves_no_residue() {
         [1]
     );
     let again = step.step(&delta(&[("a", 7, 1), ("b", 7, 1)])).unwrap();
-    assert_eq!(rows_of(&again.deltas[0].whole()), [row("a", 1, 1), row("b", 2, 1)]);
+    assert_eq!(
+        rows_of(&again.deltas[0].whole()),
+        [row("a", 1, 1), row("b", 2, 1)]
+    );
     let gone = step
         .step(&delta(&[("a", 7, -2), ("b", 7, -1), ("bad", 1, -1)]))
         .unwrap();
-    assert_eq!(rows_of(&gone.deltas[0].whole()), [row("a", 1, -2), row("b", 2, -1)]);
+    assert_eq!(
+        rows_of(&gone.deltas[0].whole()),
+        [row("a", 1, -2), row("b", 2, -1)]
+    );
     assert_eq!(
         gone.refusals
             .iter()

@@ -381,7 +381,9 @@ mod tests {
             let mut at_once = Pages::default();
             for steps in steps.chunks(cut + 1) {
                 let mut entries = Entries::default();
-                steps.iter().for_each(|(key, more)| entries.push([key, &[]], *more));
+                for (key, more) in steps {
+                    entries.push([key, &[]], *more);
+                }
                 at_once.add_all(&entries);
             }
             prop_assert_eq!(shown(at_once.iter()), twin(plain.iter()));

@@ -232,12 +232,12 @@ fn refuse(into: &mut Refused, refusals: &[Refusal]) {
 }
 
 /// Rows as one part.
-fn uncut(delta: Delta) -> Parts {
-    delta.into()
+fn uncut(delta: &Delta) -> Parts {
+    delta.clone().into()
 }
 
 /// Some rows at a time, in two parts that share their columns: too many of each row, and those that are too many.
-fn halves(delta: Delta) -> Parts {
+fn halves(delta: &Delta) -> Parts {
     let schema = delta.batch.schema();
     let part = |start: usize| {
         let rows = start..delta.len().min(start + 3);
@@ -267,7 +267,7 @@ fn run_cut(
     operator: &mut dyn Operator,
     schemas: &[SchemaRef],
     steps: &[(Vec<Rows>, i64)],
-    cut: fn(Delta) -> Parts,
+    cut: fn(&Delta) -> Parts,
 ) -> Vec<(Collection, Refused)> {
     let (mut shown, mut refused) = (Collection::new(), Refused::new());
     let mut all = Vec::new();
@@ -275,7 +275,7 @@ fn run_cut(
         let deltas: Vec<Parts> = inputs
             .iter()
             .zip(schemas)
-            .map(|(rows, schema)| cut(delta(schema, rows)))
+            .map(|(rows, schema)| cut(&delta(schema, rows)))
             .collect();
         let step = operator.step(&deltas, *clock);
         let answer = step.delta.whole();

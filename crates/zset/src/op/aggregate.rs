@@ -160,7 +160,8 @@ impl Aggregate {
             if open.iter().map(|(.., firsts)| firsts.len()).sum::<usize>() >= PART_ROWS {
                 touched.push(self.touched(&std::mem::take(&mut open)));
             }
-            (before, _) = (Some(rows), assigned.push(slots));
+            assigned.push(slots);
+            before = Some(rows);
         }
         if !open.is_empty() {
             touched.push(self.touched(&open));
