@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::{Job, say};
+use crate::{Job, load, say};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -62,6 +62,7 @@ pub(crate) fn sunk(job: &Job, weir: &Path, pipeline: &Path, delivery: &str) -> R
         "\nsinks:\n  deals: {{ from: latest, key: [trade_id, leg], \
          kafka: {{ cluster: main, topic: {topic}, delivery: {delivery} }} }}\n"
     );
+    load::make(job, &topic)?;
     let pipeline = changed(pipeline, &folder, |text| text + &sink)?;
     let engine = Engine::start(job, weir, &pipeline);
     let outcome = engine.and_then(|mut engine| {
@@ -150,7 +151,7 @@ impl Engine {
     }
 
     fn until(&mut self, is_so: impl Fn(&Value) -> bool) -> Result<Instant> {
-        let asked = Instant::now();
+        let (asked, mut last) = (Instant::now(), None);
         while asked.elapsed() < LIMIT {
             if let Some(status) = self.child.try_wait()? {
                 bail!("weir ended: {status}");
@@ -158,12 +159,14 @@ impl Engine {
             let answer = get(&self.address, "/api/v1/status")
                 .ok()
                 .and_then(|text| serde_json::from_str::<Value>(&text).ok());
-            if answer.is_some_and(|status| is_so(&status)) {
+            if answer.as_ref().is_some_and(&is_so) {
                 return Ok(Instant::now());
             }
+            last = answer.or(last);
             sleep(POLL);
         }
-        bail!("weir did not come so far in {} s", LIMIT.as_secs())
+        let last = last.unwrap_or_default();
+        bail!("weir did not come so far in {} s: {last}", LIMIT.as_secs())
     }
 
     /// The samples of the first published epoch or later.

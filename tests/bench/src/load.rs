@@ -98,11 +98,8 @@ fn mix(number: u64) -> u64 {
 
 /// Makes the topic and sends everything, timestamps a millisecond apart for every thousand.
 pub(crate) fn fill(job: &Job) -> Result<()> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &job.bootstrap)
-        .set("broker.address.family", "v4");
-    create(&config)?;
+    let mut config = client(job);
+    create(&config, TOPIC)?;
     config
         .set("linger.ms", "20")
         .set("batch.num.messages", "20000")
@@ -130,14 +127,27 @@ pub(crate) fn fill(job: &Job) -> Result<()> {
     Ok(())
 }
 
-fn create(config: &ClientConfig) -> Result<()> {
+/// Makes a topic that is empty.
+pub(crate) fn make(job: &Job, topic: &str) -> Result<()> {
+    create(&client(job), topic)
+}
+
+fn client(job: &Job) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &job.bootstrap)
+        .set("broker.address.family", "v4");
+    config
+}
+
+fn create(config: &ClientConfig, name: &str) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config.create().context("the Kafka client")?;
-    let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
     let made =
         block_on(admin.create_topics([&topic], &AdminOptions::new())).context("is Kafka up?")?;
     match made.into_iter().next() {
         Some(Ok(_)) => Ok(()),
-        other => bail!("cannot make {TOPIC}, which must be new: {other:?}"),
+        other => bail!("cannot make {name}, which must be new: {other:?}"),
     }
 }
 
