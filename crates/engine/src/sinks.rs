@@ -513,8 +513,13 @@ impl Worker {
 
     /// Whether so much waits for its time that a checkpoint could soon not keep it.
     fn has_much(&self, content: &Content) -> bool {
-        let offer = self.shared.lock().offer.clone();
-        offer.is_some_and(|offer| offer.table.changed(&content.base).nth(EARLY).is_some())
+        let offered = self
+            .shared
+            .lock()
+            .offer
+            .as_ref()
+            .map(|offer| offer.table.clone());
+        offered.is_some_and(|table| table.changed(&content.base).nth(EARLY).is_some())
     }
 
     /// Sends these items, unless there are none; answers the new position.

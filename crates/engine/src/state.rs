@@ -8,7 +8,6 @@
 //! the checkpoint before it is used.
 
 mod changes;
-mod lock;
 mod manifest;
 mod merge;
 mod segment;

@@ -2,9 +2,10 @@
 
 use crate::error::{external, io, user};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Seek as _, Write as _};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use weir_stage::lock::{Lock, NoLock};
 use weir_stage::sink::SourceError;
 
 const MARK: &str = "_weir";
@@ -23,7 +24,7 @@ pub(crate) struct Folder {
     pub(crate) next: u64,
     /// Whose it is, line by line.
     owner: String,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Files by their numbers.
@@ -126,34 +127,19 @@ fn is_draft(name: &str) -> bool {
     name == MARK_DRAFT || draft.is_some_and(|name| number(name).is_some())
 }
 
-/// Held for as long as the file is open; the system lets go of it when the process dies.
-fn lock(folder: &Path) -> Result<File, SourceError> {
+/// Takes the folder for this process.
+fn lock(folder: &Path) -> Result<Lock, SourceError> {
     let path = folder.join(LOCK);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(io(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).map_err(io(&path))?;
+    Lock::take(&path).map_err(|error| match error {
+        NoLock::Io(error) => io(&path)(error),
+        NoLock::Held(holder) => {
             let message = format!(
-                "{}: process {} writes this folder: end it, or give this sink a folder of its own",
+                "{}: process {holder} writes this folder: end it, or give this sink a folder of its own",
                 folder.display(),
-                holder.trim()
             );
-            return Err(external("folder_held", message));
+            external("folder_held", message)
         }
-        Err(TryLockError::Error(error)) => return Err(io(&path)(error)),
-    }
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let holder = format!("{} on {}\n", std::process::id(), host.trim());
-    let mut write = || {
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(holder.as_bytes())
-    };
-    write().map_err(io(&path))?;
-    Ok(file)
+    })
 }
 
 /// Id, number of the next file and owner; none where there is no mark.

@@ -1,9 +1,10 @@
-//! The contracts between the engine and what it runs: sources, plugins, sinks, the clock.
+//! The contracts between the engine and what it runs: sources, plugins, sinks, the clock, the lock of a folder.
 //!
 //! `engine`, `kafka` and `host` do not know each other: they meet here.
 
 pub mod clock;
 pub mod letter;
+pub mod lock;
 pub mod plugin;
 pub mod sink;
 pub mod source;

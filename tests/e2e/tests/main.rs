@@ -23,6 +23,8 @@ mod files;
 mod http;
 #[path = "main/kept.rs"]
 mod kept;
+#[path = "main/random.rs"]
+mod random;
 #[path = "main/served.rs"]
 mod served;
 #[path = "main/services.rs"]

@@ -1,7 +1,6 @@
 //! The state folder as a whole: opened, written to, merged, checked.
 
 use super::changes::Changes;
-use super::lock::Lock;
 use super::manifest::{Manifest, SegmentRef};
 use super::merge::Merge;
 use super::segment::{Reader, Sum, Writer};
@@ -10,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use weir_stage::lock::{Lock, NoLock};
 
 /// How many checkpoints are kept: the newest, and one to fall back on.
 const KEPT: usize = 2;
@@ -58,7 +58,14 @@ impl Store {
         fresh: bool,
     ) -> Result<Opened, StateError> {
         fs::create_dir_all(folder).map_err(StateError::io(folder))?;
-        let lock = Lock::take(folder)?;
+        let lock = folder.join("lock");
+        let lock = Lock::take(&lock).map_err(|error| match error {
+            NoLock::Io(error) => StateError::io(&lock)(error),
+            NoLock::Held(holder) => StateError::Held {
+                path: folder.to_owned(),
+                holder,
+            },
+        })?;
         let mut passed_over = Vec::new();
         let mut found = None;
         let manifests = manifests(folder)?;

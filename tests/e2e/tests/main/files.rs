@@ -4,6 +4,7 @@
     reason = "a process is killed after a while, and nothing else waits meanwhile"
 )]
 
+use crate::random::Random;
 use crate::served::Served;
 use crate::weir;
 use arrow::array::{Array, RecordBatch};
@@ -28,13 +29,6 @@ const COLUMNS: [&str; 6] = ["id", "region", "n", "amount", "day", "note"];
 const SCHEMA: &str = r#"{"type": "object", "required": ["id", "v"], "properties": {
     "id": {"type": "string"}, "v": {"type": "integer"}, "region": {"type": "string"}, "amount": {"type": "string"},
     "day": {"type": "string"}, "note": {"type": "string"}, "gone": {"type": "boolean"}}}"#;
-
-/// The same number for the same seed, and no pattern.
-fn random(seed: u64, below: u64) -> u64 {
-    let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ (mixed >> 32)) % below
-}
 
 /// A pipeline of one table, and a recorded day for it.
 struct Case {
@@ -63,7 +57,7 @@ impl Case {
         write("raw.json", SCHEMA);
         let mut day = String::new();
         for offset in 0..RECORDS {
-            let any = |salt, below| random(offset * 8 + salt, below);
+            let any = |salt, below| Random(offset * 8 + salt).below(below);
             let id = any(0, IDS);
             // Rows move from one partition to another, and some have none.
             let region = match any(1, 12) {
@@ -259,7 +253,7 @@ fn files_are_the_table_after_kills() {
             std::thread::sleep(Duration::from_millis(20));
         }
         killed_at_work += u64::from(has_more());
-        std::thread::sleep(Duration::from_millis(random(kill, 2_000)));
+        std::thread::sleep(Random(kill).millis(2_000));
         child.kill().expect("it can be killed");
         child.wait().expect("it was started");
         let said = reading.join().expect("no panic").expect("UTF-8");
@@ -309,18 +303,11 @@ fn files_are_the_table_after_kills() {
 /// small file system of the process's own, filled up before it starts and emptied later.
 #[tokio::test]
 async fn a_full_disk_holds_nobody_up() {
-    const MOUNT: &str = "mount -t tmpfs -o size=1m weir \"$0\" && head -c $(((1024 - $1) * 1024)) /dev/zero > \"$0/ballast\" && \
-                         shift && exec \"$@\"";
     const ROOM_KIB: usize = 20;
     let case = Case::new("  out: { from: rows, parquet: { path: disk/out, every_s: 1 } }\n");
     let disk = case.path("disk");
     fs::create_dir(&disk).expect("a temporary folder");
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT]);
-    command
-        .arg(&disk)
-        .arg(ROOM_KIB.to_string())
-        .arg(weir::binary());
+    let command = weir::on_small_disk(&disk, ROOM_KIB);
     let (pipeline, out) = (case.path("pipeline.yaml"), case.path("out"));
     let dump = ["--sinks", "--dump", out.to_str().expect("UTF-8")];
     let weir = Served::started(command, &pipeline, "127.0.0.1:0", &case.path("day"), &dump);

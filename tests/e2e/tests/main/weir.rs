@@ -1,7 +1,7 @@
 //! Starting the binary under test.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The repository.
@@ -17,6 +17,17 @@ pub(crate) fn root() -> PathBuf {
 /// The binary: `WEIR_BIN`, else the debug build's.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("WEIR_BIN").map_or_else(|| root().join("target/debug/weir"), PathBuf::from)
+}
+
+/// The binary, to be started with this folder as a small file system of its own: of 1 MiB, all but this is in its file
+/// `ballast`.
+pub(crate) fn on_small_disk(folder: &Path, room_kib: usize) -> Command {
+    const MOUNT: &str = "mount -t tmpfs -o size=1m weir \"$0\" && head -c $(((1024 - $1) * 1024)) /dev/zero > \"$0/ballast\" && \
+                         shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT]);
+    command.arg(folder).arg(room_kib.to_string()).arg(binary());
+    command
 }
 
 /// Runs the generator of days: `WEIR_FEED_BIN`, else the debug build's; panics when it does not end well.

@@ -7,6 +7,7 @@
 use super::recorded::Recorded;
 use super::sinks::{compacted, make, records, sunk, table, with_sinks};
 use super::{Served, Topics, awake, replayed, same};
+use crate::random::Random;
 use crate::weir;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,22 +19,6 @@ use std::time::{Duration, Instant};
 const LOOK: u64 = 5;
 /// A checkpoint comes every second.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(4);
-
-/// Numbers that a seed gives (splitmix64).
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    pub(super) fn millis(&mut self, end: u64) -> Duration {
-        Duration::from_millis(self.below(end))
-    }
-}
 
 pub(super) fn asked(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))

@@ -256,18 +256,13 @@ fn a_silent_source_is_told() {
 #[test]
 fn a_full_disk_costs_checkpoints_only() {
     const ROOM_KIB: usize = 64;
-    const MOUNT: &str = "mount -t tmpfs -o size=1m weir \"$0\" && head -c $(((1024 - $1) * 1024)) /dev/zero > \"$0/ballast\" && \
-                         shift && exec \"$@\"";
     let _awake = awake();
     let rates = Rates::new("full", std::env::var("KAFKA_BOOTSTRAP").expect("a broker"));
     let folder = rates.topics.folder.path().join("state");
     std::fs::create_dir(&folder).expect("a temporary folder");
     let records = |from: i64| (from..from + 4_000).map(|offset| (0, offset, 10, "AAA"));
     rates.publish(&records(0).collect::<Vec<_>>());
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT]);
-    command.arg(&folder).arg(ROOM_KIB.to_string());
-    command.arg(weir::binary());
+    let command = weir::on_small_disk(&folder, ROOM_KIB);
     let weir = Served::start_as(command, &rates.pipeline(), &[]);
     let checkpoint = |status: &Value, what: &str| status["checkpoint"][what].clone();
     let status = weir.until("told that the disk is full", |status| {

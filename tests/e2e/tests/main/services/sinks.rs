@@ -5,9 +5,10 @@
 )]
 
 use super::brokers::Frozen;
-use super::kills::{Random, start};
+use super::kills::start;
 use super::recorded::Recorded;
 use super::{Served, Topics, awake, core_day};
+use crate::random::Random;
 use crate::weir;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
