@@ -29,9 +29,37 @@ pub struct Keep {
     pub plan: BTreeMap<String, String>,
 }
 
-struct Job {
-    changes: Changes,
-    manifest: Manifest,
+enum Job {
+    /// Some of what changed; more follows.
+    Some(Changes),
+    /// That was all, under what this says.
+    Last(Box<Manifest>),
+}
+
+/// So much of what changed is written while more of it is gathered.
+const SOME_BYTES: usize = if cfg!(test) { 200 } else { 128 << 20 };
+
+/// Takes what changed, and passes it on to be written, some at a time.
+pub(crate) struct Gathering<'a> {
+    some: Changes,
+    jobs: &'a SyncSender<Job>,
+}
+
+impl Gathering<'_> {
+    /// Notes that a key of a part has this value now, or is gone.
+    pub(crate) fn push(&mut self, part: u16, key: &[u8], value: Option<&[u8]>) {
+        self.some.push(part, key, value);
+        if self.some.bytes() >= SOME_BYTES {
+            self.pass_on();
+        }
+    }
+
+    fn pass_on(&mut self) {
+        // A thread that is gone is noticed with the last.
+        self.jobs
+            .send(Job::Some(std::mem::take(&mut self.some)))
+            .ok();
+    }
 }
 
 /// What became of a job: what it cost, or what is still to be written and why.
@@ -56,18 +84,35 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     pub(crate) fn start(keep: Keep, pipeline: &str, parts: Vec<String>) -> Self {
-        let (jobs, to_write) = sync_channel::<Job>(1);
+        // Nothing waits between the two: one gathers, the other writes.
+        let (jobs, to_write) = sync_channel::<Job>(0);
         let (tell, done) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let mut store = keep.store;
         let write = move || {
-            while let Ok(mut job) = to_write.recv() {
-                let epoch = job.manifest.epoch;
-                let written = store.write(&mut job.changes, job.manifest);
-                let mut done = written
-                    .map(|report| (epoch, report))
-                    .map_err(|error| (job.changes, error));
+            let mut failed: Option<(Changes, StateError)> = None;
+            while let Ok(job) = to_write.recv() {
+                let manifest = match (job, &mut failed) {
+                    (Job::Some(changes), None) => {
+                        let added = store.add(&changes);
+                        failed = added.err().map(|error| (changes, error));
+                        continue;
+                    }
+                    (Job::Some(changes), Some((left, _))) => {
+                        left.append(&changes);
+                        continue;
+                    }
+                    (Job::Last(manifest), _) => *manifest,
+                };
+                let epoch = manifest.epoch;
+                let mut done = match failed.take() {
+                    Some(failed) => Err(failed),
+                    None => match store.keep(manifest) {
+                        Ok(report) => Ok((epoch, report)),
+                        Err(error) => Err((Changes::default(), error)),
+                    },
+                };
                 // Told after merging, so that the next job waits for it.
                 while done.is_ok() && !stopped.load(Ordering::Relaxed) {
                     match store.compact(&stopped) {
@@ -113,21 +158,19 @@ impl Checkpointer {
     /// Writes what `gather` tells, under what `about` says. The call before must have found it due.
     pub(crate) fn write(
         &mut self,
-        gather: impl FnOnce(&mut Changes),
+        gather: impl FnOnce(&mut Gathering<'_>),
         about: impl FnOnce(&mut Manifest),
     ) {
         self.began = Instant::now();
-        let mut changes = Changes::default();
-        gather(&mut changes);
-        if !self.left.is_empty() {
-            let mut left = std::mem::take(&mut self.left);
-            left.append(&changes);
-            changes = left;
-        }
+        let jobs = self.jobs.as_ref().expect("it has not ended");
+        let some = std::mem::take(&mut self.left);
+        let mut gathering = Gathering { some, jobs };
+        gathering.pass_on();
+        gather(&mut gathering);
+        gathering.pass_on();
         let mut manifest = self.template.clone();
         about(&mut manifest);
-        let jobs = self.jobs.as_ref().expect("it has not ended");
-        let sent = jobs.send(Job { changes, manifest });
+        let sent = jobs.send(Job::Last(Box::new(manifest)));
         self.is_busy = sent.is_ok();
         let stall_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.standing.stall_us += stall_us;

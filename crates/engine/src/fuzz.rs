@@ -136,7 +136,8 @@ fn folder(path: &Path) {
             epoch,
             ..Manifest::default()
         };
-        store.write(&mut changes, manifest).unwrap();
+        store.add(&changes).unwrap();
+        store.keep(manifest).unwrap();
     }
 }
 

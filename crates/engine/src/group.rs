@@ -249,7 +249,7 @@ impl GroupStep {
             }
             return;
         };
-        for entry in &entries {
+        for entry in entries.iter() {
             if entry[0] == GROUP {
                 put(entry, self.saved_group(&entry[1..]).as_deref());
             } else {

@@ -5,7 +5,7 @@
 //! epoch after that shows the net of everything.
 
 use crate::asked::{Asked, Shelves};
-use crate::checkpoint::{Checkpointer, Keep};
+use crate::checkpoint::{Checkpointer, Gathering, Keep};
 use crate::clock::PipelineClock;
 use crate::gates::Gates;
 use crate::ingest::Ingest;
@@ -389,7 +389,7 @@ impl Engine {
         };
         let (steps, tables, letters) = (&mut self.steps, &mut self.tables, &mut self.letters);
         let shelves = &mut self.shelves;
-        let gather = |changes: &mut crate::state::Changes| {
+        let gather = |changes: &mut Gathering<'_>| {
             let mut part = 0;
             let mut save = |save: &mut dyn FnMut(&mut weir_zset::op::Put<'_>)| {
                 save(&mut |key, value| changes.push(part, key, value));

@@ -90,7 +90,7 @@ impl Keeper {
             }
             return;
         };
-        for entry in &keys {
+        for entry in keys.iter() {
             put(entry, self.kept.rows.get(entry));
         }
     }

@@ -118,16 +118,22 @@ impl Table {
 
     /// Tells the keys that changed since they were told last, each with its rows; the first time, all.
     pub fn save(&mut self, put: &mut Put<'_>) {
-        let value = |key: &[u8]| {
-            if let Some(rows) = self.odd.get(key) {
+        let mut room = Vec::new();
+        let mut tell = |key: &[u8]| {
+            let out = Writer::over(std::mem::take(&mut room));
+            let value = if let Some(rows) = self.odd.get(key) {
                 let add = |out: Writer, (row, weight): (&Bytes, &i64)| out.i64(*weight).part(row);
-                return Some(rows.iter().fold(Writer::default(), add).done());
-            }
-            let row = self.version.rows.get(key)?;
-            Some(Writer::default().i64(1).part(row).done())
+                Some(rows.iter().fold(out, add))
+            } else {
+                let row = self.version.rows.get(key);
+                row.map(|row| out.i64(1).part(row))
+            };
+            let is_there = value.is_some();
+            room = value.unwrap_or_default().done();
+            put(key, is_there.then_some(&room));
         };
         if let Some(keys) = self.dirty.take() {
-            keys.iter().for_each(|key| put(key, value(key).as_deref()));
+            keys.iter().for_each(tell);
             return;
         }
         let hidden = self
@@ -135,7 +141,7 @@ impl Table {
             .keys()
             .filter(|key| !self.version.rows.contains_key(*key));
         for key in self.version.rows.keys().chain(hidden) {
-            put(key, value(key).as_deref());
+            tell(key);
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Store {
     _lock: Lock,
     /// The newest checkpoints, oldest first.
     pub(super) kept: Vec<Manifest>,
+    /// Segments that the next checkpoint names, and what they cost.
+    added: (Vec<SegmentRef>, Report),
     /// The number of the next file.
     next: u64,
 }
@@ -97,6 +99,7 @@ impl Store {
             folder: folder.to_owned(),
             _lock: lock,
             kept: found.clone().into_iter().collect(),
+            added: <_>::default(),
             next,
         };
         store.remove_unnamed()?;
@@ -125,33 +128,43 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a checkpoint: what changed since the last one, then the manifest that `manifest` says, with
-    /// number and segments filled in. When that fails the checkpoint before stands, and the changes are still
-    /// to be written.
-    pub fn write(
-        &mut self,
-        changes: &mut Changes,
-        manifest: Manifest,
-    ) -> Result<Report, StateError> {
-        let number = self.next;
-        let mut segments = self
-            .kept
-            .last()
-            .map(|last| last.segments.clone())
-            .unwrap_or_default();
-        let mut report = Report::default();
-        if !changes.is_empty() {
-            let name = format!("{number:010}.seg");
-            let path = self.folder.join(&name);
+    /// Writes some of what changed since the last checkpoint, for the next one. When that fails it is still to be
+    /// written.
+    pub fn add(&mut self, changes: &Changes) -> Result<(), StateError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let name = format!("{:010}.seg", self.next);
+        let path = self.folder.join(&name);
+        let write = || {
             let mut writer = Writer::create(&path)?;
             for entry in changes.sorted() {
                 writer.push(entry)?;
             }
-            let sum = writer.finish()?;
-            (report.entries, report.bytes) = (sum.entries, sum.bytes);
-            segments.push(named(name, sum));
-        }
-        self.keep(manifest, number, segments)?;
+            writer.finish()
+        };
+        let sum = write().inspect_err(|_| {
+            // It takes room that another try needs; whether it goes or not, it counts for nothing.
+            fs::remove_file(&path).ok();
+        })?;
+        self.next += 1;
+        let (segments, report) = &mut self.added;
+        report.entries += sum.entries;
+        report.bytes += sum.bytes;
+        segments.push(named(name, sum));
+        Ok(())
+    }
+
+    /// Makes a checkpoint of what was added: the manifest that `manifest` says, with number and segments filled in.
+    /// When that fails the checkpoint before stands, and what was added is for the next one.
+    pub fn keep(&mut self, manifest: Manifest) -> Result<Report, StateError> {
+        let last = self.kept.last();
+        let mut segments = last.map(|last| last.segments.clone()).unwrap_or_default();
+        // The last one names them already when all but the clearing up went well.
+        segments.retain(|segment| !self.added.0.contains(segment));
+        segments.extend(self.added.0.iter().cloned());
+        self.name(manifest, self.next, segments)?;
+        let (_, mut report) = std::mem::take(&mut self.added);
         report.disk_bytes = self.disk_bytes()?;
         Ok(report)
     }
@@ -185,12 +198,12 @@ impl Store {
         let mut segments = last.segments[..from].to_vec();
         segments.push(named(name, sum));
         let manifest = last.clone();
-        self.keep(manifest, number, segments)?;
+        self.name(manifest, number, segments)?;
         Ok(true)
     }
 
     /// Makes this the newest checkpoint, and removes what no kept one names.
-    fn keep(
+    fn name(
         &mut self,
         mut manifest: Manifest,
         number: u64,
@@ -216,6 +229,7 @@ impl Store {
             named.insert(format!("{:010}.json", manifest.number));
             named.extend(manifest.segments.iter().map(|segment| segment.file.clone()));
         }
+        named.extend(self.added.0.iter().map(|segment| segment.file.clone()));
         for name in files(&self.folder)? {
             let ours = [".json", ".seg", ".draft"]
                 .iter()

@@ -50,9 +50,8 @@ fn apply(store: &mut Store, model: &mut Model, epoch: u64, told: &[Told]) {
             None => model.remove(&(part, key)),
         };
     }
-    store
-        .write(&mut changes, manifest(epoch))
-        .expect("the disk takes it");
+    store.add(&changes).expect("the disk takes it");
+    store.keep(manifest(epoch)).expect("the disk takes it");
 }
 
 fn told() -> impl Strategy<Value = Vec<Told>> {
@@ -180,16 +179,14 @@ fn a_failed_write_is_made_up_for() {
     changes.push(0, b"a", Some(b"1"));
     let away = folder.path().with_extension("away");
     fs::rename(folder.path(), &away).expect("same disk");
-    store
-        .write(&mut changes, manifest(1))
-        .expect_err("there is no folder");
+    store.add(&changes).expect_err("there is no folder");
+    store.keep(manifest(1)).expect_err("there is no folder");
     fs::rename(&away, folder.path()).expect("same disk");
     let mut later = Changes::default();
     later.push(0, b"b", Some(b"2"));
     changes.append(&later);
-    store
-        .write(&mut changes, manifest(2))
-        .expect("the folder is back");
+    store.add(&changes).expect("the folder is back");
+    store.keep(manifest(2)).expect("the folder is back");
     assert_eq!(read(&open_again(store, folder.path())).len(), 2);
 }
 

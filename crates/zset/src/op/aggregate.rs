@@ -7,7 +7,7 @@
 
 use super::columns::{are_same, batch, distinct, find, find_all, inputs, some, unplaced};
 use super::keyed::Keyed;
-use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
+use super::saved::{Put, Reader, Unreadable, Writer};
 use super::{AggFn, AggregateSpec, Operator, Step};
 use crate::compact::Compact;
 use crate::delta::PART_ROWS;
@@ -28,10 +28,6 @@ pub(super) struct Aggregate {
     groups: Keyed<Group>,
     values: Vec<Value>,
     step: u64,
-    /// Keys of groups that are gone since they were told.
-    dirty: Dirty,
-    /// Slots of groups that changed since they were told.
-    unsaved: Vec<u32>,
 }
 
 struct Group {
@@ -39,17 +35,11 @@ struct Group {
     rows: i64,
     /// The last step that touched it.
     step: u64,
-    /// Whether its slot is among those that are not told yet.
-    is_unsaved: bool,
 }
 
 impl Group {
     fn new(rows: i64) -> Self {
-        Self {
-            rows,
-            step: 0,
-            is_unsaved: false,
-        }
+        Self { rows, step: 0 }
     }
 }
 
@@ -113,8 +103,6 @@ impl Aggregate {
             groups: Keyed::new(),
             values,
             step: 0,
-            dirty: Dirty::default(),
-            unsaved: Vec::new(),
         })
     }
 
@@ -127,10 +115,7 @@ impl Aggregate {
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;
-                if self.dirty.is_settled() && !group.is_unsaved {
-                    group.is_unsaved = true;
-                    self.unsaved.push(slot);
-                }
+                self.groups.touch(slot);
                 firsts.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
             }
             slots.push(slot);
@@ -301,7 +286,6 @@ impl Aggregate {
     fn forget_empty(&mut self, touched: &[u32]) {
         for &slot in touched {
             if self.groups.at(slot).rows == 0 && self.is_clear(slot) {
-                self.dirty.touch(self.groups.key(slot));
                 self.groups.remove(slot);
             }
         }
@@ -340,33 +324,21 @@ impl Operator for Aggregate {
     }
 
     fn save(&mut self, put: &mut Put<'_>) {
-        let slots = u32::try_from(self.groups.slots()).expect("fewer than 2^32 keys in memory");
-        let (groups, values) = (&mut self.groups, &self.values);
-        let mut tell = |slot: u32, is_asked: bool| {
-            let Some((key, group)) = groups.taken_mut(slot) else {
+        let (values, mut room) = (&self.values, Vec::new());
+        self.groups.tell(|key, group| {
+            let Some((slot, group)) = group else {
+                put(key, None);
                 return;
             };
-            if !std::mem::take(&mut group.is_unsaved) && !is_asked {
-                return;
-            }
-            let out = Writer::default().i64(group.rows);
+            let out = Writer::over(std::mem::take(&mut room)).i64(group.rows);
             let add = |out, value: &Value| value.accumulators.save(slot, out);
-            put(key, Some(&values.iter().fold(out, add).done()));
-        };
-        let unsaved = std::mem::take(&mut self.unsaved);
-        let Some(gone) = self.dirty.take() else {
-            (0..slots).for_each(|slot| tell(slot, true));
-            return;
-        };
-        for slot in unsaved {
-            tell(slot, false);
-        }
-        let gone = gone.iter().filter(|key| self.groups.find(key).is_none());
-        gone.for_each(|key| put(key, None));
+            room = values.iter().fold(out, add).done();
+            put(key, Some(&room));
+        });
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        self.dirty.settle();
+        self.groups.settle();
         let mut value = Reader::new(value);
         let rows = value.i64()?;
         let (slot, _) = self.groups.slot(key, || Group::new(rows));

@@ -8,7 +8,7 @@ use super::columns::{Records, find_all, inputs, log, some};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::named::Named;
-use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
+use super::saved::{Put, Reader, Unreadable, Writer};
 use super::{DedupeSpec, Operator, Step};
 use crate::compact::Compact;
 use crate::{Delta, OpError, Parts};
@@ -23,7 +23,6 @@ pub(super) struct Dedupe {
     records: Records,
     partitions: Partitions,
     keys: Keyed<First>,
-    dirty: Dirty,
     named: Named,
 }
 
@@ -53,7 +52,6 @@ impl Dedupe {
             records: Records::of(schema),
             partitions: Partitions::new(schema),
             keys: Keyed::new(),
-            dirty: Dirty::default(),
         })
     }
 }
@@ -93,7 +91,7 @@ impl Operator for Dedupe {
                 continue;
             }
             old.extend(std::mem::replace(first, new()).row);
-            self.dirty.touch(self.keys.key(slot));
+            self.keys.touch(slot);
             fresh.push((slot, row));
         }
         fresh.reverse();
@@ -108,7 +106,6 @@ impl Operator for Dedupe {
         }
         for key in self.named.due() {
             if let Some(slot) = self.keys.find(&key) {
-                self.dirty.touch(&key);
                 old.extend(self.keys.remove(slot).row);
             }
         }
@@ -135,26 +132,19 @@ impl Operator for Dedupe {
     fn save(&mut self, put: &mut Put<'_>) {
         self.partitions.save(PARTITION, put);
         self.named.save(NAMED, put);
-        let mut tell = |key: &[u8], first: Option<&First>| {
-            let value = first.map(|first| {
+        self.keys.tell(|key, first| {
+            let value = first.map(|(_, first)| {
                 let row = first.row.as_ref();
                 let row = row.expect("the step that brought it has ended");
                 let place = Writer::default().u32(first.partition).i64(first.offset);
                 place.raw(row).done()
             });
             put(&Writer::tagged(KEY).raw(key).done(), value.as_deref());
-        };
-        match self.dirty.take() {
-            None => {
-                let each = self.keys.each();
-                each.for_each(|(key, first)| tell(key, Some(first)));
-            }
-            Some(keys) => keys.iter().for_each(|key| tell(key, self.keys.get(key))),
-        }
+        });
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        self.dirty.settle();
+        self.keys.settle();
         self.named.settle();
         let (mut key, mut value) = (Reader::new(key), value);
         match key.tag()? {

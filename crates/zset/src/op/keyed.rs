@@ -1,6 +1,6 @@
 //! Values by encoded key, in numbered slots. Only slots show outside, never the order of the table.
 
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Shared bytes of an encoded row or key.
@@ -15,6 +15,18 @@ pub(super) struct Keyed<V> {
     table: HashTable<u32>,
     slots: Vec<Slot<V>>,
     free: Vec<u32>,
+    /// What is to be told; before the first telling nothing is kept, as then all is.
+    changed: Option<Changed>,
+}
+
+/// What changed since it was told.
+#[derive(Debug, Default)]
+struct Changed {
+    slots: Vec<u32>,
+    /// Whether a slot is among them.
+    is_in: Vec<bool>,
+    /// Keys that were removed; some may be back.
+    gone: HashSet<Box<[u8]>>,
 }
 
 impl<V> Keyed<V> {
@@ -23,6 +35,7 @@ impl<V> Keyed<V> {
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            changed: None,
         }
     }
 
@@ -69,7 +82,50 @@ impl<V> Keyed<V> {
         let entry = self.table.find_entry(hash, |&other| other == slot);
         entry.expect("a taken slot is in the table").remove();
         self.free.push(slot);
+        if let Some(changed) = &mut self.changed {
+            changed.gone.insert(key);
+        }
         value
+    }
+
+    /// What a slot holds changed, or it was made.
+    #[inline]
+    pub(super) fn touch(&mut self, slot: u32) {
+        let Some(changed) = &mut self.changed else {
+            return;
+        };
+        if changed.is_in.len() < self.slots.len() {
+            changed.is_in.resize(self.slots.len(), false);
+        }
+        if !std::mem::replace(&mut changed.is_in[slot as usize], true) {
+            changed.slots.push(slot);
+        }
+    }
+
+    /// From now on only what changes is kept: the rest has been told, or was loaded.
+    pub(super) fn settle(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// Tells the keys that changed since they were told last, each with its slot and value if it has one; the first
+    /// time, all.
+    pub(super) fn tell(&mut self, mut tell: impl FnMut(&[u8], Option<(u32, &V)>)) {
+        let changed = self.changed.replace(Changed::default());
+        let slots = u32::try_from(self.slots.len()).expect("fewer than 2^32 keys in memory");
+        let mut tell_slot = |slot: u32| {
+            if let Some((key, value)) = &self.slots[slot as usize] {
+                tell(key, Some((slot, value)));
+            }
+        };
+        let Some(changed) = changed else {
+            (0..slots).for_each(tell_slot);
+            return;
+        };
+        for &slot in &changed.slots {
+            tell_slot(slot);
+        }
+        let gone = changed.gone.iter().filter(|key| self.find(key).is_none());
+        gone.for_each(|key| tell(key, None));
     }
 
     pub(super) fn key(&self, slot: u32) -> &[u8] {
@@ -88,12 +144,6 @@ impl<V> Keyed<V> {
             .as_mut()
             .expect("the slot is taken")
             .1
-    }
-
-    /// A slot's key and value, if it is taken.
-    pub(super) fn taken_mut(&mut self, slot: u32) -> Option<(&[u8], &mut V)> {
-        let (key, value) = self.slots[slot as usize].as_mut()?;
-        Some((key, value))
     }
 
     /// Every key with its value.

@@ -12,7 +12,7 @@ use super::columns::{Records, find_all, inputs, log, some, typed};
 use super::keyed::{Bytes, Keyed};
 use super::log::Partitions;
 use super::named::Named;
-use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
+use super::saved::{Put, Reader, Unreadable, Writer};
 use super::{LatestSpec, Operator, Step};
 use crate::compact::{Compact, Packed, push_part};
 use crate::{Delta, OpError, Parts, Refusal, meta};
@@ -39,7 +39,6 @@ pub(super) struct Latest {
     /// Keys whose change was not answered yet, each with what it showed before.
     open: Vec<(u32, Option<Bytes>)>,
     scratch: Scratch,
-    dirty: Dirty,
     named: Named,
 }
 
@@ -115,7 +114,6 @@ impl Latest {
             keys: Keyed::new(),
             open: Vec::new(),
             scratch: Scratch::default(),
-            dirty: Dirty::default(),
         })
     }
 
@@ -182,7 +180,7 @@ impl Latest {
 
     /// Remembers what a key that is about to change showed when it was last answered.
     fn open_slot(&mut self, slot: u32) {
-        self.dirty.touch(self.keys.key(slot));
+        self.keys.touch(slot);
         let entry = self.keys.at(slot);
         if !entry.is_open {
             let before = entry.shown(&self.partitions).cloned();
@@ -424,21 +422,21 @@ impl Operator for Latest {
     fn save(&mut self, put: &mut Put<'_>) {
         self.partitions.save(PARTITION, put);
         self.named.save(NAMED, put);
-        let name = |key: &[u8]| Writer::tagged(KEY).raw(key).done();
-        match self.dirty.take() {
-            None => self
-                .keys
-                .each()
-                .for_each(|(key, entry)| put(&name(key), Some(&entry.save()))),
-            Some(keys) => keys.iter().for_each(|key| {
-                let entry = self.keys.get(key).map(Entry::save);
-                put(&name(key), entry.as_deref());
-            }),
-        }
+        let (mut name, mut value) = (Vec::new(), Vec::new());
+        self.keys.tell(|key, entry| {
+            let room = std::mem::take(&mut name);
+            name = Writer::over(room).raw(&[KEY]).raw(key).done();
+            let room = std::mem::take(&mut value);
+            let is_there = entry.is_some();
+            if let Some((_, entry)) = entry {
+                value = entry.save(Writer::over(room)).done();
+            }
+            put(&name, is_there.then_some(&value));
+        });
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        self.dirty.settle();
+        self.keys.settle();
         self.named.settle();
         let mut key = Reader::new(key);
         match key.tag()? {

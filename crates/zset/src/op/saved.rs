@@ -1,6 +1,7 @@
 //! An operator's state as entries, keys with values, of which those that changed are told.
 
-use hashbrown::HashSet;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Takes entries: a key with its value now, or none when it is gone.
 pub type Put<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
@@ -13,17 +14,50 @@ pub struct Unreadable;
 /// Which keys changed since they were told. Before the first telling it keeps nothing: then all count.
 #[derive(Debug, Default)]
 pub struct Dirty {
-    keys: Option<HashSet<Box<[u8]>>>,
+    keys: Option<Keys>,
+}
+
+/// A set of keys, behind each other in one block of bytes.
+#[derive(Debug, Default)]
+pub struct Keys {
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+    table: HashTable<u32>,
+}
+
+impl Keys {
+    /// The keys, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|index| key(&self.bytes, &self.ends, index))
+    }
+
+    fn add(&mut self, new: &[u8]) {
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        let at = |&index: &u32| key(bytes, ends, index as usize);
+        let same = |index: &u32| at(index) == new;
+        let hash = |index: &u32| xxh3_64(at(index));
+        let entry = self.table.entry(xxh3_64(new), same, hash);
+        if let hashbrown::hash_table::Entry::Vacant(vacant) = entry {
+            let index = u32::try_from(self.ends.len()).expect("fewer than 2^32 keys in memory");
+            vacant.insert(index);
+            self.bytes.extend_from_slice(new);
+            self.ends.push(self.bytes.len());
+        }
+    }
+}
+
+fn key<'a>(bytes: &'a [u8], ends: &[usize], index: usize) -> &'a [u8] {
+    let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+    &bytes[start..ends[index]]
 }
 
 impl Dirty {
     /// The key changed.
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
-        if let Some(keys) = &mut self.keys
-            && !keys.contains(key)
-        {
-            keys.insert(key.into());
+        if let Some(keys) = &mut self.keys {
+            keys.add(key);
         }
     }
 
@@ -31,13 +65,8 @@ impl Dirty {
     #[inline]
     pub fn touch_with(&mut self, key: impl FnOnce() -> Vec<u8>) {
         if let Some(keys) = &mut self.keys {
-            keys.insert(key().into());
+            keys.add(&key());
         }
-    }
-
-    /// Whether what changes is kept.
-    pub fn is_settled(&self) -> bool {
-        self.keys.is_some()
     }
 
     /// From now on only what changes is kept: the rest has been told, or was loaded.
@@ -46,8 +75,8 @@ impl Dirty {
     }
 
     /// The keys that changed, or none at the first time: all of them count. They begin anew.
-    pub fn take(&mut self) -> Option<HashSet<Box<[u8]>>> {
-        self.keys.replace(HashSet::new())
+    pub fn take(&mut self) -> Option<Keys> {
+        self.keys.replace(Keys::default())
     }
 }
 
@@ -59,6 +88,12 @@ impl Writer {
     /// Begins with a tag that tells kinds of entries apart.
     pub fn tagged(tag: u8) -> Self {
         Self(vec![tag])
+    }
+
+    /// Begins with nothing, in the room of what was put together before.
+    pub fn over(mut room: Vec<u8>) -> Self {
+        room.clear();
+        Self(room)
     }
 
     /// Adds bytes behind their length.

@@ -210,12 +210,11 @@ impl Entry {
 
 impl Entry {
     /// Its logs as bytes.
-    pub(super) fn save(&self) -> Vec<u8> {
+    pub(super) fn save(&self, mut out: Writer) -> Writer {
         let seen = |out: Writer, seen: &Seen| {
             let out = out.i64(seen.version).raw(&seen.digest);
             out.i64(seen.offset)
         };
-        let mut out = Writer::default();
         for log in self.logs() {
             out = seen(out.u32(log.partition), &log.highest).part(&log.rows);
             out = out.count(log.lower().len());
@@ -226,7 +225,7 @@ impl Entry {
                 out = out.i64(*offset).i64(*version);
             }
         }
-        out.done()
+        out
     }
 
     /// The same from bytes.

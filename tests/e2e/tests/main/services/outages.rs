@@ -7,7 +7,6 @@ use super::{Served, Topics, awake};
 use crate::weir;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 /// How long brokers stay away: `WEIR_OUTAGE_S`, or a few seconds.
