@@ -39,6 +39,10 @@ enum Job {
 /// So much of what changed is written while more of it is gathered.
 const SOME_BYTES: usize = if cfg!(test) { 200 } else { 128 << 20 };
 
+/// The stages stand still while it is gathered what changed: for a part in so many of the time at most. What is due
+/// waits meanwhile, as while a book is caught up with, where most of it changes from one checkpoint to the next.
+const STALL_SHARE: u32 = 20;
+
 /// Takes what changed, and passes it on to be written, some at a time.
 pub(crate) struct Gathering<'a> {
     some: Changes,
@@ -69,6 +73,8 @@ type Done = Result<(u64, Report), (Changes, StateError)>;
 pub(crate) struct Checkpointer {
     every: Duration,
     began: Instant,
+    /// How long the stages stood still for the last one.
+    stall: Duration,
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     is_busy: bool,
@@ -132,6 +138,7 @@ impl Checkpointer {
         Self {
             every: keep.every,
             began: Instant::now(),
+            stall: Duration::ZERO,
             jobs: Some(jobs),
             done,
             is_busy: false,
@@ -152,7 +159,8 @@ impl Checkpointer {
     /// Whether it is time for the next one, and the last one is done.
     pub(crate) fn is_due(&mut self) -> bool {
         self.hear(false);
-        !self.is_busy && self.began.elapsed() >= self.every
+        let due = self.every.max(self.stall * STALL_SHARE);
+        !self.is_busy && self.began.elapsed() >= due
     }
 
     /// Writes what `gather` tells, under what `about` says. The call before must have found it due.
@@ -172,8 +180,8 @@ impl Checkpointer {
         about(&mut manifest);
         let sent = jobs.send(Job::Last(Box::new(manifest)));
         self.is_busy = sent.is_ok();
-        let stall_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.standing.stall_us += stall_us;
+        self.stall = self.began.elapsed();
+        self.standing.stall_us += u64::try_from(self.stall.as_micros()).unwrap_or(u64::MAX);
     }
 
     /// Waits until nothing is under way; merging is cut short.

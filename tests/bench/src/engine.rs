@@ -14,8 +14,6 @@ use crate::{Job, load, say};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_mins(5);
-/// Between two checkpoints: five times as often as where a file does not say.
-const EVERY_S: u32 = 2;
 /// Between looks at its state: each takes time from it, on one core.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -33,7 +31,7 @@ pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
 /// The same with checkpoints while it reads.
 pub(crate) fn kept(job: &Job, weir: &Path, pipeline: &Path, folder: &Path) -> Result<()> {
     let checkpoint = format!(
-        "workers: 1, checkpoint: {{ every_s: {EVERY_S}, to: {} }}",
+        "workers: 1, checkpoint: {{ to: {} }}",
         folder.join("state").display()
     );
     let pipeline = changed(pipeline, folder, |text| {

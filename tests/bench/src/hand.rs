@@ -179,7 +179,7 @@ mod tests {
     fn sums_do_not_depend_on_the_order_of_versions() {
         let mut forward = Sums::default();
         let mut backward = Sums::default();
-        let values: Vec<String> = messages(400).map(|message| message.value).collect();
+        let values: Vec<String> = messages(400, 4).map(|message| message.value).collect();
         for (value, from_the_end) in values.iter().zip(values.iter().rev()) {
             forward.take(value.as_bytes()).unwrap();
             backward.take(from_the_end.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The topic: deals in four versions, nine in a hundred messages overtaken by a newer version of their deal.
+//! The topic: deals in several versions, nine in a hundred messages overtaken by a newer version of their deal.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use crate::Job;
 use crate::consumer::{PARTITIONS, TOPIC};
 
-/// Versions of a deal, in two pairs; in so many of a hundred pairs the newer comes first.
-const VERSIONS: u64 = 4;
+/// Versions of a deal come in pairs; in so many of a hundred pairs the newer comes first.
 const SWAPPED_PERCENT: u64 = 18;
 
 const ENTITIES: [&str; 4] = ["MER-US", "MER-UK", "MER-DE", "MER-SG"];
@@ -43,16 +42,16 @@ pub(crate) struct Message {
 }
 
 /// The messages in the order in which they are sent.
-pub(crate) fn messages(count: u64) -> impl Iterator<Item = Message> {
-    let deals = count / VERSIONS;
-    (0..VERSIONS).flat_map(move |round| (0..deals).map(move |deal| message(deal, round)))
+pub(crate) fn messages(count: u64, versions: u64) -> impl Iterator<Item = Message> {
+    let deals = count / versions;
+    (0..versions).flat_map(move |round| (0..deals).map(move |deal| message(deal, round)))
 }
 
 fn message(deal: u64, round: u64) -> Message {
-    let swapped = mix(deal * VERSIONS + round / 2) % 100 < SWAPPED_PERCENT;
+    let swapped = mix(deal * 4 + round / 2) % 100 < SWAPPED_PERCENT;
     let version = 1 + if swapped { round ^ 1 } else { round };
     // What stays the same over the versions of a deal, and what changes.
-    let (fixed, changing) = (mix(deal), mix(deal * VERSIONS + version + (1 << 40)));
+    let (fixed, changing) = (mix(deal), mix(deal * 4 + version + (1 << 40)));
     let (pair, rate) = PAIRS[place(fixed, PAIRS.len())];
     let entity = ENTITIES[place(fixed >> 8, ENTITIES.len())];
     let book = BOOKS[place(fixed >> 16, BOOKS.len())];
@@ -96,17 +95,24 @@ fn mix(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Makes the topic and sends everything, timestamps a millisecond apart for every thousand.
-pub(crate) fn fill(job: &Job) -> Result<()> {
+/// Sends everything from this message on, timestamps a millisecond apart for every thousand; makes the topic first if
+/// that is everything.
+pub(crate) fn fill(job: &Job, from: u64) -> Result<()> {
     let mut config = client(job);
-    create(&config, TOPIC)?;
+    if from == 0 {
+        create(&config, TOPIC)?;
+    }
     config
         .set("linger.ms", "20")
         .set("batch.num.messages", "20000")
         .set("queue.buffering.max.messages", "200000");
     let producer: ThreadedProducer<DefaultProducerContext> =
         config.create().context("the Kafka client")?;
-    for (number, message) in (0_i64..).zip(messages(job.messages)) {
+    let rest = usize::try_from(from).context("too many messages")?;
+    for (number, message) in (0_i64..)
+        .zip(messages(job.messages, job.versions))
+        .skip(rest)
+    {
         let mut record = BaseRecord::to(TOPIC)
             .partition(message.partition)
             .key(&message.key)

@@ -37,15 +37,22 @@ struct Job {
     /// Kafka's address.
     #[arg(long, global = true, default_value = "localhost:9092")]
     bootstrap: String,
-    /// Messages in the topic: four versions of each deal.
+    /// Messages in the topic: some versions of each deal.
     #[arg(long, global = true, default_value_t = 2_000_000)]
     messages: u64,
+    /// How many versions.
+    #[arg(long, global = true, default_value_t = 4)]
+    versions: u64,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
     /// Fills the topic.
-    Load,
+    Load {
+        /// Messages that it has already; without any it is made.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
     /// Prints the messages as the rows that a plugin gets, a line each; needs no Kafka.
     Rows,
     /// Counts bytes.
@@ -54,7 +61,7 @@ enum What {
     Hand,
     /// The whole job by the engine; prints its sums and where the time went. Or, where asked, what more costs.
     Engine {
-        /// Keeps its state in this folder, with a checkpoint every other second.
+        /// Keeps its state in this folder, with checkpoints as often as where a file does not say.
         #[arg(long)]
         kept: Option<PathBuf>,
         /// Writes the newest version of each deal to a topic: `at_least_once` or `exactly_once`.
@@ -87,9 +94,9 @@ enum What {
 fn main() -> Result<()> {
     let Command { what, job } = Command::parse();
     match what {
-        What::Load => load::fill(&job),
+        What::Load { from } => load::fill(&job, from),
         What::Rows => {
-            for (offset, message) in load::messages(job.messages).enumerate() {
+            for (offset, message) in load::messages(job.messages, job.versions).enumerate() {
                 println!("{}", row(offset, &message.value)?);
             }
             Ok(())
