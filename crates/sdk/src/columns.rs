@@ -68,8 +68,10 @@ pub trait Value: Copy {
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
     fn read(bytes: &[u8]) -> Self;
-    /// As value `index` of these little-endian bytes; whether there is room.
-    fn put(self, to: &mut [u8], index: usize) -> bool;
+    /// An array of `WIDTH` bytes.
+    type Bytes;
+    /// The little-endian bytes.
+    fn bytes(self) -> Self::Bytes;
 }
 
 macro_rules! value {
@@ -80,10 +82,10 @@ macro_rules! value {
             fn read(bytes: &[u8]) -> Self {
                 Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
             }
+            type Bytes = [u8; size_of::<$type>()];
             #[inline]
-            fn put(self, to: &mut [u8], index: usize) -> bool {
-                let to = to.as_chunks_mut().0.get_mut(index);
-                to.map(|to| *to = self.to_le_bytes()).is_some()
+            fn bytes(self) -> Self::Bytes {
+                self.to_le_bytes()
             }
         }
     )* };
@@ -98,10 +100,11 @@ impl Value for I256 {
         weir_exact::from_le_bytes(bytes.try_into().expect("the width of the kind"))
     }
 
+    type Bytes = [u8; 32];
+
     #[inline]
-    fn put(self, to: &mut [u8], index: usize) -> bool {
-        let to = to.as_chunks_mut().0.get_mut(index);
-        to.map(|to| *to = weir_exact::to_le_bytes(self)).is_some()
+    fn bytes(self) -> Self::Bytes {
+        weir_exact::to_le_bytes(self)
     }
 }
 
