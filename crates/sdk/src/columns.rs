@@ -63,7 +63,12 @@ fn validity(column: &Column) -> Option<&[u8]> {
 }
 
 /// A value of one width.
-pub trait Value: Copy {
+///
+/// # Safety
+///
+/// `Bytes` is an array of bytes: columns take its size for the width, and read what is written as bytes.
+#[expect(unsafe_code, reason = "columns write values where nothing is yet")]
+pub unsafe trait Value: Copy {
     /// Bytes.
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
@@ -76,7 +81,9 @@ pub trait Value: Copy {
 
 macro_rules! value {
     ($($type:ty),*) => { $(
-        impl Value for $type {
+        // SAFETY: so it is.
+        #[expect(unsafe_code, reason = "as the trait says")]
+        unsafe impl Value for $type {
             const WIDTH: usize = size_of::<$type>();
             #[inline]
             fn read(bytes: &[u8]) -> Self {
@@ -92,7 +99,9 @@ macro_rules! value {
 }
 value!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 
-impl Value for I256 {
+// SAFETY: so it is.
+#[expect(unsafe_code, reason = "as the trait says")]
+unsafe impl Value for I256 {
     const WIDTH: usize = 32;
 
     #[inline]
