@@ -176,15 +176,34 @@ fn decimal<T: DecimalType + ArrowPrimitiveType>(
     let fits = |row: usize| {
         array.is_null(row) || T::is_valid_decimal_precision(array.value(row), precision)
     };
-    if !array
-        .values()
-        .iter()
-        .all(|value| T::is_valid_decimal_precision(*value, precision))
+    if !all_fit::<T>(array.values().inner(), precision)
+        && !array
+            .values()
+            .iter()
+            .all(|value| T::is_valid_decimal_precision(*value, precision))
         && let Some(row) = (0..rows).find(|row| !fits(*row))
     {
         return Err(format!("row {row} has more than {precision} digits"));
     }
     Ok(Arc::new(array))
+}
+
+/// Whether no value fills more than the lower half of its bits, which has fewer digits than the precision: one look at
+/// all of them at once.
+fn all_fit<T: DecimalType>(values: &Buffer, precision: u8) -> bool {
+    const HALF_DIGITS: u8 = 39;
+    let (values, _) = values.as_chunks::<32>();
+    let wide = |value: &[u8; 32]| {
+        let word = |at: usize| {
+            let word = value[at..at + 8].as_chunks().0[0];
+            i64::from_le_bytes(word)
+        };
+        let sign = word(8) >> 63;
+        (word(16) ^ sign) | (word(24) ^ sign)
+    };
+    T::BYTE_LENGTH == 32
+        && precision >= HALF_DIGITS
+        && values.iter().fold(0, |all, value| all | wide(value)) == 0
 }
 
 /// Values of one width: exactly `rows` of them, moved when they lie as Arrow wants them, else copied.

@@ -2,9 +2,11 @@
 
 use crate::describe::{self, Shape};
 use crate::group::{Answers, Group, Grouped, Groups};
+use crate::table::Room;
 use crate::transform::{Output, Transform};
 use crate::wire::{Batch, Buffers, Column, Varlen};
 use crate::{Data, Failure, Json, Refusal, Table};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use transform::weir::plugin::types;
 
@@ -51,6 +53,8 @@ pub struct TransformExport<P>(PhantomData<P>);
 pub struct TransformInstance<P> {
     plugin: P,
     shape: Shape,
+    /// What the last answer held.
+    room: RefCell<Room>,
 }
 
 impl<P: Transform> transformer::Guest for TransformExport<P> {
@@ -66,7 +70,11 @@ impl<P: Transform> TransformInstance<P> {
     pub fn opened(opening: types::Opening) -> Result<Self, types::Failure> {
         let (shape, config, data) = opened(opening, &P::description()).map_err(failure)?;
         let plugin = P::open(&config, &data).map_err(failure)?;
-        Ok(Self { plugin, shape })
+        Ok(Self {
+            plugin,
+            shape,
+            room: RefCell::default(),
+        })
     }
 }
 
@@ -85,14 +93,16 @@ impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
         _: Vec<types::Property>,
     ) -> Result<types::Produced, types::Failure> {
         let rows = batch_in(batch);
-        let mut out = Output::new(Table::new(&self.shape.outputs[0].fields, rows.len()));
+        let fields = &self.shape.outputs[0].fields;
+        let mut out = Output::new(Table::like(&self.room.borrow(), fields, rows.len()));
         self.plugin.transform(&rows, &mut out);
+        self.room.replace(out.room());
         let (output, origin, refusals) = out.finish();
         let is_same = output.rows == rows.rows && origin.iter().copied().eq(0..rows.rows);
         let origin = if is_same {
             types::Origin::Same
         } else {
-            types::Origin::Rows(u32s(origin))
+            types::Origin::Rows(u32s(&origin))
         };
         Ok(produced(output, origin, refusals))
     }
@@ -153,7 +163,7 @@ impl<P: Group> grouper::GuestInstance for GroupInstance<P> {
             .into_iter()
             .map(|(name, rows, group_of)| grouper::Answered {
                 output: name.to_owned(),
-                offsets: u32s(crate::group::offsets_of(&group_of, groups)),
+                offsets: u32s(&crate::group::offsets_of(&group_of, groups)),
                 produced: produced(
                     rows,
                     types::Origin::Group,
@@ -309,10 +319,10 @@ fn produced(output: Batch, origin: types::Origin, refusals: Vec<Refusal>) -> typ
     }
 }
 
-fn u32s(values: Vec<u32>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(values.len() * 4);
-    for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
+fn u32s(values: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![[0; 4]; values.len()];
+    for (bytes, value) in bytes.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
     }
-    bytes
+    bytes.into_flattened()
 }

@@ -63,34 +63,45 @@ fn validity(column: &Column) -> Option<&[u8]> {
 }
 
 /// A value of one width.
-pub trait Value: Copy {
+///
+/// # Safety
+///
+/// `Bytes` is an array of bytes: columns take its size for the width, and read what is written as bytes.
+#[expect(unsafe_code, reason = "columns write values where nothing is yet")]
+pub unsafe trait Value: Copy {
     /// Bytes.
     const WIDTH: usize;
     /// From exactly `WIDTH` little-endian bytes.
     fn read(bytes: &[u8]) -> Self;
-    /// As value `index` of these little-endian bytes; whether there is room.
-    fn put(self, to: &mut [u8], index: usize) -> bool;
+    /// An array of `WIDTH` bytes.
+    type Bytes;
+    /// The little-endian bytes.
+    fn bytes(self) -> Self::Bytes;
 }
 
 macro_rules! value {
     ($($type:ty),*) => { $(
-        impl Value for $type {
+        // SAFETY: so it is.
+        #[expect(unsafe_code, reason = "as the trait says")]
+        unsafe impl Value for $type {
             const WIDTH: usize = size_of::<$type>();
             #[inline]
             fn read(bytes: &[u8]) -> Self {
                 Self::from_le_bytes(bytes.try_into().expect("the width of the kind"))
             }
+            type Bytes = [u8; size_of::<$type>()];
             #[inline]
-            fn put(self, to: &mut [u8], index: usize) -> bool {
-                let to = to.as_chunks_mut().0.get_mut(index);
-                to.map(|to| *to = self.to_le_bytes()).is_some()
+            fn bytes(self) -> Self::Bytes {
+                self.to_le_bytes()
             }
         }
     )* };
 }
 value!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 
-impl Value for I256 {
+// SAFETY: so it is.
+#[expect(unsafe_code, reason = "as the trait says")]
+unsafe impl Value for I256 {
     const WIDTH: usize = 32;
 
     #[inline]
@@ -98,10 +109,11 @@ impl Value for I256 {
         weir_exact::from_le_bytes(bytes.try_into().expect("the width of the kind"))
     }
 
+    type Bytes = [u8; 32];
+
     #[inline]
-    fn put(self, to: &mut [u8], index: usize) -> bool {
-        let to = to.as_chunks_mut().0.get_mut(index);
-        to.map(|to| *to = weir_exact::to_le_bytes(self)).is_some()
+    fn bytes(self) -> Self::Bytes {
+        weir_exact::to_le_bytes(self)
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::columns::Value;
 use crate::describe::{Field, Kind};
 use crate::wire::{Batch, Buffers, Column, Varlen};
+use std::hint::assert_unchecked;
+use std::ops::Range;
 
 /// The rows of one output. Written through [`crate::Record`].
 #[derive(Debug)]
@@ -11,15 +13,45 @@ pub struct Table {
     columns: Vec<Builder>,
 }
 
+/// How much a table held: the next one of its kind will be alike, and is given as much room and an eighth more.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    rows: usize,
+    /// Bytes of each column's text.
+    text: Vec<usize>,
+}
+
 impl Table {
     /// No rows yet of these columns; room for `rows`.
     pub fn new(fields: &[Field], rows: usize) -> Self {
+        Self::like(&Room::default(), fields, rows)
+    }
+
+    /// Likewise, and room for as much as a table held before.
+    pub fn like(room: &Room, fields: &[Field], rows: usize) -> Self {
+        let more = |held: usize| held + held / 8;
+        let rows = rows.max(more(room.rows));
+        let texts = room.text.iter().copied().chain(std::iter::repeat(0));
+        let columns = fields.iter().zip(texts).map(|(field, text)| {
+            let text = more(text).max(rows * TEXT_BYTES);
+            Builder::new(field, rows, text)
+        });
         Self {
             rows: 0,
-            columns: fields
-                .iter()
-                .map(|field| Builder::new(field, rows))
-                .collect(),
+            columns: columns.collect(),
+        }
+    }
+
+    /// How many rows there is room for from the start.
+    pub(crate) fn rows_expected(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.rows)
+    }
+
+    /// How much it holds.
+    pub fn room(&self) -> Room {
+        Room {
+            rows: self.len(),
+            text: self.columns.iter().map(|column| column.end).collect(),
         }
     }
 
@@ -63,21 +95,32 @@ const TEXT_BYTES: usize = 8;
 
 /// A column being written: row after row, at most one value each. A value of another kind than the column's is the
 /// author's mistake and panics. A null is written by leaving it out.
+///
+/// What a cell must find in order before it may be written is compared all at once: in WebAssembly a branch that is
+/// not taken costs as much as one that is.
 #[derive(Debug)]
 pub struct Builder {
     name: &'static str,
     kind: Kind,
     layout: Layout,
-    /// For so many rows there is room from the first value on.
+    /// For so many rows, and bytes of text, there is room from the first value on.
     rows: usize,
-    /// Bits, values of one width, or text: as far as the last value and room behind it, filled with 0.
+    text: usize,
+    /// Bits, filled with 0 as far as there is room; or values of one width, or text, as far as the last value when the
+    /// last run began: what it wrote stands behind the vector's end, until [`Builder::settle`].
     values: Vec<u8>,
-    /// How much of `values` is text.
+    /// How much text there is.
     end: usize,
-    /// Where texts begin and end, as far as the last row with one, and room behind it.
+    /// Where texts begin and end, as far as `values`.
     offsets: Vec<[u8; 4]>,
-    /// The last rows with values, without a gap.
-    run: std::ops::Range<usize>,
+    /// The row behind the last value, and the layout above; no layout as long as there is no room.
+    next: u64,
+    /// The last row that there is room for.
+    last_row: i64,
+    /// Up to this end of the text there is room for a short one.
+    last_end: i64,
+    /// The first row of the last rows with values, without a gap.
+    first: usize,
     /// One bit a row, for the runs before that.
     valid: Vec<u8>,
     children: Vec<Builder>,
@@ -88,7 +131,7 @@ pub struct Builder {
 struct Layout(usize);
 
 impl Layout {
-    const VARLEN: Self = Self(0);
+    const VARLEN: Self = Self(1 << 9);
     const BITS: Self = Self(1 << 10);
     const STRUCT: Self = Self(1 << 11);
 
@@ -119,24 +162,34 @@ impl Layout {
             Self(width) => rows * width,
         }
     }
+
+    /// [`Builder::next`] of a column of this layout whose next value is that of `row`.
+    #[inline]
+    const fn at(self, row: usize) -> u64 {
+        (self.0 as u64) << 32 | row as u64
+    }
 }
 
 impl Builder {
-    fn new(field: &Field, rows: usize) -> Self {
+    fn new(field: &Field, rows: usize, text: usize) -> Self {
         Self {
             name: field.name,
             kind: field.kind,
             layout: Layout::of(field),
             rows,
+            text,
             values: Vec::new(),
             end: 0,
             offsets: Vec::new(),
-            run: 0..0,
+            next: 0,
+            last_row: -1,
+            last_end: -1,
+            first: 0,
             valid: Vec::new(),
             children: field
                 .children
                 .iter()
-                .map(|child| Self::new(child, rows))
+                .map(|child| Self::new(child, rows, rows * TEXT_BYTES))
                 .collect(),
         }
     }
@@ -150,17 +203,30 @@ impl Builder {
         );
     }
 
+    /// The last rows with values, without a gap.
+    fn run(&self) -> Range<usize> {
+        let end = u32::from_le_bytes(*self.next.to_le_bytes().first_chunk().expect("eight bytes"));
+        self.first..end as usize
+    }
+
     /// Whether there is no value in this row yet.
     #[doc(hidden)]
     pub fn lacks(&self, row: usize) -> bool {
-        self.run.end != row + 1
+        self.run().end != row + 1
+    }
+
+    /// 0 if this row is the next one of a column of this layout, and there is room.
+    #[inline]
+    fn misfit(&self, row: usize, layout: Layout) -> u64 {
+        let lack = self.last_row.wrapping_sub_unsigned(row as u64);
+        (self.next ^ layout.at(row)) | (lack >> 63).cast_unsigned()
     }
 
     /// Writes a value of one width.
     #[inline]
     pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
         if !self.try_fixed(row, value) {
-            self.expect(Layout::fixed(T::WIDTH));
+            self.expect(Layout::fixed(size_of::<T::Bytes>()));
             self.prepare(row, 0);
             self.try_fixed(row, value);
         }
@@ -172,16 +238,20 @@ impl Builder {
         clippy::inline_always,
         reason = "a call costs more than this does, in WebAssembly twice"
     )]
+    #[expect(
+        unsafe_code,
+        reason = "another look at the room costs as much as the rest"
+    )]
     #[inline(always)]
     pub fn try_fixed<T: Value>(&mut self, row: usize, value: Option<T>) -> bool {
         let Some(value) = value else { return true };
-        if row != self.run.end
-            || self.layout != Layout::fixed(T::WIDTH)
-            || !value.put(&mut self.values, row)
-        {
+        if self.misfit(row, Layout::fixed(size_of::<T::Bytes>())) != 0 {
             return false;
         }
-        self.run.end = row + 1;
+        let values = self.values.as_mut_ptr().cast::<T::Bytes>();
+        // SAFETY: `values` has capacity for values of this width up to `last_row`, which `row` is not past.
+        unsafe { values.add(row).write_unaligned(value.bytes()) };
+        self.next += 1;
         true
     }
 
@@ -200,15 +270,12 @@ impl Builder {
     #[inline]
     pub fn try_bool(&mut self, row: usize, value: Option<bool>) -> bool {
         let Some(value) = value else { return true };
-        if row == self.run.end
-            && self.layout == Layout::BITS
-            && let Some(byte) = self.values.get_mut(row / 8)
-        {
-            *byte |= u8::from(value) << (row % 8);
-            self.run.end = row + 1;
-            return true;
+        if self.misfit(row, Layout::BITS) != 0 {
+            return false;
         }
-        false
+        self.values[row / 8] |= u8::from(value) << (row % 8);
+        self.next += 1;
+        true
     }
 
     /// Writes text or bytes.
@@ -229,31 +296,36 @@ impl Builder {
         clippy::inline_always,
         reason = "a call costs more than this does, in WebAssembly twice"
     )]
+    #[expect(
+        unsafe_code,
+        reason = "another look at the room costs as much as the rest"
+    )]
     #[inline(always)]
     pub fn try_bytes(&mut self, row: usize, value: Option<&[u8]>) -> bool {
         let Some(value) = value else { return true };
-        if row == self.run.end
-            && self.layout == Layout::VARLEN
-            && value.len() <= SHORT_BYTES_MAX
-            && let Some((_, room)) = self.values.split_at_mut_checked(self.end)
-            && let Some(to) = room.get_mut(..value.len())
-            && let Some(offset) = self.offsets.get_mut(row + 1)
-        {
-            copy(to, value);
-            self.end += value.len();
-            *offset = offset_of(self.end);
-            self.run.end = row + 1;
-            return true;
+        let lack = self.last_end.wrapping_sub_unsigned(self.end as u64);
+        let long = value.len() as u64 & !(SHORT_BYTES_MAX as u64 - 1);
+        if self.misfit(row, Layout::VARLEN) | long | (lack >> 63).cast_unsigned() != 0 {
+            return false;
         }
-        false
+        let end = self.end + value.len();
+        // SAFETY: from `last_end` on `values` has capacity for a short text, and `end` is not past it; `offsets` has
+        // capacity for the end of `last_row`, which `row` is not past.
+        unsafe {
+            assert_unchecked(value.len() < SHORT_BYTES_MAX);
+            copy(self.values.as_mut_ptr().add(self.end), value);
+            *self.offsets.as_mut_ptr().add(row + 1) = offset_of(end);
+        }
+        self.end = end;
+        self.next += 1;
+        true
     }
 
     fn long(&mut self, row: usize, value: &[u8]) {
-        let start = self.end;
-        self.end += value.len();
-        self.values[start..self.end].copy_from_slice(value);
-        self.offsets[row + 1] = offset_of(self.end);
-        self.run.end = row + 1;
+        self.values.extend_from_slice(value);
+        self.end = self.values.len();
+        self.offsets.push(offset_of(self.end));
+        self.next = self.layout.at(row + 1);
     }
 
     /// Writes a struct: `write` gives each of its fields a value.
@@ -261,35 +333,75 @@ impl Builder {
         self.expect(Layout::STRUCT);
         self.prepare(row, 0);
         write(&mut self.children);
-        self.run.end = row + 1;
+        self.next += 1;
     }
 
     /// Before a value of so many bytes of text: makes room for all rows that are expected, or twice as many as before,
     /// and catches up with the rows since the last value, which are null.
     #[cold]
     fn prepare(&mut self, row: usize, text: usize) {
-        let rows = (row + 1).max(self.rows);
-        let end = self.end + text + SHORT_BYTES_MAX;
-        if self.layout.bytes(row + 1, end) > self.values.len() {
-            let bytes = self
-                .layout
-                .bytes(rows, end.max(rows * TEXT_BYTES) + SHORT_BYTES_MAX);
-            self.values.resize(bytes.max(self.values.len() * 2), 0);
-        }
-        if self.layout == Layout::VARLEN && row + 2 > self.offsets.len() {
-            let most = (rows + 1).max(self.offsets.len() * 2);
-            self.offsets.resize(most, [0; 4]);
-        }
-        if row != self.run.end {
+        assert!(
+            u32::try_from(row + 1).is_ok(),
+            "a table has less than 2^32 rows"
+        );
+        self.settle();
+        if row != self.run().end {
             self.end_run(row);
-            self.run = row..row;
+            self.first = row;
+        }
+        let number = |of: usize| i64::try_from(of).expect("a buffer is smaller than 2^63 bytes");
+        let rows = match self.layout {
+            Layout::STRUCT => 0,
+            Layout::BITS => {
+                let bytes = self.rows.max(row * 2).div_ceil(8);
+                if row / 8 >= self.values.len() {
+                    self.values.resize(bytes + 1, 0);
+                }
+                self.values.len() * 8
+            }
+            Layout::VARLEN => {
+                self.offsets.resize(row + 1, offset_of(self.end));
+                reserve(&mut self.offsets, 1, self.rows + 1);
+                reserve(
+                    &mut self.values,
+                    text + SHORT_BYTES_MAX,
+                    self.text + 2 * SHORT_BYTES_MAX,
+                );
+                self.last_end = number(self.values.capacity() - SHORT_BYTES_MAX);
+                self.offsets.capacity() - 1
+            }
+            Layout(width) => {
+                self.values.resize(row * width, 0);
+                reserve(&mut self.values, width, self.rows * width);
+                self.values.capacity() / width
+            }
+        };
+        self.last_row = number(rows) - 1;
+        self.next = self.layout.at(row);
+    }
+
+    /// Takes in what the last run wrote behind the vectors' ends.
+    #[expect(unsafe_code, reason = "room that is not filled before it is written")]
+    fn settle(&mut self) {
+        let rows = self.run().end;
+        // SAFETY: texts, values and offsets were written one behind the other from the vectors' ends on, as many as the
+        // rows of the last run, within the capacity.
+        unsafe {
+            match self.layout {
+                Layout::BITS | Layout::STRUCT => {}
+                Layout::VARLEN => {
+                    self.values.set_len(self.end);
+                    self.offsets.set_len(if rows == 0 { 0 } else { rows + 1 });
+                }
+                Layout(width) => self.values.set_len(rows * width),
+            }
         }
     }
 
     /// Notes which rows were not null up to row `row`, and where their texts end: those that are missing have none.
     fn end_run(&mut self, row: usize) {
         self.valid.resize(row.div_ceil(8), 0);
-        let run = self.run.clone();
+        let run = self.run();
         let (first, last) = (run.start.div_ceil(8), run.end / 8);
         if first < last {
             self.valid[first..last].fill(0xff);
@@ -297,18 +409,15 @@ impl Builder {
         for row in (run.start..run.end.min(first * 8)).chain(run.start.max(last * 8)..run.end) {
             self.valid[row / 8] |= 1 << (row % 8);
         }
-        if self.layout == Layout::VARLEN {
-            let end = offset_of(self.end);
-            self.offsets[self.run.end + 1..=row].fill(end);
-        }
     }
 
     /// The column, then its children, depth first. One without any value is sent without buffers.
     fn finish(mut self, rows: usize, columns: &mut Vec<Column>) {
-        let has_nulls = self.run != (0..rows);
-        let is_null = has_nulls && self.run.end == 0 && self.layout != Layout::STRUCT;
+        let has_nulls = self.run() != (0..rows);
+        let is_null = has_nulls && self.run().end == 0 && self.layout != Layout::STRUCT;
+        self.settle();
         if self.layout == Layout::VARLEN && !is_null {
-            self.offsets.resize(rows + 1, [0; 4]);
+            self.offsets.resize(rows + 1, offset_of(self.end));
         }
         if has_nulls && !is_null {
             self.end_run(rows);
@@ -342,36 +451,54 @@ fn offset_of(end: usize) -> [u8; 4] {
     end.to_le_bytes()
 }
 
-/// The longest text that is copied without a call.
+/// Texts that are shorter are copied without a call. A power of two.
 const SHORT_BYTES_MAX: usize = 32;
 
 /// Copies a short text. In WebAssembly a copy of unknown length is a call out of the plugin; two copies of known length,
 /// which may overlap, are several times faster.
+///
+/// # Safety
+///
+/// At `to` is room for the text.
 #[expect(
     clippy::inline_always,
     reason = "a call costs more than this does, in WebAssembly twice"
 )]
+#[expect(unsafe_code, reason = "the room is not filled before it is written")]
 #[inline(always)]
-fn copy(to: &mut [u8], from: &[u8]) {
+unsafe fn copy(to: *mut u8, from: &[u8]) {
     /// Copies the first and the last `N`; whether there are `N`.
     #[inline(always)]
-    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    unsafe fn ends<const N: usize>(to: *mut u8, from: &[u8]) -> bool {
         let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
             return false;
         };
-        to[..N].copy_from_slice(first);
-        to[from.len() - N..].copy_from_slice(last);
+        // SAFETY: there is room for `from`, which has at least `N` bytes.
+        unsafe {
+            to.cast::<[u8; N]>().write(*first);
+            to.add(from.len() - N).cast::<[u8; N]>().write(*last);
+        }
         true
     }
-    let to = &mut to[..from.len()];
-    if !ends::<16>(to, from)
-        && !ends::<8>(to, from)
-        && !ends::<4>(to, from)
-        && let (Some(first), Some(last)) = (from.first(), from.last())
-    {
-        to[0] = *first;
-        to[from.len() / 2] = from[from.len() / 2];
-        to[from.len() - 1] = *last;
+    // SAFETY: there is room for `from`.
+    unsafe {
+        if !ends::<16>(to, from)
+            && !ends::<8>(to, from)
+            && !ends::<4>(to, from)
+            && let (Some(first), Some(last)) = (from.first(), from.last())
+        {
+            to.write(*first);
+            to.add(from.len() / 2).write(from[from.len() / 2]);
+            to.add(from.len() - 1).write(*last);
+        }
+    }
+}
+
+/// Makes room for `more`; when there is too little, for `first` in all, or twice as many as before.
+fn reserve<T>(values: &mut Vec<T>, more: usize, first: usize) {
+    if values.capacity() - values.len() < more {
+        let capacity = first.max(values.capacity() * 2).max(values.len() + more);
+        values.reserve_exact(capacity - values.len());
     }
 }
 
@@ -381,12 +508,14 @@ mod tests {
 
     /// The copies of known length are the plain copy, for every length around their borders.
     #[test]
+    #[expect(unsafe_code, reason = "the room is not filled before it is written")]
     fn copy_copies_the_bytes() {
         let source: Vec<u8> = (1..=200).collect();
-        for length in 0..=SHORT_BYTES_MAX {
+        for length in 0..SHORT_BYTES_MAX {
             for from in [0, 3, 100] {
                 let mut to = [0; SHORT_BYTES_MAX];
-                copy(&mut to[..length], &source[from..from + length]);
+                // SAFETY: there is room for a short text.
+                unsafe { copy(to.as_mut_ptr(), &source[from..from + length]) };
                 assert_eq!(to[..length], source[from..from + length], "length {length}");
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::describe::Description;
 use crate::record::Record;
-use crate::table::Table;
+use crate::table::{Room, Table};
 use crate::wire::Batch;
 use crate::{Columns, Data, Failure, Json, Refusal};
 
@@ -41,8 +41,8 @@ impl Output {
     /// Nothing yet.
     pub fn new(table: Table) -> Self {
         Self {
+            origin: Vec::with_capacity(table.rows_expected()),
             table,
-            origin: Vec::new(),
             refusals: Vec::new(),
             whole: None,
         }
@@ -79,6 +79,11 @@ impl Output {
             message: message.into(),
             field,
         });
+    }
+
+    /// How much was written, for the next call.
+    pub fn room(&self) -> Room {
+        self.table.room()
     }
 
     /// The rows, the input row of each, the refusals.
