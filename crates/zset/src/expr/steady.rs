@@ -10,10 +10,11 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{CaseExpr, Column};
 use datafusion_physical_expr::utils::collect_columns;
 use std::fmt::{Display, Formatter};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// An expression that has one value where its columns have.
-#[derive(Debug, Eq, Hash)]
+#[derive(Debug, Eq)]
 struct Steady {
     inner: Arc<dyn PhysicalExpr>,
     columns: Vec<usize>,
@@ -47,6 +48,12 @@ impl Steady {
         let mut columns: Vec<usize> = columns.map(|column| column.index()).collect();
         columns.sort_unstable();
         Arc::new(Self { inner, columns })
+    }
+}
+
+impl Hash for Steady {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
     }
 }
 
