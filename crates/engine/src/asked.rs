@@ -181,7 +181,7 @@ impl Asked {
         if let Some(shelf) = &self.shown {
             table.apply(&library.shelves[shelf].of(&one(&self.column, value)));
         } else if let Some(made) = made.get(&self.table.from) {
-            table.apply(&made.whole());
+            table.apply_parts(made);
         }
         Ok(table.version())
     }

@@ -60,9 +60,7 @@ impl Gathering<'_> {
 
     fn pass_on(&mut self) {
         // A thread that is gone is noticed with the last.
-        self.jobs
-            .send(Job::Some(std::mem::take(&mut self.some)))
-            .ok();
+        drop(self.jobs.send(Job::Some(std::mem::take(&mut self.some))));
     }
 }
 

@@ -828,7 +828,7 @@ impl Engine {
         self.shelves.take(edges);
         for (index, (plan, table)) in self.tables.iter_mut().enumerate() {
             if let Some(delta) = edges.get(&plan.from) {
-                let odd = table.apply(&delta.whole());
+                let odd = table.apply_parts(delta);
                 let before = std::mem::replace(&mut self.odd_keys[index], odd);
                 if (odd == 0) != (before == 0) {
                     tracing::warn!(

@@ -1,7 +1,8 @@
 //! A number with its scale, and arithmetic between different scales.
 
 use crate::wide::{
-    DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, pow10,
+    DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, pow10, pow10_small,
+    to_i128,
 };
 use crate::wide::{ratio, rescale_half_even};
 use crate::{ExactError, text};
@@ -164,4 +165,75 @@ pub fn mul_div_round(a: Decimal, b: Decimal, c: Decimal, scale: u8) -> Result<De
     let value = ratio(a.value, b.value, c.value, shift).ok_or(ExactError::Overflow)?;
     debug_assert!(fits(value, DIGITS_MAX));
     Ok(Decimal { value, scale })
+}
+
+/// `x * b / c` for many `x` of one scale: what is the same for all is worked out once. Answers as [`mul_div_round`].
+#[derive(Clone, Copy, Debug)]
+pub struct Factor {
+    b: Decimal,
+    c: Decimal,
+    from_scale: u8,
+    scale: u8,
+    /// The digits' numerator and divisor, where they are small.
+    small: Option<(i128, i128)>,
+}
+
+impl Factor {
+    /// For numbers of `from_scale`, answers of `scale`.
+    pub fn new(b: Decimal, c: Decimal, from_scale: u8, scale: u8) -> Self {
+        let shift =
+            i32::from(scale) + i32::from(c.scale) - i32::from(from_scale) - i32::from(b.scale);
+        Self {
+            b,
+            c,
+            from_scale,
+            scale,
+            small: small_ratio(b.value, c.value, shift),
+        }
+    }
+
+    /// The digits of `x * b / c`, where these are the digits of `x`.
+    #[inline]
+    pub fn times(&self, digits: I256) -> Result<I256, ExactError> {
+        if let (Some((numerator, divisor)), Some(digits)) = (self.small, to_i128(digits))
+            && let Some(product) = digits.checked_mul(numerator)
+        {
+            return Ok(from_i128(divided(product, divisor)));
+        }
+        let number = Decimal::new(digits, self.from_scale);
+        mul_div_round(number, self.b, self.c, self.scale).map(|answer| answer.value)
+    }
+}
+
+/// `b / c * 10^shift` as a ratio, the divisor above zero, without the zeros that both end with.
+fn small_ratio(b: I256, c: I256, mut shift: i32) -> Option<(i128, i128)> {
+    let (mut numerator, mut divisor) = (to_i128(b)?, to_i128(c)?);
+    if divisor <= 0 {
+        return None;
+    }
+    while shift < 0 && numerator % 10 == 0 {
+        (numerator, shift) = (numerator / 10, shift + 1);
+    }
+    while shift > 0 && divisor % 10 == 0 {
+        (divisor, shift) = (divisor / 10, shift - 1);
+    }
+    let power = i128::try_from(pow10_small(shift.unsigned_abs())?).ok()?;
+    if shift < 0 {
+        divisor = divisor.checked_mul(power)?;
+    } else {
+        numerator = numerator.checked_mul(power)?;
+    }
+    Some((numerator, divisor))
+}
+
+/// Half-even; the divisor is above zero.
+#[inline]
+fn divided(number: i128, divisor: i128) -> i128 {
+    if divisor == 1 {
+        return number;
+    }
+    let (quotient, rest) = (number / divisor, (number % divisor).unsigned_abs());
+    let lack = divisor.unsigned_abs() - rest;
+    let goes_on = rest > lack || (rest == lack && quotient % 2 != 0);
+    quotient + i128::from(goes_on) * if number < 0 { -1 } else { 1 }
 }

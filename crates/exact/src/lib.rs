@@ -13,7 +13,7 @@ mod sum;
 mod text;
 mod wide;
 
-pub use decimal::{Decimal, mul_div_round};
+pub use decimal::{Decimal, Factor, mul_div_round};
 pub use sum::Sum;
 pub use text::{format, parse, parse_json};
 pub use wide::{

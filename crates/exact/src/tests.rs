@@ -1,6 +1,6 @@
 //! Goal: no digit is ever lost unasked. Method: every operation against a twin in 2048-bit integers.
 
-use super::{Decimal, ExactError, I256, Sum, format, mul_div_round, parse, parse_json};
+use super::{Decimal, ExactError, Factor, I256, Sum, format, mul_div_round, parse, parse_json};
 use super::{from_le_bytes, rescale_half_even, to_i128, to_le_bytes};
 use alloc::string::{String, ToString};
 use alloc::{format, vec::Vec};
@@ -71,6 +71,22 @@ proptest! {
             bounded(divide_half_even(n, d)).ok_or(ExactError::Overflow)
         };
         prop_assert_eq!(got, want);
+        prop_assert_eq!(Factor::new(b, c, a.scale, scale).times(a.value), got);
+    }
+
+    #[test]
+    fn factors_are_the_same_at_once(
+        digits in prop::collection::vec((any::<i128>(), 0_u32..90), 1..9),
+        b in -2_000_i128..2_000, c in -30_i128..60, scales in any::<[u8; 4]>(),
+    ) {
+        let [from, of_b, of_c, to] = scales.map(|scale| scale % 22);
+        let (b, c) = (Decimal::from_i128(b, of_b), Decimal::from_i128(c, of_c));
+        let factor = Factor::new(b, c, from, to);
+        for (digits, shift) in digits {
+            let number = Decimal::from_i128(digits >> shift, from);
+            let want = mul_div_round(number, b, c, to).map(|answer| answer.value);
+            prop_assert_eq!(factor.times(number.value), want);
+        }
     }
 
     #[test]

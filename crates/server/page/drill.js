@@ -22,6 +22,7 @@ export class Drill {
 
   /** Opens what belongs to a row: its name, what a view opens from it, and its cells by column. */
   open(name, drills, cells) {
+    if (!drills.some((drill) => belongs(drill, cells))) return;
     this.show([{ name, drills, cells }]);
     if (!this.element.open) this.element.showModal();
   }
@@ -39,7 +40,7 @@ export class Drill {
   }
 
   async load(step) {
-    for (const drill of step.drills) {
+    for (const drill of step.drills.filter((drill) => belongs(drill, step.cells))) {
       const section = h("section", { "aria-label": drill.title }, h("h3", {}, drill.title), h("p", { class: "plain" }, "…"));
       this.body.append(section);
       try {
@@ -66,7 +67,8 @@ export class Drill {
     const line = (row) => {
       const cells = shown.map((column) => cell("td", column, display(column, row[column.at])));
       const element = h("tr", {}, ...cells);
-      if (further.length > 0) this.opens(element, further, columns, row);
+      const named = new Map(columns.map(({ name }, at) => [name, row[at]]));
+      if (further.some((drill) => belongs(drill, named))) this.opens(element, further, columns, row, named);
       return element;
     };
     const table = h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows.map(line)));
@@ -74,8 +76,7 @@ export class Drill {
     return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": drill.title }, table, ...more);
   }
 
-  opens(element, drills, columns, row) {
-    const cells = new Map(columns.map(({ name }, at) => [name, row[at]]));
+  opens(element, drills, columns, row, cells) {
     const open = () => this.show([...this.path, { name: nameOf(columns, row), drills, cells }]);
     element.tabIndex = 0;
     element.classList.add("opens");
@@ -88,6 +89,11 @@ export class Drill {
 export function nameOf(columns, row) {
   const texts = row.filter((cell, at) => cell !== null && cell !== "" && columns[at] && !isNumber(columns[at].type));
   return texts.slice(0, 5).join(" ");
+}
+
+/** Whether a row names anything to look for. */
+function belongs(drill, cells) {
+  return drill.by.some((name) => cells.get(name) !== null && cells.get(name) !== undefined);
 }
 
 function condition(by, columns, cells) {

@@ -7,6 +7,7 @@
 mod decimals;
 mod functions;
 mod plan;
+mod steady;
 
 use crate::OpError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array, new_null_array};
@@ -49,7 +50,7 @@ impl Expr {
         let columns: BTreeSet<usize> = columns.map(|column| column.index()).collect();
         let columns: Vec<usize> = columns.into_iter().collect();
         let read = schema.project(&columns).expect("columns of the schema");
-        let physical = reassign_expr_columns(planned.physical, &read);
+        let physical = reassign_expr_columns(planned.physical, &read).and_then(steady::steady);
         Ok(Self {
             physical: physical.expect("the schema has the columns"),
             columns,

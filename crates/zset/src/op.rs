@@ -22,7 +22,7 @@ mod union;
 mod valid;
 
 pub use narrow::Names;
-pub use saved::{Dirty, Put, Reader, Unreadable, Writer};
+pub use saved::{Dirty, Keys, Put, Reader, Unreadable, Writer};
 
 use crate::nearest::nearest;
 use crate::{Delta, Parts, meta};

@@ -98,10 +98,17 @@ impl Pages {
     /// The entries whose keys begin so.
     pub fn range<'a>(&'a self, prefix: &[u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         debug_assert!(self.tail.is_empty(), "it is sealed before it is read");
-        let first = self.cuts.get_prev(prefix).map(|(first, _)| first.as_ref());
-        let from = (Bound::Included(first.unwrap_or(prefix)), Bound::Unbounded);
-        let pages = self.cuts.range::<_, [u8]>(from);
-        let entries = pages.flat_map(|(_, page)| Each(page));
+        let found = self.cuts.get_prev(prefix);
+        let first = found.map_or(Bound::Unbounded, |(first, _)| {
+            Bound::Excluded(first.as_ref())
+        });
+        // Mostly one page has them all: those behind it are looked for when it has been read.
+        let behind = std::iter::once_with(move || {
+            let pages = self.cuts.range::<_, [u8]>((first, Bound::Unbounded));
+            pages.map(|(_, page)| page)
+        });
+        let pages = found.into_iter().map(|(_, page)| page);
+        let entries = pages.chain(behind.flatten()).flat_map(|page| Each(page));
         entries
             .skip_while(move |(key, _)| *key < prefix)
             .take_while(move |(key, _)| key.starts_with(prefix))
@@ -114,10 +121,7 @@ impl Pages {
         change: impl FnOnce(Option<&[u8]>) -> Option<V>,
     ) {
         self.seal();
-        let (first, page) = match self.cuts.get_prev(key) {
-            Some((first, page)) => (Arc::clone(first), Arc::clone(page)),
-            None => (Bytes::default(), Bytes::default()),
-        };
+        let (first, page) = self.page_of(key);
         // The entry, or its place, and what follows it.
         let (mut from, mut after, mut now) = (page.len(), page.len(), None);
         let mut entries = Each(&page);
@@ -143,6 +147,14 @@ impl Pages {
         let is_last = after == page.len();
         bytes.extend_from_slice(&page[after..]);
         self.put(first, bytes, is_last);
+    }
+
+    /// The page where a key stands or would stand, with what it is found by.
+    fn page_of(&self, key: &[u8]) -> (Bytes, Bytes) {
+        let found = self.cuts.get_prev(key);
+        found.map_or_else(Default::default, |(first, page)| {
+            (Arc::clone(first), Arc::clone(page))
+        })
     }
 
     /// Puts what was a page in its place: one page, several or none. Keys that come in order fill pages; others leave
@@ -181,13 +193,10 @@ impl Pages {
     pub fn add_all(&mut self, entries: &Entries) {
         self.seal();
         let mut sorted: Vec<(&[u8], i64)> = entries.iter().collect();
-        sorted.sort_unstable_by_key(|(key, _)| *key);
+        sorted.sort_by_key(|(key, _)| *key);
         let mut rest = &sorted[..];
         while let Some((key, _)) = rest.first() {
-            let (first, page) = match self.cuts.get_prev(*key) {
-                Some((first, page)) => (Arc::clone(first), Arc::clone(page)),
-                None => (Bytes::default(), Bytes::default()),
-            };
+            let (first, page) = self.page_of(key);
             let after = (Bound::Excluded(first.as_ref()), Bound::Unbounded);
             let next = self.cuts.range::<_, [u8]>(after).next();
             let count = next.map_or(rest.len(), |(next, _)| {

@@ -5,9 +5,10 @@
 
 use crate::op::{Dirty, Put, Reader, Unreadable, Writer};
 use crate::rows::RowCodec;
-use crate::{Delta, meta};
+use crate::{Delta, Parts, meta};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::row::Rows;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use std::collections::BTreeMap;
@@ -85,23 +86,25 @@ impl Table {
 
     /// Takes a delta in; answers how many keys do not have exactly one row now.
     pub fn apply(&mut self, delta: &Delta) -> usize {
+        self.apply_parts(&delta.clone().into())
+    }
+
+    /// The same of a delta in parts.
+    pub fn apply_parts(&mut self, parts: &Parts) -> usize {
         let shape = Arc::clone(&self.version.shape);
-        let shown = delta
-            .batch
-            .project(&self.columns)
-            .expect("deltas have the table's input schema");
-        let rows = shape.row.encode(&shown);
-        let keys = shape.key.encode(
-            &shown
-                .project(&shape.key_columns)
-                .expect("keys are shown columns"),
-        );
-        let row = |(index, &weight): (usize, &i64)| {
-            let (key, row) = (keys.row(index).data(), rows.row(index).data());
-            (key, row, weight)
+        let encode = |part: &Delta| -> (Rows, Rows) {
+            let shown = part.batch.project(&self.columns);
+            let shown = shown.expect("deltas have the table's input schema");
+            let keys = shown.project(&shape.key_columns);
+            let keys = keys.expect("keys are shown columns");
+            (shape.key.encode(&keys), shape.row.encode(&shown))
         };
-        let mut sorted: Vec<(&[u8], &[u8], i64)> =
-            delta.weights.iter().enumerate().map(row).collect();
+        let encoded: Vec<(Rows, Rows)> = parts.iter().map(encode).collect();
+        let mut sorted: Vec<(&[u8], &[u8], i64)> = Vec::with_capacity(parts.len());
+        for (part, (keys, rows)) in parts.iter().zip(&encoded) {
+            let rows = keys.iter().zip(rows).zip(part.weights.iter());
+            sorted.extend(rows.map(|((key, row), &weight)| (key.data(), row.data(), weight)));
+        }
         sorted.sort_by(|one, two| (one.0, one.1).cmp(&(two.0, two.1)));
         let mut net: Vec<(&[u8], i64)> = Vec::new();
         for of_key in sorted.chunk_by(|one, two| one.0 == two.0) {

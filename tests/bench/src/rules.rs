@@ -1,7 +1,9 @@
 //! What each kind of change costs in a book of many open trades, and what the book takes: the whole reference pipeline
 //! over a made-up day. The book is loaded and kept in a state folder; a second process starts from there, so that it
-//! holds what the pipeline keeps and no recorded book, and the changes come to it one by one.
+//! holds what the pipeline keeps and no recorded book, and the changes come to it one by one, round after round. A
+//! change is judged by the median of its rounds.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -17,11 +19,12 @@ use crate::engine::{get, labelled};
 /// Monday, 2 March 2026, noon.
 const START_MS: i64 = 1_772_452_800_000;
 /// How fast the day goes by.
-const SPEED: i64 = 120;
-/// The day goes on here, after the restart; then the changes come, one after the other; then midnight.
-const RESTART_MS: i64 = 8 * 3_600_000 - STEP_MS;
-const FIRST_MS: i64 = 8 * 3_600_000;
-const STEP_MS: i64 = 20 * 60_000;
+const SPEED: i64 = 80;
+/// Between two changes: three seconds.
+const STEP_MS: i64 = 3_000 * SPEED;
+/// So often does each change come.
+const ROUNDS: u64 = 7;
+/// After the changes.
 const MIDNIGHT_MS: i64 = 12 * 3_600_000 + 1_000;
 /// Engine times are shown this often.
 const SETTLE: Duration = Duration::from_millis(600);
@@ -31,15 +34,21 @@ const BOOKS: u64 = 2_500;
 const INSTRUMENTS: u64 = 1_000;
 /// Held by every book of every entity.
 const WIDE: &str = "XS0000000000";
-const UNKNOWN: &str = "XS9999999999";
 
 /// A change: what it is, its goal in milliseconds, its topic, key and value.
-type Change = (&'static str, Option<u64>, &'static str, &'static str, Value);
+type Change = (&'static str, Option<u64>, &'static str, String, Value);
 
-fn changes() -> Vec<Change> {
-    let price = |price: &str, version: u64| json!({"instrumentId": WIDE, "dirtyPrice": price, "per": 100, "ccy": "USD", "version": version});
+/// Held, but not known before its round.
+fn late(round: u64) -> String {
+    format!("XS999999999{round}")
+}
+
+/// Each kind of change once, in the order in which they come; each differs from that of the round before.
+fn changes(round: u64) -> Vec<Change> {
+    let version = round + 2;
     let adjustment = |action: &str, version: u64, user: &str, more: Value| {
-        let mut value = json!({"adjustmentId": "A", "version": version, "action": action, "user": user, "at": "2026-03-02T22:00:00Z"});
+        let mut value = json!({"adjustmentId": format!("A{round}"), "version": version, "action": action, "user": user,
+            "at": "2026-03-02T16:00:00Z"});
         for (name, cell) in more.as_object().into_iter().flatten() {
             value[name] = cell.clone();
         }
@@ -47,78 +56,89 @@ fn changes() -> Vec<Change> {
     };
     let terms = json!({"scope": "issuer", "key": "WIDE", "hqlaClass": "NON", "reasonCode": "TEST",
         "effectiveFrom": "2026-03-02T00:00:00Z", "effectiveTo": "2026-04-01T00:00:00Z"});
+    let (new, key, late) = (format!("NEW{round}"), format!("A{round}"), late(round));
     vec![
         (
             "a new trade",
             None,
             "trades.fx",
-            "NEW",
-            fx("NEW", 3, None, 1),
+            new.clone(),
+            fx(&new, 3, None, 1),
         ),
         (
             "an amended repo",
             None,
             "trades.repos",
-            "R1",
-            repo(1, 2, "1234567.5"),
+            "R1".to_owned(),
+            repo(1, version, &format!("{}.5", 1_234_567 + round)),
         ),
         (
             "a settlement",
             None,
             "settlements",
-            "C1",
-            json!({"confirmationId": "C1", "tradeId": "B1", "quantity": "1000", "settledAt": "2026-03-02T22:00:00Z"}),
+            format!("C{round}"),
+            json!({"confirmationId": format!("C{round}"), "tradeId": format!("B{round}"), "quantity": "1000",
+                "settledAt": "2026-03-02T16:00:00Z"}),
         ),
         (
             "a balance",
             None,
             "balances",
-            "N1",
-            json!({"accountId": "N1", "version": 2, "kind": "cb_reserve", "ccy": "USD", "amount": 9_000_000, "entity": ENTITIES[0]}),
+            "N1".to_owned(),
+            json!({"accountId": "N1", "version": version, "kind": "cb_reserve", "ccy": "USD", "amount": 9_000_000 + round,
+                "entity": ENTITIES[0]}),
         ),
         (
             "a price of an instrument in 10,000 positions",
             Some(50),
             "refdata.prices",
-            WIDE,
-            price("98.765", 2),
+            WIDE.to_owned(),
+            price(WIDE, &format!("98.76{round}"), version),
         ),
         (
             "an FX rate, 300,000 exchanges in its currency",
             Some(300),
             "refdata.fx",
-            "EUR",
-            json!({"ccy": "EUR", "rate": "1.0931", "version": 2}),
+            "EUR".to_owned(),
+            euro(&format!("1.093{round}"), version),
         ),
         (
             "an override submitted",
             None,
             "adjustments",
-            "A",
+            key.clone(),
             adjustment("SUBMIT", 1, "one", terms),
         ),
         (
             "an override on a widely held issuer",
             Some(100),
             "adjustments",
-            "A",
+            key.clone(),
             adjustment("APPROVE", 2, "two", json!({})),
         ),
         (
             "its end",
             Some(100),
             "adjustments",
-            "A",
+            key,
             adjustment("REVOKE", 3, "three", json!({})),
         ),
         (
             "an instrument that comes late",
             None,
             "refdata.instruments",
-            UNKNOWN,
-            instrument(UNKNOWN, "LATE"),
+            late.clone(),
+            instrument(&late, "LATE"),
         ),
     ]
+}
+
+fn price(id: &str, price: &str, version: u64) -> Value {
+    json!({"instrumentId": id, "dirtyPrice": price, "per": 100, "ccy": "USD", "version": version})
+}
+
+fn euro(rate: &str, version: u64) -> Value {
+    json!({"ccy": "EUR", "rate": rate, "version": version})
 }
 
 /// A restart from smaller books, then all of the full one.
@@ -219,11 +239,50 @@ fn restart(address: &str, child: &mut Child) -> Result<()> {
     Ok(())
 }
 
+/// What a kind of change took, round by round.
+struct Taken {
+    what: &'static str,
+    goal_ms: Option<u64>,
+    us: Vec<u64>,
+    stages: BTreeMap<String, Vec<u64>>,
+}
+
+impl Taken {
+    /// The least, the median with the goal for it, and the stages whose medians are the greatest.
+    fn print(mut self) {
+        let ms = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
+        let goal = self.goal_ms.map_or(String::new(), |goal| {
+            format!("  (goal: median under {goal} ms)")
+        });
+        let (least, middle) = (
+            self.us.iter().min().map_or(0, |us| *us),
+            median(&mut self.us),
+        );
+        println!("{:>9} {:>9}  {}{goal}", ms(least), ms(middle), self.what);
+        let stages = self.stages.iter_mut();
+        let mut stages: Vec<(u64, &str)> = stages.map(|(name, us)| (median(us), &**name)).collect();
+        stages.sort_unstable_by(|one, two| two.cmp(one));
+        let stages = stages.iter().take(4);
+        let most: Vec<String> = stages
+            .map(|(us, name)| format!("{name} {}", ms(*us)))
+            .collect();
+        println!("                       {}", most.join(", "));
+    }
+}
+
+fn median(values: &mut [u64]) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).map_or(0, |value| *value)
+}
+
 fn measure(address: &str, child: &mut Child) -> Result<()> {
     restart(address, child)?;
     let mut before = wait(address, child, 1)?;
-    let last = ("midnight", Some(3_000), "", "", json!(null));
-    for (what, goal, ..) in changes().into_iter().chain([last]) {
+    let mut taken: Vec<Taken> = Vec::new();
+    let all = (0..ROUNDS).flat_map(|round| changes(round).into_iter().enumerate());
+    let all = all.map(|(kind, (what, goal, ..))| (kind, what, goal));
+    let kinds = changes(0).len();
+    for (kind, what, goal_ms) in all.chain([(kinds, "midnight, once", Some(3_000))]) {
         let after = wait(address, child, before.epoch)?;
         if after.epoch != before.epoch + 1 {
             bail!(
@@ -231,24 +290,24 @@ fn measure(address: &str, child: &mut Child) -> Result<()> {
                 after.epoch - before.epoch
             );
         }
-        let ms = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
-        let goal = goal.map_or(String::new(), |goal| format!("  (goal: under {goal} ms)"));
-        println!("{:>9} ms  {what}{goal}", ms(after.us - before.us));
-        let mut stages: Vec<(u64, &str)> = after
-            .stages
-            .iter()
-            .zip(&before.stages)
-            .map(|((name, after), (_, before))| (after - before, &**name))
-            .collect();
-        stages.sort_unstable_by(|one, two| two.cmp(one));
-        let most: Vec<String> = stages
-            .iter()
-            .take(4)
-            .map(|(us, name)| format!("{name} {}", ms(*us)))
-            .collect();
-        println!("              {}", most.join(", "));
+        if kind == taken.len() {
+            taken.push(Taken {
+                what,
+                goal_ms,
+                us: Vec::new(),
+                stages: BTreeMap::new(),
+            });
+        }
+        taken[kind].us.push(after.us - before.us);
+        let stages = after.stages.iter().zip(&before.stages);
+        for ((name, after), (_, before)) in stages {
+            let stage = taken[kind].stages.entry(name.clone()).or_default();
+            stage.push(after - before);
+        }
         before = after;
     }
+    println!(" least ms median ms  of {ROUNDS} rounds, and the stages that took the most");
+    taken.into_iter().for_each(Taken::print);
     println!("resident {} MiB at the end", resident_mib(child));
     Ok(())
 }
@@ -328,7 +387,7 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
     for part in ["book", "changes"] {
         std::fs::create_dir_all(folder.join(part))?;
     }
-    let mut topics = std::collections::BTreeMap::new();
+    let mut topics = BTreeMap::new();
     for name in [
         "trades.fx",
         "trades.repos",
@@ -404,7 +463,9 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
             )?;
         }
     }
-    holdings.put("late", &holding(ENTITIES[0], "K0", UNKNOWN))?;
+    for id in (0..ROUNDS).map(late) {
+        holdings.put(&id, &holding(ENTITIES[0], "K0", &id))?;
+    }
     let mut balances = topic("balances")?;
     for (number, entity) in ENTITIES.iter().enumerate() {
         for (kind, amount) in [
@@ -419,14 +480,13 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
     let all = (0..INSTRUMENTS).map(instrument_id).map(|id| (id, "MANY"));
     for (id, issuer) in all.chain([(WIDE.to_owned(), "WIDE")]) {
         instruments.put(&id, &instrument(&id, issuer))?;
-        prices.put(&id, &json!({"instrumentId": id, "dirtyPrice": "99.125", "per": 100, "ccy": "USD", "version": 1}))?;
+        prices.put(&id, &price(&id, "99.125", 1))?;
     }
-    prices.put(UNKNOWN, &json!({"instrumentId": UNKNOWN, "dirtyPrice": "99.125", "per": 100, "ccy": "USD", "version": 1}))?;
+    for id in (0..ROUNDS).map(late) {
+        prices.put(&id, &price(&id, "99.125", 1))?;
+    }
     let mut rates = topic("refdata.fx")?;
-    rates.put(
-        "EUR",
-        &json!({"ccy": "EUR", "rate": "1.0834", "version": 1}),
-    )?;
+    rates.put("EUR", &euro("1.0834", 1))?;
     let (mut settlements, mut adjustments) = (topic("settlements")?, topic("adjustments")?);
     let all = [
         &mut fxs,
@@ -443,11 +503,12 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
         &mut adjustments,
     ];
     all.into_iter().try_for_each(Topic::turn)?;
-    // A record that changes nothing, so that the day goes on.
-    let euro = |rate: &str, version: u64| json!({"ccy": "EUR", "rate": rate, "version": version});
-    rates.put_at(START_MS + RESTART_MS, "EUR", &euro("1.0834", 1))?;
-    let mut at_ms = START_MS + FIRST_MS;
-    for (_, _, name, key, value) in changes() {
+    let all: Vec<Change> = (0..ROUNDS).flat_map(changes).collect();
+    let steps = i64::try_from(all.len())? + 1;
+    let mut at_ms = START_MS + MIDNIGHT_MS - STEP_MS * steps;
+    // A record that changes nothing, so that the day goes on after the restart.
+    rates.put_at(at_ms, "EUR", &euro("1.0834", 1))?;
+    for (_, _, name, key, value) in all {
         let topic = match name {
             "trades.fx" => &mut fxs,
             "trades.repos" => &mut repos,
@@ -458,11 +519,11 @@ fn write_book(folder: &Path, trades: u64) -> Result<()> {
             "refdata.instruments" => &mut instruments,
             _ => &mut adjustments,
         };
-        topic.put_at(at_ms, key, &value)?;
         at_ms += STEP_MS;
+        topic.put_at(at_ms, &key, &value)?;
     }
     // Another one, so that the clock moves.
-    rates.put_at(START_MS + MIDNIGHT_MS, "EUR", &euro("1.0931", 2))?;
+    rates.put_at(at_ms + STEP_MS, "EUR", &euro("1.0834", 1))?;
     for topic in [
         fxs,
         repos,

@@ -145,7 +145,7 @@ impl Store {
         };
         let sum = write().inspect_err(|_| {
             // It takes room that another try needs; whether it goes or not, it counts for nothing.
-            fs::remove_file(&path).ok();
+            drop(fs::remove_file(&path));
         })?;
         self.next += 1;
         let (segments, report) = &mut self.added;

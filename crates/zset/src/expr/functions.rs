@@ -15,7 +15,7 @@ use datafusion_expr::{
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use weir_exact::{Decimal, ExactError, I256};
+use weir_exact::{Decimal, ExactError, Factor, I256};
 
 const NARROW_DIGITS: u8 = 38;
 const WIDE_DIGITS: u8 = 76;
@@ -127,6 +127,15 @@ impl ScalarUDFImpl for MulDivRound {
         let [a, b, c] = [0, 1, 2].map(|index| one_or_all(&args.args[index], args.number_rows));
         let columns = [a?, b?, c?];
         let [a, b, c] = [0, 1, 2].map(|index| Numbers::of(&columns[index]));
+        if let (1, 1, Some(b), Some(c)) = (columns[1].len(), columns[2].len(), b.get(0), c.get(0))
+            && columns[0].len() > 1
+        {
+            let factor = Factor::new(b, c, scale_of(columns[0].data_type()), scale);
+            return map(args.number_rows, args.return_type(), |row| {
+                let value = a.get(row).map(|number| factor.times(number.value));
+                value.transpose().map_err(failed)
+            });
+        }
         map(args.number_rows, args.return_type(), |row| {
             let (Some(a), Some(b), Some(c)) = (a.get(row), b.get(row), c.get(row)) else {
                 return Ok(None);

@@ -553,15 +553,18 @@ proptest! {
     }
 
     /// Goal: a row's value does not depend on the rows beside it. Method: expressions that look at some
-    /// branch for some rows only, evaluated for a batch and for each row alone.
+    /// branch for some rows only, evaluated for a batch and for each row alone; some columns have one value.
     #[test]
     fn rows_stand_alone(
         rows in proptest::collection::vec((prop::option::of(-2_i64..3), prop::option::of(-1_i64..2)), 1..24),
-        of in 0_usize..8,
+        steady in any::<[bool; 2]>(), of in 0_usize..10,
     ) {
-        let a: ArrayRef = Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>());
-        let b: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>());
-        let columns = [("a", a, true), ("b", b, true)];
+        let row = |row: usize| if steady[0] { rows[0] } else { rows[row] };
+        let a: ArrayRef = Arc::new((0..rows.len()).map(|at| row(at).0).collect::<Int64Array>());
+        let row = |row: usize| if steady[1] { rows[0] } else { rows[row] };
+        let b: ArrayRef = Arc::new((0..rows.len()).map(|at| row(at).1).collect::<Int64Array>());
+        let t: ArrayRef = Arc::new((0..rows.len()).map(|at| Some(row(at).1?.to_string())).collect::<StringArray>());
+        let columns = [("a", a, true), ("b", b, true), ("t", t, true)];
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let sql = [
             "a / b",
@@ -572,6 +575,8 @@ proptest! {
             "coalesce(nullif(a, 0), 5 / b)",
             "a in (1 / b, 2)",
             "mul_div_round(a, 1, b, 2)",
+            "mul_div_round(a, case t when '1' then 3 when '-1' then a else b end, 7, 2)",
+            "case t when '1' then 'one' when '0' then cast(5 / b as varchar) else t end",
         ][of];
         let expr = Expr::compile(sql, &batch.schema()).unwrap();
         let (values, errors) = expr.eval(&batch);

@@ -47,7 +47,12 @@ struct Value {
     name: String,
     argument: Option<usize>,
     accumulators: Accumulators,
+    /// Whether anything was added in this step.
+    is_moved: bool,
 }
+
+/// A part's rows, and of those that are the first of their group the groups and the indexes.
+type First<'a> = (&'a RecordBatch, Vec<u32>, Vec<u32>);
 
 /// Groups that a step touches.
 struct Touched {
@@ -58,11 +63,21 @@ struct Touched {
 /// What the touched groups show.
 struct Shown {
     exists: Vec<bool>,
-    columns: Vec<ArrayRef>,
+    /// Each value's column, and for which groups it overflows.
+    values: Vec<(ArrayRef, Vec<usize>)>,
     /// For each value the number of groups for which it overflows.
     overflows: Vec<i64>,
     /// Groups that lack rows.
     lacking: i64,
+}
+
+impl Shown {
+    fn columns(&self) -> Vec<ArrayRef> {
+        self.values
+            .iter()
+            .map(|(column, _)| Arc::clone(column))
+            .collect()
+    }
 }
 
 impl Aggregate {
@@ -94,6 +109,7 @@ impl Aggregate {
                 name: name.clone(),
                 argument,
                 accumulators,
+                is_moved: false,
             });
         }
         Ok(Self {
@@ -109,56 +125,76 @@ impl Aggregate {
     /// The group of every row of a part, and which of its rows are the first of a group in this step.
     fn assign(&mut self, rows: &RecordBatch) -> (Arc<[u32]>, Vec<u32>) {
         let keys = self.key.encode(rows);
-        let (mut slots, mut firsts) = (Vec::with_capacity(rows.num_rows()), Vec::new());
-        for row in 0..rows.num_rows() {
-            let (slot, _) = self.groups.slot(keys.row(row), || Group::new(0));
+        let count = rows.num_rows();
+        let slots = self
+            .groups
+            .slots_of(count, |row| keys.row(row), || Group::new(0));
+        let mut firsts = Vec::new();
+        for (row, &slot) in (0..).zip(&slots) {
             let group = self.groups.at_mut(slot);
             if group.step != self.step {
                 group.step = self.step;
                 self.groups.touch(slot);
-                firsts.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
+                firsts.push(row);
             }
-            slots.push(slot);
         }
         (slots.into(), firsts)
     }
 
-    /// The groups of all rows, part by part, and those that are touched, some at a time with their keys.
-    fn assign_all(&mut self, parts: &Parts) -> (Vec<Arc<[u32]>>, Vec<Touched>) {
+    /// Takes the rows in, some parts at a time; answers the groups that they touch, some at a time with their keys and
+    /// with what they showed before.
+    fn take_in(&mut self, parts: &Parts) -> Vec<(Touched, Shown)> {
         self.step += 1;
-        let mut assigned: Vec<Arc<[u32]>> = Vec::new();
-        let (mut touched, mut open) = (Vec::new(), Vec::new());
-        let mut before: Option<&RecordBatch> = None;
-        for Delta { batch: rows, .. } in parts.iter() {
+        self.values
+            .iter_mut()
+            .for_each(|value| value.is_moved = false);
+        let (mut changes, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts.iter() {
+            let rows = &part.batch;
             // What a row was and what it is now mostly have the same key, in the same column.
-            let is_same = |before: &RecordBatch| are_same(before, rows, &self.key_columns);
-            let (slots, firsts) = match assigned.last() {
-                Some(slots) if before.is_some_and(is_same) && slots.len() == rows.num_rows() => {
-                    (Arc::clone(slots), Vec::new())
-                }
-                _ => self.assign(rows),
+            let is_same = |(before, slots): &&(&Delta, Arc<[u32]>)| {
+                slots.len() == rows.num_rows() && are_same(&before.batch, rows, &self.key_columns)
             };
+            let same = waiting.last().filter(is_same);
+            if let Some(slots) = same.map(|(_, slots)| Arc::clone(slots)) {
+                waiting.push((part, slots));
+                continue;
+            }
+            if open
+                .iter()
+                .map(|(.., firsts): &First<'_>| firsts.len())
+                .sum::<usize>()
+                >= PART_ROWS
+            {
+                changes.push(self.open(&std::mem::take(&mut open)));
+                self.apply_all(&std::mem::take(&mut waiting));
+            }
+            let (slots, firsts) = self.assign(rows);
             if !firsts.is_empty() {
                 let groups = firsts.iter().map(|&row| slots[row as usize]);
                 open.push((rows, groups.collect(), firsts));
             }
-            if open.iter().map(|(.., firsts)| firsts.len()).sum::<usize>() >= PART_ROWS {
-                touched.push(self.touched(&std::mem::take(&mut open)));
-            }
-            assigned.push(slots);
-            before = Some(rows);
+            waiting.push((part, slots));
         }
         if !open.is_empty() {
-            touched.push(self.touched(&open));
+            changes.push(self.open(&open));
         }
+        self.apply_all(&waiting);
+        changes
+    }
+
+    /// Groups that are touched first by these rows, and what they show before that.
+    fn open(&mut self, firsts: &[First<'_>]) -> (Touched, Shown) {
         for value in &mut self.values {
             value.accumulators.grow(self.groups.slots());
         }
-        (assigned, touched)
+        let touched = Self::touched(&self.key_columns, firsts);
+        let shown = self.shown(&touched.slots, None);
+        (touched, shown)
     }
 
     /// Groups with their keys: of some parts their slots and their first rows.
-    fn touched(&self, parts: &[(&RecordBatch, Vec<u32>, Vec<u32>)]) -> Touched {
+    fn touched(key_columns: &[usize], parts: &[First<'_>]) -> Touched {
         let slots = parts.iter().flat_map(|(_, slots, _)| slots).copied();
         let key = |&index: &usize| match parts {
             [(rows, _, firsts)] if firsts.len() == rows.num_rows() => {
@@ -180,44 +216,75 @@ impl Aggregate {
         };
         Touched {
             slots: slots.collect(),
-            keys: self.key_columns.iter().map(key).collect(),
+            keys: key_columns.iter().map(key).collect(),
         }
     }
 
-    fn apply(&mut self, rows: &RecordBatch, weights: &[i64], slots: &[u32]) {
-        for (&slot, &weight) in slots.iter().zip(weights) {
-            self.groups.at_mut(slot).rows += weight;
-        }
-        for value in &mut self.values {
-            let argument = value.argument.map(|index| rows.column(index));
-            value.accumulators.add(argument, weights, slots);
+    fn apply_all(&mut self, parts: &[(&Delta, Arc<[u32]>)]) {
+        let mut rest = parts;
+        while let [(part, slots), after @ ..] = rest {
+            // Rows as they were and as they are now: what they share comes to nothing.
+            let is_now = |(now, of): &&(&Delta, Arc<[u32]>)| {
+                let mut weights = part.weights.iter().zip(now.weights.iter());
+                Arc::ptr_eq(slots, of) && weights.all(|(old, new)| *old == -*new)
+            };
+            let now = after.first().filter(is_now);
+            if now.is_none() {
+                for (&slot, &weight) in slots.iter().zip(part.weights.iter()) {
+                    self.groups.at_mut(slot).rows += weight;
+                }
+            }
+            for value in &mut self.values {
+                let argument = |of: &'_ Delta| {
+                    value
+                        .argument
+                        .map(|index| Arc::clone(of.batch.column(index)))
+                };
+                let old = argument(part);
+                let new = now.map(|(now, _)| argument(now));
+                let is_shared = match (&old, &new) {
+                    (Some(old), Some(Some(new))) => Arc::ptr_eq(old, new),
+                    (None, Some(None)) => true,
+                    _ => false,
+                };
+                if is_shared {
+                    continue;
+                }
+                value.is_moved = true;
+                value.accumulators.add(old.as_ref(), &part.weights, slots);
+                if let (Some(new), Some((now, _))) = (new, now) {
+                    value.accumulators.add(new.as_ref(), &now.weights, slots);
+                }
+            }
+            rest = if now.is_some() { &after[1..] } else { after };
         }
     }
 
-    fn shown(&self, touched: &[u32]) -> Shown {
+    /// What groups show; where nothing was added to a value in this step, it is as it was.
+    fn shown(&self, touched: &[u32], before: Option<&Shown>) -> Shown {
         let mut exists: Vec<bool> = touched
             .iter()
             .map(|&slot| self.groups.at(slot).rows > 0)
             .collect();
         let lacking = touched.iter().filter(|&&slot| self.lacks(slot)).count();
-        let (mut columns, mut overflows) = (Vec::new(), Vec::new());
-        for value in &self.values {
-            let (column, overflow) = value.accumulators.output(touched);
-            let count = overflow.iter().filter(|&&index| exists[index]).count();
-            overflows.push((count, overflow));
-            columns.push(column);
-        }
-        for &index in overflows.iter().flat_map(|(_, overflow)| overflow) {
+        let value = |(index, value): (usize, &Value)| match before {
+            Some(before) if !value.is_moved => before.values[index].clone(),
+            _ => value.accumulators.output(touched),
+        };
+        let values: Vec<(ArrayRef, Vec<usize>)> =
+            self.values.iter().enumerate().map(value).collect();
+        let count = |count: usize| i64::try_from(count).expect("fewer groups than 2^63");
+        let there = |overflow: &Vec<usize>| overflow.iter().filter(|&&index| exists[index]).count();
+        let overflows = values
+            .iter()
+            .map(|(_, overflow)| count(there(overflow)))
+            .collect();
+        for &index in values.iter().flat_map(|(_, overflow)| overflow) {
             exists[index] = false;
         }
-        let count = |count: usize| i64::try_from(count).expect("fewer groups than 2^63");
-        let overflows = overflows
-            .into_iter()
-            .map(|(groups, _)| count(groups))
-            .collect();
         Shown {
             exists,
-            columns,
+            values,
             overflows,
             lacking: count(lacking),
         }
@@ -265,22 +332,25 @@ impl Aggregate {
                 .collect()
         };
         let (gone, come) = (flags(before), flags(after));
-        let old_keys = picked(keys, &gone);
-        let new_keys = if gone == come {
-            old_keys.clone()
-        } else {
-            picked(keys, &come)
+        let (before, after) = (before.columns(), after.columns());
+        // A withheld group has null where a column may have none, so rows are picked before they are a batch.
+        let old = picked(keys.iter().chain(&before), &gone);
+        let is_shared = |index: usize| {
+            let of_value = index.checked_sub(keys.len());
+            gone == come && of_value.is_none_or(|value| Arc::ptr_eq(&before[value], &after[value]))
         };
-        let rows = |keys: Vec<ArrayRef>, shown: &Shown, mask: &BooleanArray, weight: i64| {
-            // A withheld group has null where a column may have none, so rows are picked before they are a batch.
-            let columns = [keys, picked(&shown.columns, mask)].concat();
+        let column = |(index, column): (usize, &ArrayRef)| {
+            if is_shared(index) {
+                Arc::clone(&old[index])
+            } else {
+                picked([column], &come).remove(0)
+            }
+        };
+        let new = keys.iter().chain(&after).enumerate().map(column).collect();
+        [(old, &gone, -1), (new, &come, 1)].map(|(columns, mask, weight)| {
             let count = mask.true_count();
             Delta::new(batch(&self.schema, columns, count), vec![weight; count])
-        };
-        [
-            rows(old_keys, before, &gone, -1),
-            rows(new_keys, after, &come, 1),
-        ]
+        })
     }
 
     fn forget_empty(&mut self, touched: &[u32]) {
@@ -298,16 +368,10 @@ impl Operator for Aggregate {
     }
 
     fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
-        let (assigned, touched) = self.assign_all(&inputs[0]);
-        let shown = |this: &Self| -> Vec<Shown> {
-            let touched = touched.iter();
-            touched.map(|touched| this.shown(&touched.slots)).collect()
-        };
-        let before = shown(self);
-        for (part, slots) in inputs[0].iter().zip(&assigned) {
-            self.apply(&part.batch, &part.weights, slots);
-        }
-        let after = shown(self);
+        let (touched, before): (Vec<Touched>, Vec<Shown>) =
+            self.take_in(&inputs[0]).into_iter().unzip();
+        let now = |(touched, before): (&Touched, &Shown)| self.shown(&touched.slots, Some(before));
+        let after: Vec<Shown> = touched.iter().zip(&before).map(now).collect();
         let changes = touched.iter().zip(before.iter().zip(&after));
         let parts = changes
             .flat_map(|(touched, (before, after))| self.answer(&touched.keys, before, after));
@@ -351,14 +415,19 @@ impl Operator for Aggregate {
 }
 
 /// The values of these rows.
-fn picked(columns: &[ArrayRef], mask: &BooleanArray) -> Vec<ArrayRef> {
-    if mask.true_count() == mask.len() {
-        return columns.to_vec();
-    }
-    let columns = columns.iter();
-    columns
-        .map(|column| filter(column, mask).expect("one flag a row"))
-        .collect()
+fn picked<'a>(
+    columns: impl IntoIterator<Item = &'a ArrayRef>,
+    mask: &BooleanArray,
+) -> Vec<ArrayRef> {
+    let is_whole = mask.true_count() == mask.len();
+    let pick = |column: &ArrayRef| {
+        if is_whole {
+            Arc::clone(column)
+        } else {
+            filter(column, mask).expect("one flag a row")
+        }
+    };
+    columns.into_iter().map(pick).collect()
 }
 
 /// For each touched group whether what it shows is different now.
@@ -366,8 +435,9 @@ fn changed(before: &Shown, after: &Shown) -> Vec<bool> {
     let old = BooleanArray::from(before.exists.clone());
     let new = BooleanArray::from(after.exists.clone());
     let mut changed = differs(&old, &new).expect("both are flags");
-    for (old, new) in before.columns.iter().zip(&after.columns) {
-        let different = differs(old, new).expect("columns of one type");
+    let columns = before.columns().into_iter().zip(after.columns());
+    for (old, new) in columns.filter(|(old, new)| !Arc::ptr_eq(old, new)) {
+        let different = differs(&old, &new).expect("columns of one type");
         changed = or(&changed, &different).expect("as many flags");
     }
     changed.values().iter().collect()

@@ -1,7 +1,7 @@
 //! Encoded rows with weights, in row order; mostly just one.
 
 use super::keyed::{Bytes, Keyed};
-use super::saved::{Put, Reader, Unreadable, Writer};
+use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use std::collections::BTreeMap;
 
 /// A multiset of rows. Weights are never 0, and below 0 only when more was retracted than inserted.
@@ -93,6 +93,12 @@ impl Bag {
 /// Bags by key, whose rows are saved one by one under a tag: the key behind its length, the row.
 pub(super) fn entry(tag: u8, key: &[u8], row: &[u8]) -> Vec<u8> {
     Writer::tagged(tag).part(key).raw(row).done()
+}
+
+/// The entry of a row changed.
+pub(super) fn touch(tag: u8, key: &[u8], row: &[u8], dirty: &mut Dirty) {
+    let length = u32::try_from(key.len()).expect("a row is less than 4 GiB");
+    dirty.touch_parts([&[tag], &length.to_le_bytes(), key, row]);
 }
 
 /// Tells all rows of the bags.

@@ -17,7 +17,7 @@ use crate::{Delta, OpError, Parts, Refusal, meta};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) struct Join {
@@ -98,9 +98,8 @@ impl Join {
         })
     }
 
-    /// What a key joins now.
-    fn each_partner<'a>(&'a self, key: &[u8], mut joined: impl FnMut(&'a Bytes, i64)) {
-        let bag = self.right.get(key);
+    /// What the key of this bag joins now.
+    fn each_partner<'a>(&'a self, bag: Option<&'a Bag>, mut joined: impl FnMut(&'a Bytes, i64)) {
         let mut present = bag.into_iter().flat_map(Bag::present).peekable();
         if present.peek().is_none() && self.kind == JoinKind::Left {
             joined(&self.nulls, 1);
@@ -115,64 +114,82 @@ impl Join {
         }
     }
 
-    fn partners(&self, key: &[u8]) -> Partners {
-        let mut partners = Partners::new();
-        self.each_partner(key, |row, weight| {
+    /// Adds what the key of this bag joins now.
+    fn add_partners(&self, bag: &Bag, partners: &mut Partners) {
+        self.each_partner(Some(bag), |row, weight| {
             partners.push((Bytes::clone(row), weight));
         });
-        partners
     }
 
     /// Takes the right side's change; answers what becomes of the left rows there were.
-    fn step_right(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Vec<Delta> {
-        let (keys, rows) = (
-            self.right_key.encode(&delta.batch),
-            self.right_row.encode(&delta.batch),
-        );
-        let nulls = self.right_key.nulls(&delta.batch);
-        let mut touched: Keyed<(Partners, Faults)> = Keyed::new();
-        let mut order = Vec::new();
-        for row in (0..delta.len()).filter(|row| !nulls[*row]) {
-            let key = keys.row(row).data();
-            if touched.find(key).is_none() {
-                let before = (self.partners(key), self.faults(key));
-                order.push(touched.slot(key, || before).0);
+    fn step_right(&mut self, parts: &Parts, refusals: &mut Vec<Refusal>) -> Vec<Delta> {
+        // The slots of keys that change, and what there was: each key's partners end where it says.
+        let (mut touched, mut before) = (Vec::new(), Partners::new());
+        let mut seen: HashSet<u32> = HashSet::new();
+        // Rows that are the same for many keys are kept once.
+        let mut known: HashSet<Bytes> = HashSet::new();
+        for delta in parts.iter() {
+            let keys = self.right_key.encode(&delta.batch);
+            let rows = self.right_row.encode(&delta.batch);
+            let nulls = self.right_key.nulls(&delta.batch);
+            for row in (0..delta.len()).filter(|row| !nulls[*row]) {
+                let (key, right) = (keys.row(row).data(), rows.row(row).data());
+                let (slot, _) = self.right.slot(key, Bag::default);
+                if seen.insert(slot) {
+                    let bag = self.right.at(slot);
+                    self.add_partners(bag, &mut before);
+                    self.refuse(&self.faults(bag), -1, refusals);
+                    touched.push((slot, before.len()));
+                }
+                let bag = self.right.at_mut(slot);
+                self.rows -= bag.len();
+                bag.add(
+                    known.get_or_insert_with(right, |row| row.into()),
+                    delta.weights[row],
+                );
+                self.rows += bag.len();
+                bag::touch(RIGHT, key, right, &mut self.dirty);
             }
-            let (slot, _) = self.right.slot(key, Bag::default);
-            let bag = self.right.at_mut(slot);
-            self.rows -= bag.len();
-            bag.add(&rows.row(row).data().into(), delta.weights[row]);
-            self.dirty
-                .touch_with(|| bag::entry(RIGHT, key, rows.row(row).data()));
-            self.rows += bag.len();
-            if bag.is_empty() {
+        }
+        let parts = self.rejoined(&touched, &before, refusals);
+        for (slot, _) in touched {
+            if self.right.at(slot).is_empty() {
                 self.right.remove(slot);
             }
         }
+        parts
+    }
+
+    /// What becomes of the left rows whose keys are in these slots.
+    fn rejoined(
+        &self,
+        touched: &[(u32, usize)],
+        before: &Partners,
+        refusals: &mut Vec<Refusal>,
+    ) -> Vec<Delta> {
         let (mut rows, mut parts): (Vec<&[u8]>, Vec<Delta>) = (Vec::new(), Vec::new());
         // Once with what they were joined with, then with what they are joined with now.
         let (mut gone, mut come) = (Matches::default(), Matches::default());
-        for slot in order {
-            let (key, (before, faults)) = (touched.key(slot), touched.at(slot));
-            self.refuse(faults, -1, refusals);
-            self.refuse(&self.faults(key), 1, refusals);
-            let after = self.partners(key);
+        let (mut start, mut after) = (0, Partners::new());
+        for &(slot, end) in touched {
+            let (key, bag) = (self.right.key(slot), self.right.at(slot));
+            self.refuse(&self.faults(bag), 1, refusals);
+            after.clear();
+            self.add_partners(bag, &mut after);
+            let before = &before[start..end];
+            start = end;
             if *before == after {
                 continue;
             }
-            let mut left = self.left.range(key).peekable();
-            while left.peek().is_some() {
-                let (before, after) = (gone.known(before), come.known(&after));
-                for (entry, value) in left.by_ref().take(PART_ROWS - rows.len()) {
-                    let weight = weight(value);
-                    for (partner, count) in &before {
-                        gone.push(rows.len(), *partner, -weight * count);
-                    }
-                    for (partner, count) in &after {
-                        come.push(rows.len(), *partner, weight * count);
-                    }
-                    rows.push(&entry[key.len()..]);
+            for (entry, value) in self.left.range(key) {
+                let weight = weight(value);
+                for (partner, count) in before {
+                    gone.push(rows.len(), partner, -weight * count);
                 }
+                for (partner, count) in &after {
+                    come.push(rows.len(), partner, weight * count);
+                }
+                rows.push(&entry[key.len()..]);
                 if rows.len() == PART_ROWS {
                     parts.extend(self.both(&rows, &mut gone, &mut come));
                     rows.clear();
@@ -199,15 +216,13 @@ impl Join {
             let weight = delta.weights[row];
             if is_null {
                 if self.kind == JoinKind::Left {
-                    let nulls = matches.partner(&self.nulls);
-                    matches.push(row, nulls, weight);
+                    matches.push(row, &self.nulls, weight);
                 }
                 continue;
             }
             let key = keys.row(row).data();
-            self.each_partner(key, |right, count| {
-                let partner = matches.partner(right);
-                matches.push(row, partner, weight * count);
+            self.each_partner(self.right.get(key), |right, count| {
+                matches.push(row, right, weight * count);
             });
             entries.push([key, rows.row(row)], weight);
         }
@@ -215,10 +230,7 @@ impl Join {
     }
 
     /// Right rows of a key that break a rule, and how often.
-    fn faults(&self, key: &[u8]) -> Faults {
-        let Some(bag) = self.right.get(key) else {
-            return Faults::default();
-        };
+    fn faults(&self, bag: &Bag) -> Faults {
         let mut faults = Faults::default();
         if self.at_most_one {
             let mut spare = 1;
@@ -320,15 +332,8 @@ impl Matches {
         })
     }
 
-    /// Partners by their indexes.
-    fn known(&mut self, partners: &Partners) -> Vec<(u32, i64)> {
-        let partners = partners.iter();
-        partners
-            .map(|(row, count)| (self.partner(row), *count))
-            .collect()
-    }
-
-    fn push(&mut self, row: usize, partner: u32, weight: i64) {
+    fn push(&mut self, row: usize, partner: &Bytes, weight: i64) {
+        let partner = self.partner(partner);
         self.rows
             .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
         self.partners.push(partner);
@@ -400,14 +405,14 @@ impl Operator for Join {
     fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
         let (mut refusals, mut entries) = (Vec::new(), Entries::default());
         self.left.seal();
-        let mut parts = self.step_right(&inputs[1].whole(), &mut refusals);
+        let mut parts = self.step_right(&inputs[1], &mut refusals);
         parts.extend(
             inputs[0]
                 .iter()
                 .map(|part| self.step_left(part, &mut entries)),
         );
         for (entry, _) in entries.iter() {
-            self.dirty.touch_with(|| left_entry(entry));
+            self.dirty.touch_parts([&[LEFT], entry]);
         }
         self.left.add_all(&entries);
         Step {

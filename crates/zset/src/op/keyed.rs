@@ -54,9 +54,37 @@ impl<V> Keyed<V> {
         self.find(key).map(|slot| self.at(slot))
     }
 
+    /// The slots of many keys, made where there are none. The table and the keys in it are mostly out of the
+    /// processor's cache: each is looked at for all keys before the next is, so that memory answers many at a time.
+    pub(super) fn slots_of<'k>(
+        &mut self,
+        count: usize,
+        key: impl Fn(usize) -> &'k [u8],
+        value: impl Fn() -> V,
+    ) -> Vec<u32> {
+        let hashes: Vec<u64> = (0..count).map(|index| xxh3_64(key(index))).collect();
+        // The first slot of this hash, mostly the right one.
+        let guess = |hash: &u64| self.table.find(*hash, |_| true).copied();
+        let guesses: Vec<Option<u32>> = hashes.iter().map(guess).collect();
+        let known = |guess: &Option<u32>| guess.map_or(&[][..], |slot| self.key(slot));
+        let known: Vec<&[u8]> = guesses.iter().map(known).collect();
+        let heads = known.iter().map(|known| known.first().copied());
+        std::hint::black_box(heads.fold(0, |all, head| all ^ head.unwrap_or(0)));
+        let is_it = |(index, known): (usize, &&[u8])| **known == *key(index);
+        let right: Vec<bool> = known.iter().enumerate().map(is_it).collect();
+        let slot = |index: usize| match guesses[index] {
+            Some(slot) if right[index] => slot,
+            _ => self.hashed_slot(hashes[index], key(index), &value).0,
+        };
+        (0..count).map(slot).collect()
+    }
+
     /// The key's slot, made if there is none; and whether it was made.
     pub(super) fn slot(&mut self, key: &[u8], value: impl FnOnce() -> V) -> (u32, bool) {
-        let hash = xxh3_64(key);
+        self.hashed_slot(xxh3_64(key), key, value)
+    }
+
+    fn hashed_slot(&mut self, hash: u64, key: &[u8], value: impl FnOnce() -> V) -> (u32, bool) {
         let slots = &self.slots;
         let same = |&slot: &u32| key_of(slots, slot) == key;
         let hash_of = |&slot: &u32| xxh3_64(key_of(slots, slot));
@@ -163,4 +191,28 @@ fn key_of<V>(slots: &[Slot<V>], slot: u32) -> &[u8] {
         .as_ref()
         .expect("the table knows taken slots only")
         .0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Goal: many keys at once get the slots that they get one by one, new ones and those that come twice, too.
+        #[test]
+        fn at_once(rounds in proptest::collection::vec(proptest::collection::vec(0_u8..60, 0..40), 1..6)) {
+            let (mut at_once, mut plain) = (Keyed::new(), Keyed::new());
+            for keys in &rounds {
+                let slots = at_once.slots_of(keys.len(), |index| std::slice::from_ref(&keys[index]), || 0);
+                let one_by_one: Vec<u32> = keys.iter().map(|key| plain.slot(&[*key], || 0).0).collect();
+                prop_assert_eq!(&slots, &one_by_one);
+                let gone: std::collections::BTreeSet<u32> = slots.into_iter().filter(|slot| slot % 3 == 0).collect();
+                for slot in gone {
+                    at_once.remove(slot);
+                    plain.remove(slot);
+                }
+            }
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl Named {
         };
         match self.dirty.take() {
             None => weights.keys().for_each(|key| tell(key)),
-            Some(keys) => keys.iter().for_each(|key| tell(key)),
+            Some(keys) => keys.iter().for_each(tell),
         }
     }
 

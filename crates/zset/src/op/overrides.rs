@@ -10,12 +10,14 @@ use super::keyed::{Bytes, Keyed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, OverrideSpec, Step};
 use crate::compact::Compact;
+use crate::delta::PART_ROWS;
 use crate::rows::RowCodec;
 use crate::{Delta, OpError, Parts, Refusal, meta};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{and, is_not_null};
+use arrow::compute::{and, is_not_null, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -63,6 +65,9 @@ struct Row {
 
 /// Rows to answer: row, override, weight.
 type Pairs = Vec<(Bytes, Option<Bytes>, i64)>;
+
+/// A row whose override is another now: its slot, and the override before.
+type Moved = (u32, Option<Bytes>);
 
 impl Override {
     pub(super) fn new(spec: &OverrideSpec, schemas: &[SchemaRef]) -> Result<Self, OpError> {
@@ -120,14 +125,14 @@ impl Override {
     }
 
     /// Takes the overrides' change; answers the rows whose winner is another now.
-    fn step_overrides(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Pairs {
+    fn step_overrides(&mut self, delta: &Delta, refusals: &mut Vec<Refusal>) -> Vec<Moved> {
         let names: &StringArray = delta.batch.column(self.scope_column).as_string();
         let (keys, ranks) = (
             self.key.encode(&delta.batch),
             self.rank.encode(&delta.batch),
         );
         let nulls = self.key.nulls(&delta.batch);
-        let mut affected: BTreeSet<u32> = BTreeSet::new();
+        let mut affected: Vec<u32> = Vec::new();
         for (row, is_null) in nulls.into_iter().enumerate() {
             let name = names.is_valid(row).then(|| names.value(row));
             let key = keys.row(row).data();
@@ -140,7 +145,7 @@ impl Override {
             {
                 is_known = true;
                 if !is_null {
-                    self.dirty.touch_with(|| bag::entry(tag, key, &rank));
+                    bag::touch(tag, key, &rank, &mut self.dirty);
                     self.kept = self.kept.strict_add_signed(scope.add(key, &rank, weight));
                     affected.extend(scope.rows.get(key).into_iter().flatten());
                 }
@@ -153,17 +158,31 @@ impl Override {
                 refusals.push(refusal);
             }
         }
-        let mut pairs = Pairs::new();
+        affected.sort_unstable();
+        affected.dedup();
+        let mut moved = Vec::new();
         for slot in affected {
             let winner = self.winner(&self.rows.at(slot).keys);
             let row = self.rows.at_mut(slot);
             if row.winner != winner {
-                let before = std::mem::replace(&mut row.winner, winner.clone());
-                pairs.push((Bytes::clone(&row.bytes), before, -row.weight));
-                pairs.push((Bytes::clone(&row.bytes), winner, row.weight));
+                moved.push((slot, std::mem::replace(&mut row.winner, winner)));
             }
         }
-        pairs
+        moved
+    }
+
+    /// Rows as they were and as they are now; both share what is the same.
+    fn both(&self, moved: &[Moved]) -> [Delta; 2] {
+        let rows: Vec<&Row> = moved.iter().map(|(slot, _)| self.rows.at(*slot)).collect();
+        let bytes: Vec<&[u8]> = rows.iter().map(|row| row.bytes.as_ref()).collect();
+        let decoded = self.row.decode(&bytes);
+        let gone = moved.iter().map(|(_, before)| before.as_ref());
+        let come = rows.iter().map(|row| row.winner.as_ref());
+        let weights = |sign: i64| rows.iter().map(|row| sign * row.weight).collect();
+        [
+            Delta::new(self.overridden(&decoded, gone), weights(-1)),
+            Delta::new(self.overridden(&decoded, come), weights(1)),
+        ]
     }
 
     /// The override in force for a row with these keys.
@@ -198,8 +217,7 @@ impl Override {
             let row = self.rows.at_mut(slot);
             pairs.push((Bytes::clone(&row.bytes), row.winner.clone(), weight));
             row.weight += weight;
-            self.dirty
-                .touch_with(|| Writer::tagged(ROW).raw(bytes).done());
+            self.dirty.touch_parts([&[ROW], bytes]);
             if row.weight == 0 {
                 self.remove(slot);
             }
@@ -238,37 +256,52 @@ impl Override {
         }
     }
 
-    fn delta(&self, pairs: &Pairs) -> Delta {
+    fn delta(&self, pairs: &[(Bytes, Option<Bytes>, i64)]) -> Delta {
         let rows: Vec<&[u8]> = pairs.iter().map(|(row, ..)| row.as_ref()).collect();
-        let rows = self.row.decode(&rows);
-        let winners = pairs
+        let winners = pairs.iter().map(|(_, winner, _)| winner.as_ref());
+        let batch = self.overridden(&self.row.decode(&rows), winners);
+        Delta::new(batch, pairs.iter().map(|(.., weight)| *weight).collect())
+    }
+
+    /// Rows with their overrides, each of which is decoded once.
+    fn overridden<'a>(
+        &'a self,
+        rows: &RecordBatch,
+        winners: impl Iterator<Item = Option<&'a Bytes>>,
+    ) -> RecordBatch {
+        let mut distinct: Vec<&Bytes> = vec![&self.nulls];
+        let mut known: HashMap<*const u8, u32> = HashMap::new();
+        let index = |winner: Option<&'a Bytes>| {
+            let Some(winner) = winner else {
+                return 0;
+            };
+            *known.entry(winner.as_ptr()).or_insert_with(|| {
+                distinct.push(winner);
+                u32::try_from(distinct.len() - 1).expect("a batch has fewer than 2^32 rows")
+            })
+        };
+        let winners: UInt32Array = winners.map(index).collect::<Vec<_>>().into();
+        let is_won: BooleanArray = winners
+            .values()
             .iter()
-            .map(|(_, winner, _)| winner.as_ref().unwrap_or(&self.nulls));
-        let ranks = self.rank_codec.decode(winners.map(AsRef::as_ref));
-        let is_won: BooleanArray = pairs
-            .iter()
-            .map(|(_, winner, _)| Some(winner.is_some()))
+            .map(|&index| Some(index > 0))
             .collect();
+        let ranks = self
+            .rank_codec
+            .decode(distinct.into_iter().map(AsRef::as_ref));
+        let value =
+            |index: usize| take(ranks.column(index), &winners, None).expect("indexes of it");
         let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-        for &(column, index) in &self.set {
-            let value = ranks.column(index);
-            let mask = is_not_null(value)
-                .and_then(|some| and(&some, &is_won))
-                .expect("flags");
-            columns[column] = zip(&mask, value, rows.column(column)).expect("values of one type");
+        for &(column, index) in self.set.iter().filter(|_| is_won.true_count() > 0) {
+            let value = value(index);
+            let mask = is_not_null(&value).and_then(|some| and(&some, &is_won));
+            columns[column] = zip(&mask.expect("flags"), &value, rows.column(column))
+                .expect("values of one type");
         }
-        columns.extend(
-            self.set
-                .iter()
-                .map(|&(column, _)| Arc::clone(rows.column(column))),
-        );
-        columns.extend(
-            self.take
-                .iter()
-                .map(|&index| Arc::clone(ranks.column(index))),
-        );
-        let weights = pairs.iter().map(|(.., weight)| *weight).collect();
-        Delta::new(batch(&self.schema, columns, pairs.len()), weights)
+        let kept = self.set.iter();
+        columns.extend(kept.map(|&(column, _)| Arc::clone(rows.column(column))));
+        columns.extend(self.take.iter().map(|&index| value(index)));
+        batch(&self.schema, columns, rows.num_rows())
     }
 }
 
@@ -380,13 +413,17 @@ impl Operator for Override {
 
     fn step(&mut self, inputs: &[Parts], _as_of_us: i64) -> Step {
         let mut refusals = Vec::new();
-        let mut pairs = self.step_overrides(&inputs[1].whole(), &mut refusals);
+        let moved = self.step_overrides(&inputs[1].whole(), &mut refusals);
+        let moved = moved.chunks(PART_ROWS).flat_map(|moved| self.both(moved));
+        let mut parts: Vec<Delta> = moved.collect();
+        let mut pairs = Pairs::new();
         for part in inputs[0].iter() {
             self.step_rows(part, &mut pairs);
         }
         consolidate(&mut pairs);
+        parts.extend(pairs.chunks(PART_ROWS).map(|pairs| self.delta(pairs)));
         Step {
-            delta: self.delta(&pairs).into(),
+            delta: Parts::new(self.schema(), parts),
             refusals,
         }
     }

@@ -67,12 +67,18 @@ impl Project {
         })
     }
 
-    /// Each expression's values. One that reads the same columns as in the part before has the same values.
+    /// Each expression's values. One that reads the same columns as in the part before has the same values; where it
+    /// comes to the same, the part shares that column, so that nobody behind looks at it twice either.
     fn made(&self, rows: &RecordBatch, before: Option<(RecordBatch, Vec<Made>)>) -> Vec<Made> {
         let before = before.filter(|(batch, _)| batch.num_rows() == rows.num_rows());
         let value = |(index, (_, expr)): (usize, &(String, Expr))| match &before {
             Some((batch, made)) if are_same(batch, rows, expr.columns()) => made[index].clone(),
-            _ => expr.eval(rows),
+            Some((_, made)) => {
+                let now = expr.eval(rows);
+                let is_same = now.1 == made[index].1 && *now.0 == *made[index].0;
+                if is_same { made[index].clone() } else { now }
+            }
+            None => expr.eval(rows),
         };
         self.exprs.iter().enumerate().map(value).collect()
     }

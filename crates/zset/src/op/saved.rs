@@ -17,47 +17,18 @@ pub struct Dirty {
     keys: Option<Keys>,
 }
 
-/// A set of keys, behind each other in one block of bytes.
-#[derive(Debug, Default)]
-pub struct Keys {
-    bytes: Vec<u8>,
-    /// Where each key ends.
-    ends: Vec<usize>,
-    table: HashTable<u32>,
-}
-
-impl Keys {
-    /// The keys, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|index| key(&self.bytes, &self.ends, index))
-    }
-
-    fn add(&mut self, new: &[u8]) {
-        let (bytes, ends) = (&self.bytes, &self.ends);
-        let at = |&index: &u32| key(bytes, ends, index as usize);
-        let same = |index: &u32| at(index) == new;
-        let hash = |index: &u32| xxh3_64(at(index));
-        let entry = self.table.entry(xxh3_64(new), same, hash);
-        if let hashbrown::hash_table::Entry::Vacant(vacant) = entry {
-            let index = u32::try_from(self.ends.len()).expect("fewer than 2^32 keys in memory");
-            vacant.insert(index);
-            self.bytes.extend_from_slice(new);
-            self.ends.push(self.bytes.len());
-        }
-    }
-}
-
-fn key<'a>(bytes: &'a [u8], ends: &[usize], index: usize) -> &'a [u8] {
-    let start = index.checked_sub(1).map_or(0, |before| ends[before]);
-    &bytes[start..ends[index]]
-}
-
 impl Dirty {
     /// The key changed.
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
+        self.touch_parts([key]);
+    }
+
+    /// The same of a key in parts.
+    #[inline]
+    pub fn touch_parts<const N: usize>(&mut self, key: [&[u8]; N]) {
         if let Some(keys) = &mut self.keys {
-            keys.add(key);
+            keys.insert(key);
         }
     }
 
@@ -65,7 +36,7 @@ impl Dirty {
     #[inline]
     pub fn touch_with(&mut self, key: impl FnOnce() -> Vec<u8>) {
         if let Some(keys) = &mut self.keys {
-            keys.add(&key());
+            keys.insert([&key()]);
         }
     }
 
@@ -78,6 +49,51 @@ impl Dirty {
     pub fn take(&mut self) -> Option<Keys> {
         self.keys.replace(Keys::default())
     }
+}
+
+/// Distinct keys in the order in which they came first, one behind the other: none is allocated or freed by itself.
+#[derive(Debug, Default)]
+pub struct Keys {
+    bytes: Vec<u8>,
+    /// Where each key ends, and its hash.
+    ends: Vec<(usize, u64)>,
+    /// Which of them there are.
+    table: HashTable<u32>,
+}
+
+impl Keys {
+    fn insert<const N: usize>(&mut self, key: [&[u8]; N]) {
+        let start = self.bytes.len();
+        for part in key {
+            self.bytes.extend_from_slice(part);
+        }
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        let (key, hash) = (&bytes[start..], xxh3_64(&bytes[start..]));
+        let is_it = |&known: &u32| {
+            ends[known as usize].1 == hash && key_at(bytes, ends, known as usize) == key
+        };
+        match self
+            .table
+            .entry(hash, is_it, |&known| ends[known as usize].1)
+        {
+            hashbrown::hash_table::Entry::Occupied(_) => self.bytes.truncate(start),
+            hashbrown::hash_table::Entry::Vacant(place) => {
+                let index = u32::try_from(ends.len()).expect("fewer than 2^32 keys in memory");
+                place.insert(index);
+                self.ends.push((self.bytes.len(), hash));
+            }
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|index| key_at(&self.bytes, &self.ends, index))
+    }
+}
+
+fn key_at<'a>(bytes: &'a [u8], ends: &[(usize, u64)], index: usize) -> &'a [u8] {
+    let start = index.checked_sub(1).map_or(0, |before| ends[before].0);
+    &bytes[start..ends[index].0]
 }
 
 /// Puts an entry together.
@@ -192,6 +208,34 @@ impl<'a> Reader<'a> {
             Ok(())
         } else {
             Err(Unreadable)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        /// Goal: keys are told once each, however often and in whatever parts they were touched.
+        #[test]
+        fn as_a_set(keys in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..4), 0..200), cut in 0_usize..200) {
+            let mut dirty = Dirty::default();
+            dirty.touch(&[7]);
+            prop_assert!(dirty.take().is_none());
+            for round in [&keys[..cut.min(keys.len())], &keys[cut.min(keys.len())..]] {
+                for key in round {
+                    let (head, rest) = key.split_at(key.len() / 2);
+                    dirty.touch_parts([head, rest]);
+                    dirty.touch(key);
+                }
+                let taken = dirty.take().expect("it was settled");
+                let mut twin = BTreeSet::new();
+                let plain: Vec<&[u8]> = round.iter().map(Vec::as_slice).filter(|key| twin.insert(*key)).collect();
+                prop_assert_eq!(taken.iter().collect::<Vec<_>>(), plain);
+            }
         }
     }
 }

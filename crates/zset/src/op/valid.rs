@@ -7,7 +7,7 @@ use super::columns::{inputs, typed};
 use super::saved::{Dirty, Put, Reader, Unreadable, Writer};
 use super::{Operator, Step, ValidSpec};
 use crate::compact::Compact;
-use crate::pages::{Pages, weight};
+use crate::pages::{Entries, Pages, weight};
 use crate::{Delta, OpError, Parts};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -64,23 +64,24 @@ impl Valid {
     fn advance(&mut self, now: i64) -> Delta {
         self.now = self.now.max(now);
         let (mut rows, mut weights): (Vec<&[u8]>, Vec<i64>) = (Vec::new(), Vec::new());
-        let begun = due(&mut self.starts, self.now);
+        let (begun, mut ends) = (due(&mut self.starts, self.now), Entries::default());
         for (key, value) in begun.iter() {
-            self.dirty.touch_with(|| entry(STARTS, key));
+            self.dirty.touch_parts([&[STARTS], key]);
             let (end, row) = place_of(key);
             if end > self.now {
                 if end < i64::MAX {
                     let key = place(end, end, row);
-                    self.dirty.touch_with(|| entry(ENDS, &key));
-                    self.ends.add(&key, weight(value));
+                    self.dirty.touch_parts([&[ENDS], &key]);
+                    ends.push([&key], weight(value));
                 }
                 rows.push(row);
                 weights.push(weight(value));
             }
         }
+        self.ends.add_all(&ends);
         let over = due(&mut self.ends, self.now);
         for (key, value) in over.iter() {
-            self.dirty.touch_with(|| entry(ENDS, key));
+            self.dirty.touch_parts([&[ENDS], key]);
             rows.push(place_of(key).1);
             weights.push(-weight(value));
         }
@@ -154,6 +155,7 @@ impl Operator for Valid {
         let is_open = |row: usize| until[row] == i64::MAX && from[row] <= self.now;
         let bytes = (!(0..batch.num_rows()).all(is_open)).then(|| self.row.encode(batch));
         let mut shown = Vec::with_capacity(batch.num_rows());
+        let (mut starts, mut ends) = (Entries::default(), Entries::default());
         for row in 0..batch.num_rows() {
             let (start, end) = (from[row], until[row]);
             shown.push(start <= self.now && self.now < end);
@@ -162,14 +164,16 @@ impl Operator for Valid {
             }
             let bytes = bytes.as_ref().expect("not all are open").row(row);
             let (tag, calendar, instant) = if start > self.now {
-                (STARTS, &mut self.starts, start)
+                (STARTS, &mut starts, start)
             } else {
-                (ENDS, &mut self.ends, end)
+                (ENDS, &mut ends, end)
             };
             let key = place(instant, end, bytes);
-            calendar.add(&key, weights[row]);
-            self.dirty.touch_with(|| entry(tag, &key));
+            calendar.push([&key], weights[row]);
+            self.dirty.touch_parts([&[tag], &key]);
         }
+        self.starts.add_all(&starts);
+        self.ends.add_all(&ends);
         let kept = (0..shown.len())
             .filter(|row| shown[*row])
             .map(|row| weights[row])

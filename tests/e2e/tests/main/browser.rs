@@ -363,6 +363,44 @@ async fn a_number_opens_to_its_records() {
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
 
+/// Goal: the ratio of a currency opens to its own cells, not to those of all currencies; their records are not asked for.
+#[tokio::test]
+async fn a_currency_opens_to_its_own_cells() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let until = ["--until", "2026-03-02T12:00:00Z"];
+    let served = Served::replay_by(
+        ("SIGNIFICANT_CURRENCIES", "USD"),
+        &day("sample-core"),
+        &until,
+    );
+    served.ended().await;
+    let (_, of_currency) = served
+        .get("/api/v1/tables/scope_cells/rows?where=entity%20=%20'BANK-CH'%20AND%20scope%20=%20'USD'%20AND%20regime%20=%20'basel'")
+        .await;
+    browser.open(&served.origin).await;
+    eventually("the cards", async || {
+        (!cards(&browser).await.is_empty()).then_some(())
+    })
+    .await;
+    let open =
+        "const is_it = (button) => button.getAttribute('aria-label') === 'Open BANK-CH basel USD';
+        [...document.querySelectorAll('.card button.opens')].find(is_it).click();";
+    browser.run(open).await;
+    let rows = "const section = document.querySelectorAll('.drill section')[1];
+        return section ? section.querySelectorAll('tbody tr').length : 0;";
+    let shown = eventually("the cells", async || {
+        let count = browser.run(rows).await;
+        (count != 0).then_some(count)
+    })
+    .await;
+    assert_eq!(shown, of_currency["total"]);
+    let opening = "return document.querySelectorAll('.drill section')[1].querySelectorAll('tr.opens').length;";
+    assert_eq!(browser.run(opening).await, 0);
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
 const LARGE_PIPELINE: &str = "weir: 1
 name: large
 clusters: { main: { bootstrap.servers: 'localhost:9092' } }

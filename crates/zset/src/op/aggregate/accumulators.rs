@@ -7,7 +7,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Decimal256Array, Int64Array, new_empty_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, i256};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Field, Int64Type, i256};
 use arrow::row::{RowConverter, SortField};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -340,6 +340,12 @@ fn each_number(
     if let Some(wide) = column.as_primitive_opt::<Decimal256Type>() {
         for (row, (slot, weight)) in rows.filter(|(row, _)| wide.is_valid(*row)) {
             add(slot, from_le_bytes(wide.value(row).to_le_bytes()), weight);
+        }
+        return;
+    }
+    if let Some(whole) = column.as_primitive_opt::<Int64Type>() {
+        for (row, (slot, weight)) in rows.filter(|(row, _)| whole.is_valid(*row)) {
+            add(slot, from_i128(whole.value(row).into()), weight);
         }
         return;
     }
