@@ -188,8 +188,7 @@ fn compile(toolchain: Toolchain, workspace: &Path) -> Outcome<Vec<PathBuf>> {
         command.env("CARGO_TARGET_DIR", &dir);
         command.env(
             "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-            // Decimals are products of 128 bits, each a call of a function without the second.
-            "-Ctarget-feature=+simd128,+wide-arithmetic",
+            "-Ctarget-feature=+simd128",
         );
         if toolchain == Toolchain::Debian {
             command.args(["-Zbuild-std=std,panic_abort", "--ignore-rust-version"]);
