@@ -18,7 +18,7 @@ pub use sum::Sum;
 pub use text::{format, parse, parse_json};
 pub use wide::{
     DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, from_le_bytes, pow10,
-    rescale_half_even, to_i128, to_le_bytes,
+    product, rescale_half_even, to_i128, to_le_bytes,
 };
 
 /// Why there is no exact answer.

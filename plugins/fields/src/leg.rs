@@ -151,7 +151,7 @@ const AMOUNT_SCALE: u8 = 18;
 pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
     match (small(a.value), small(b.value)) {
         (Some(one), Some(other)) if c == 1 && a.scale + b.scale == AMOUNT_SCALE => {
-            weir_exact::from_i128(i128::from(one) * i128::from(other))
+            weir_exact::from_i128(weir_exact::product(one, other))
         }
         _ => rounded(a, b, c),
     }
@@ -174,7 +174,7 @@ fn rounded(a: Decimal, b: Decimal, c: i128) -> I256 {
 pub fn received_amount(digits: i128) -> I256 {
     const ZEROS: i64 = 10_i64.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
     weir_exact::from_i128(match i64::try_from(digits) {
-        Ok(digits) => i128::from(digits) * i128::from(ZEROS),
+        Ok(digits) => weir_exact::product(digits, ZEROS),
         Err(_) => digits * i128::from(ZEROS),
     })
 }
