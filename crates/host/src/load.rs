@@ -62,8 +62,7 @@ impl Loader {
             .max_wasm_stack(STACK_BYTES_MAX);
         config
             .cranelift_opt_level(OptLevel::Speed)
-            .cranelift_nan_canonicalization(true)
-            .wasm_wide_arithmetic(true);
+            .cranelift_nan_canonicalization(true);
         let engine =
             Engine::new(&config).map_err(|error| HostError::Runtime(format!("{error:#}")))?;
         let ticker =

@@ -161,11 +161,28 @@ fn millionths(parts: i128) -> i128 {
 }
 
 /// Goal: every cell of the day is told by its records, to the last digit, and each of them says where it was read.
-/// Method: ask for the contributions of every cell, add them up, round once.
+/// Method: ask for the contributions of every cell, add them up, round once. What a pending sale has had delivered
+/// stands among its records.
 #[tokio::test]
 async fn the_records_of_a_cell_sum_to_it() {
     let served = Served::replay(&day("sample-day"), &["--until", "2026-03-02T18:00:00Z"]);
     check_records(&served, 1).await;
+    let (_, sale) = served
+        .get("/api/v1/tables/contributions/rows?where=drill_key%20=%20'BANK-FR%7Cbasel%7CIN%7Cpending_sale%7C%7C0'")
+        .await;
+    let rows = sale["rows"].as_array().expect("rows").iter();
+    let delivered: Vec<_> = rows.filter(|row| row["origin"] == "delivery").collect();
+    let [delivered] = delivered[..] else {
+        panic!("{sale}");
+    };
+    assert_eq!(
+        [
+            &delivered["id"],
+            &delivered["topic"],
+            &delivered["weighted"]
+        ],
+        [&json!("B-00104"), &json!("settlements"), &json!(null)]
+    );
     let (status, refused) = served
         .get("/api/v1/tables/contributions/rows?where=leg%20=%200")
         .await;
