@@ -1,52 +1,4 @@
-//! Metrics as Prometheus text. The names are a contract: a test compares this table with the code.
-//!
-//! | name | type | meaning |
-//! |---|---|---|
-//! | `weir_epoch` | gauge | Last published epoch. |
-//! | `weir_state` | gauge | 1 for the state the pipeline is in, by label `state`. |
-//! | `weir_clock_seconds` | gauge | The pipeline's clock, seconds since 1970. |
-//! | `weir_clock_held` | gauge | 1 while the clock does not follow the machine's or the records'. |
-//! | `weir_source_records_total` | counter | Records taken, by source. |
-//! | `weir_source_bytes_total` | counter | Bytes of keys and values taken, by source. |
-//! | `weir_source_lag_records` | gauge | Records between position and end, by source. |
-//! | `weir_source_failing` | gauge | 1 while something keeps records of a source away, by source. |
-//! | `weir_source_idle_seconds` | gauge | Seconds since the last record of a source, or since the start, by source. |
-//! | `weir_source_held` | gauge | 1 while a source is read no further, for too many of its records were refused or its dead letters cannot be written, by source. |
-//! | `weir_source_window_records` | gauge | Records that came within the window of the source's limit, by source; 0 where there is no limit. |
-//! | `weir_source_window_refused` | gauge | Of those, the ones that are refused, by source. |
-//! | `weir_dead_letters` | gauge | Records refused now, by stage. |
-//! | `weir_dead_letters_bytes` | gauge | What all that stands refused takes, with the records' bytes. |
-//! | `weir_stage_rows_total` | counter | Rows a stage answered, by stage. |
-//! | `weir_stage_errors_total` | counter | Rows that broke a stage's rule (a retraction of nothing, two rows where one may be), by stage. |
-//! | `weir_stage_busy_us_total` | counter | Time spent in a stage, microseconds, by stage. |
-//! | `weir_stage_state_rows` | gauge | Rows a stage keeps, by stage. |
-//! | `weir_table_rows` | gauge | Rows of a table, by table. |
-//! | `weir_epochs_total` | counter | Epochs run, published or not. |
-//! | `weir_checkpoint_epoch` | gauge | Epoch of the last checkpoint of this run. |
-//! | `weir_checkpoint_age_seconds` | gauge | Seconds since the last checkpoint, or since the start. |
-//! | `weir_checkpoints_total` | counter | Checkpoints, by result (`written`, `failed`). |
-//! | `weir_checkpoint_bytes` | gauge | Bytes of the last checkpoint. |
-//! | `weir_checkpoint_disk_bytes` | gauge | Bytes of all files in the state folder. |
-//! | `weir_checkpoint_stall_us_total` | counter | Time the engine's loop stood still to gather checkpoints, microseconds. |
-//! | `weir_phase_us_total` | counter | Time the engine's loop spent waiting (`wait`), taking records (`fetch`), making rows of them (`decode`), in the stages (`stages`), and on tables and readers (`publish`), microseconds, by phase. |
-//! | `weir_sink_pending_rows` | gauge | Rows handed to a sink and not confirmed yet, by sink. |
-//! | `weir_sink_waiting_ms` | gauge | For how long the oldest change that was published is not confirmed by a sink, milliseconds, by sink. |
-//! | `weir_sink_epoch` | gauge | Last epoch that a sink has whole, by sink. |
-//! | `weir_sink_sent_total` | counter | Rows handed to a sink, by sink. |
-//! | `weir_sink_acked_total` | counter | Rows that a sink confirmed, by sink. |
-//! | `weir_sink_failed_total` | counter | Attempts to write a row to a sink that failed, by sink. |
-//! | `weir_sink_refused_rows` | gauge | Rows of a table that its sink refuses now, by sink. |
-//! | `weir_sink_flushes_total` | counter | Flushes that a sink has whole, by sink. |
-//! | `weir_http_requests_total` | counter | Requests answered, by path and status. |
-//! | `weir_queries_total` | counter | Queries for rows run. |
-//! | `weir_query_us_total` | counter | Time spent in queries for rows, microseconds. |
-//! | `weir_live_connections` | gauge | Live readers connected. |
-//! | `weir_live_connections_max` | gauge | Most live readers at once. |
-//! | `weir_live_refused_total` | counter | Live readers refused because of the limit. |
-//! | `weir_live_dropped_total` | counter | Live readers dropped because they fell silent or took nothing in time. |
-//! | `weir_live_frames_total` | counter | Frames sent to live readers. |
-//! | `weir_live_bytes_total` | counter | Bytes of frames sent to live readers. |
-//! | `weir_live_epochs_skipped_total` | counter | Epochs that a live reader was not sent because a newer one was there. |
+//! Metrics as Prometheus text. The names are a contract: a test compares `docs/metrics.md` with the code.
 
 use crate::{App, LIVE_CONNECTIONS_MAX};
 use axum::Router;
@@ -245,18 +197,18 @@ fn own(app: &App) -> Vec<Sample> {
 mod tests {
     use super::*;
 
-    /// The table above is the contract: it and the code name the same metrics, types and meanings.
+    /// The page is the contract: it and the code name the same metrics, types and meanings.
     #[test]
     fn documented_metrics_are_the_metrics() {
-        let documented: Vec<String> = include_str!("metrics.rs")
+        let documented: Vec<String> = include_str!("../../../docs/metrics.md")
             .lines()
-            .filter(|l| l.starts_with("//! | `weir_"))
+            .filter(|line| line.starts_with("| `weir_"))
             .map(str::to_owned)
             .collect();
         let named: Vec<String> = weir_engine::read::METRICS
             .iter()
             .chain(METRICS)
-            .map(|(name, kind, help)| format!("//! | `{name}` | {kind} | {help} |"))
+            .map(|(name, kind, help)| format!("| `{name}` | {kind} | {help} |"))
             .collect();
         assert_eq!(documented, named);
     }

@@ -515,6 +515,21 @@ async fn the_page_is_whole() {
     assert!(seen.len() > 10, "{seen:?}");
 }
 
+/// The page for clients names every path and every code of an error.
+#[test]
+fn paths_and_codes_are_documented() {
+    let page = include_str!("../../../docs/http.md");
+    let (_, kinds) = include_str!("error.rs").split_once("fn kind").unwrap();
+    let (kinds, _) = kinds.split_once("fn hint").unwrap();
+    let codes = kinds.split('"').skip(1).step_by(2);
+    let paths = crate::api::PATHS.iter().copied();
+    let untold: Vec<&str> = codes
+        .chain(paths.filter(|path| *path != "/"))
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert_eq!(untold, [""; 0]);
+}
+
 /// The text exposes metrics of the documented names only, the engine's among them.
 #[tokio::test]
 async fn metrics_are_those_documented() {

@@ -11,6 +11,7 @@ pub mod interpolate;
 mod nearest;
 pub mod plan;
 pub mod raw;
+mod reference;
 mod resolve;
 mod schema;
 pub mod tree;
@@ -19,6 +20,7 @@ pub use catalog::{Catalog, Port, Problem, Shape};
 pub use diagnostic::{Diagnostic, Severity};
 pub use interpolate::Reader;
 pub use plan::Plan;
+pub use reference::pipeline_reference;
 pub use schema::pipeline_schema;
 
 use diagnostic::{Findings, Sink};

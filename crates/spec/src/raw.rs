@@ -532,10 +532,10 @@ pub struct WasmSpec {
     pub group_by: Option<Vec<String>>,
     /// When the clock alone makes all groups be evaluated again: `date`, at midnight UTC. Default: never.
     pub clock: Option<GroupClockSpec>,
-    /// Longest call, in milliseconds.
+    /// Longest call, in milliseconds. Default: 5000.
     #[schemars(range(min = 1))]
     pub call_ms_max: Option<u32>,
-    /// Most memory, in mebibytes.
+    /// Most memory, in mebibytes. Default: 256.
     #[schemars(range(min = 1, max = 4096))]
     pub memory_mib_max: Option<u32>,
     /// When a call fails for good: `stop` the pipeline, or `dead_letter` the rows. Default: stop.

@@ -9,6 +9,8 @@ mod functions;
 mod plan;
 mod steady;
 
+pub use functions::usable as function_names;
+
 use crate::OpError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, concat};

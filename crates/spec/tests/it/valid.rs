@@ -371,3 +371,13 @@ dead_letters:
         plan.letters, plan.limit
     ));
 }
+
+/// The pipeline that the reference begins with is a good one.
+#[test]
+fn the_example_of_the_reference() {
+    let page = include_str!("../../src/reference.md");
+    let example = page.split("```").nth(1).expect("an example");
+    let (plan, found) = check(example.trim_start_matches("yaml"));
+    assert_eq!(found.len(), 0, "{found:?}");
+    assert_eq!(plan.expect("a plan").tables.len(), 1);
+}

@@ -66,6 +66,19 @@ impl Catalog for Made {
         };
         match file.to_str() {
             Some("base/trade.json" | "base/trade.avsc") => Ok(trade()),
+            Some("base/orders.schema.json") => Ok(schema(&[
+                ("order_id", DataType::Utf8, false),
+                ("version", DataType::Int64, false),
+                ("customer", DataType::Utf8, true),
+                ("state", DataType::Utf8, true),
+                ("currency", DataType::Utf8, true),
+                ("amount", DataType::Decimal128(38, 6), true),
+            ])),
+            Some("base/rates.schema.json") => Ok(schema(&[
+                ("currency", DataType::Utf8, false),
+                ("version", DataType::Int64, false),
+                ("rate", DataType::Decimal128(38, 12), true),
+            ])),
             Some("base/instrument.json") => Ok(schema(&[
                 ("instrument_id", DataType::Utf8, false),
                 ("issuer", DataType::Utf8, true),

@@ -30,6 +30,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.keys().map(String::as_str)
 }
 
+/// The names of those that an expression may call, sorted: what they answer hangs on their arguments alone.
+pub fn usable() -> impl Iterator<Item = &'static str> {
+    let immutable = FUNCTIONS
+        .iter()
+        .filter(|(_, function)| function.signature().volatility == Volatility::Immutable);
+    immutable.map(|(name, _)| name.as_str())
+}
+
 /// Text to a decimal of this type, exactly; text that is none is an error of the row, or null if `safe`.
 pub(super) fn parse_decimal(target: DataType, safe: bool) -> Arc<ScalarUDF> {
     let signature = Signature::any(1, Volatility::Immutable);
