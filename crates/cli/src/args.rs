@@ -215,6 +215,10 @@ pub struct RunArgs {
     /// Serve to anyone who can reach an address that is not loopback. There is no sign-in.
     #[arg(long)]
     pub allow_unauthenticated: bool,
+    /// A name by which clients call this server besides its address, such as that of a service, an ingress or a proxy: `desk.example`
+    /// (any port) or `desk.example:8080`. May be given several times.
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
     /// Keep what the pipeline knows in this folder, and go on from there at the next start; in the place of the
     /// file's `engine.checkpoint.to`. Compiled plugins are kept there, too [their default: the user's cache folder].
     #[arg(long, value_name = "DIR")]

@@ -75,7 +75,14 @@ pub(crate) fn replay(
         }
         return Ok(ExitCode::from(2));
     };
-    let running = get(&which.at, "/api/v1/status")?["pipeline"].clone();
+    let status = get(&which.at, "/api/v1/status")?;
+    if status["replay"] == true {
+        bail!(
+            "{} replays a recorded day: its records are not those of the topics, which are left as they are",
+            which.at
+        );
+    }
+    let running = status["pipeline"].clone();
     if running != *plan.name {
         bail!(
             "{} runs the pipeline {running}, and {} is `{}`",

@@ -285,7 +285,9 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
     let server = runtime.spawn(weir_server::serve(
         listener,
         handle.clone(),
-        Options::default(),
+        Options {
+            names: args.hosts.clone(),
+        },
         closing,
     ));
     let stop = Stop::default();

@@ -43,6 +43,10 @@ pub trait Intake: Send {
     }
     /// Whether no record will ever come any more.
     fn is_ended(&self) -> bool;
+    /// Whether this is a recorded day, whose records stand in no topic.
+    fn is_replay(&self) -> bool {
+        false
+    }
 }
 
 /// Live sources, each behind its own thread.

@@ -106,6 +106,8 @@ pub struct Status {
     pub run: String,
     /// What it is doing.
     pub state: State,
+    /// Whether it replays a recorded day.
+    pub replay: bool,
     /// The last published epoch, 0 before the first.
     pub epoch: u64,
     /// The clock, microseconds since 1970, UTC; `None` before the first record.
@@ -118,10 +120,23 @@ pub struct Status {
     pub dead_letters: u64,
     /// The checkpoints; none where nothing is kept.
     pub checkpoint: Option<CheckpointStatus>,
+    /// Tables whose key does not tell all their rows apart.
+    pub tables: Vec<TableTrouble>,
     /// What is wrong with the clock just now.
     pub clock_error: Option<String>,
     /// What stopped the pipeline.
     pub error: Option<String>,
+}
+
+/// A table of which some keys have several rows, so that it shows one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableTrouble {
+    /// The table.
+    pub name: String,
+    /// How many of its keys.
+    pub keys: usize,
+    /// What that means.
+    pub error: String,
 }
 
 /// How the checkpoints stand.
@@ -396,6 +411,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Rows a stage keeps, by stage.",
     ),
     ("weir_table_rows", "gauge", "Rows of a table, by table."),
+    (
+        "weir_table_odd_keys",
+        "gauge",
+        "Keys of a table that have several rows, of which it shows one, by table.",
+    ),
     (
         "weir_epochs_total",
         "counter",

@@ -254,6 +254,10 @@ impl Intake for Replay {
         if self.is_ended() { self.until_us } else { None }
     }
 
+    fn is_replay(&self) -> bool {
+        true
+    }
+
     fn is_ended(&self) -> bool {
         self.next == self.records.len()
     }

@@ -11,7 +11,7 @@ use crate::gates::Gates;
 use crate::ingest::Ingest;
 use crate::intake::{Intake, Standing, bytes_of, lag};
 use crate::letters::{Letters, NO_PARTITION, Raws};
-use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status};
+use crate::read::{Feed, Handle, Published, Sample, SourceStatus, State, Status, TableTrouble};
 use crate::silence::Silence;
 use crate::sinks::{Letter, Restored, Running, SinkParts};
 use crate::step::{Blueprint, Fault, Input, Pass, Step};
@@ -211,12 +211,14 @@ impl Engine {
             pipeline: plan.name.clone(),
             run: parts.run.clone(),
             state: State::Starting,
+            replay: parts.intake.is_replay(),
             epoch: 0,
             as_of_us: None,
             sources: Vec::new(),
             sinks: Vec::new(),
             dead_letters: 0,
             checkpoint: None,
+            tables: Vec::new(),
             clock_error: None,
             error: None,
         };
@@ -965,15 +967,30 @@ impl Engine {
             pipeline: self.feed.pipeline(),
             run: self.run.clone(),
             state: self.state,
+            replay: self.intake.is_replay(),
             epoch: self.epoch,
             as_of_us: self.clock.as_of_us,
             sources: standing.iter().enumerate().map(source).collect(),
             sinks: self.sinks.iter().map(Running::status).collect(),
             dead_letters: self.letters.len() as u64,
             checkpoint: self.checkpoints.as_ref().map(Checkpointer::standing),
+            tables: self.troubled_tables().collect(),
             clock_error: self.clock.trouble().map(str::to_owned),
             error: None,
         }
+    }
+
+    fn troubled_tables(&self) -> impl Iterator<Item = TableTrouble> {
+        let tables = self.tables.iter().zip(&self.odd_keys);
+        let odd = tables.filter(|(_, keys)| **keys > 0);
+        odd.map(|((plan, _), keys)| TableTrouble {
+            name: plan.name.clone(),
+            keys: *keys,
+            error: format!(
+                "{keys} of its keys have several rows, of which it shows one: {} do not tell them apart",
+                plan.key.join(", ")
+            ),
+        })
     }
 
     /// What keeps a source from giving all its records just now, or seems to.
@@ -1080,6 +1097,10 @@ impl Engine {
                 vec![("table", plan.name.clone())],
                 count(table.version().len()),
             ));
+        }
+        for ((plan, _), keys) in self.tables.iter().zip(&self.odd_keys) {
+            let labels = vec![("table", plan.name.clone())];
+            samples.push(one("weir_table_odd_keys", labels, count(*keys)));
         }
         samples
     }

@@ -118,7 +118,7 @@ function tellCatchingUp({ state, sources, epoch }) {
   banners.show("catching-up", "warn", `Catching up. ${shown}. ${behind}.`);
 }
 
-function tellErrors({ state, error, sources, sinks, checkpoint, clock_error }) {
+function tellErrors({ state, error, sources, sinks, tables, checkpoint, clock_error }) {
   if (state === "failed") banners.show("failed", "bad", `The pipeline has stopped: ${error ?? "no reason was given"}`);
   else banners.hide("failed");
   if (checkpoint?.error) banners.show("checkpoint", "warn", `No checkpoint can be written; a restart would read more again. ${checkpoint.error}`);
@@ -127,6 +127,7 @@ function tellErrors({ state, error, sources, sinks, checkpoint, clock_error }) {
   else banners.hide("clock");
   tellTrouble("sources", "Trouble reading", sources);
   tellTrouble("sinks", "Trouble writing", sinks);
+  tellTrouble("tables", "Rows are missing from a table", tables);
 }
 
 function tellTrouble(banner, what, all) {

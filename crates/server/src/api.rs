@@ -350,7 +350,7 @@ async fn ready(Shared(app): Shared<Arc<App>>) -> (StatusCode, Json<Value>) {
         code,
         Json(json!({
             "state": status.state, "topics": topics, "sinks": sinks, "checkpoint_error": checkpoint,
-            "clock_error": status.clock_error, "error": status.error,
+            "tables": status.tables, "clock_error": status.clock_error, "error": status.error,
         })),
     )
 }

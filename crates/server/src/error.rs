@@ -181,7 +181,8 @@ impl ServeError {
             )),
             Self::Busy | Self::TooManyConnections { .. } => Some("try again later".into()),
             Self::HostNotAllowed(_) => Some(
-                "use the address the server printed, or name this host when starting it".into(),
+                "use the address the server printed, or start it with `--host` and this name"
+                    .into(),
             ),
             Self::OriginNotAllowed(_) => {
                 Some("ask without a browser, or serve the page from this server".into())

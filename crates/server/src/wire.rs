@@ -109,6 +109,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "pipeline": status.pipeline,
         "run": status.run,
         "state": status.state,
+        "replay": status.replay,
         "epoch": status.epoch,
         "as_of": status.as_of_us.map(instant),
         "lag": status.sources.iter().map(|source| source.lag).sum::<i64>(),
@@ -116,6 +117,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "sinks": status.sinks,
         "dead_letters": status.dead_letters,
         "checkpoint": status.checkpoint,
+        "tables": status.tables,
         "clock_error": status.clock_error,
         "error": status.error,
     })

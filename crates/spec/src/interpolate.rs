@@ -15,7 +15,8 @@ pub const FILE_BYTES_MAX: usize = 64 * 1024;
 /// Longest text after interpolation.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
-/// From this length on a value is replaced wherever it stands; a shorter one only as a word of its own.
+/// From this length on a value is replaced wherever it stands; a shorter one, and one that is a plain word, only as a word
+/// of its own: `exactly` is not to be found in `exactly_once`.
 const DISTINCT_CHARS_MIN: usize = 4;
 
 /// What the check may see of the machine. `cli` gives the real one, tests a map.
@@ -79,7 +80,8 @@ fn stands_at_start(text: &str, value: &str, before: Option<char>) -> bool {
         return false;
     };
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    value.chars().count() >= DISTINCT_CHARS_MIN
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_lowercase());
+    (value.chars().count() >= DISTINCT_CHARS_MIN && !is_plain)
         || !(is_word(before) || is_word(after.chars().next()))
 }
 

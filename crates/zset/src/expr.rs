@@ -23,6 +23,16 @@ use datafusion_physical_expr::utils::{collect_columns, reassign_expr_columns};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Most operators, brackets and words such as `NOT` and `CASE` of an expression: each may nest, and parser, planner and
+/// evaluation go down once a level.
+pub const OPERATORS_MAX: usize = 512;
+/// So many of them fit any thread's stack.
+const SHALLOW_OPERATORS: usize = 8;
+/// Stack for parsing and planning the most operators.
+const COMPILE_STACK_BYTES: usize = 128 << 20;
+/// Stack for evaluating them.
+const EVALUATE_STACK_BYTES: usize = 16 << 20;
+
 /// A compiled expression. Pure; one instance may be used by several threads.
 #[derive(Clone, Debug)]
 pub struct Expr {
@@ -31,6 +41,8 @@ pub struct Expr {
     physical: Arc<dyn PhysicalExpr>,
     data_type: DataType,
     nullable: bool,
+    /// Whether working it out may need more stack than a thread has.
+    is_deep: bool,
 }
 
 /// A row for which an expression has no value.
@@ -47,6 +59,17 @@ pub struct RowError {
 impl Expr {
     /// Parses and types an expression over batches of this schema.
     pub fn compile(sql: &str, schema: &SchemaRef) -> Result<Self, OpError> {
+        let operators = plan::operators(sql)?;
+        let is_deep = operators > SHALLOW_OPERATORS;
+        let compile = || Self::compile_here(sql, schema, is_deep);
+        if is_deep {
+            stacker::grow(COMPILE_STACK_BYTES, compile)
+        } else {
+            compile()
+        }
+    }
+
+    fn compile_here(sql: &str, schema: &SchemaRef, is_deep: bool) -> Result<Self, OpError> {
         let planned = plan::plan(sql, schema)?;
         let columns = collect_columns(&planned.physical).into_iter();
         let columns: BTreeSet<usize> = columns.map(|column| column.index()).collect();
@@ -58,6 +81,7 @@ impl Expr {
             columns,
             data_type: planned.data_type,
             nullable: planned.nullable,
+            is_deep,
         })
     }
 
@@ -119,10 +143,13 @@ impl Expr {
     }
 
     fn try_eval(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
-        let values = self
-            .physical
-            .evaluate(batch)?
-            .into_array(batch.num_rows())?;
+        let evaluate = || self.physical.evaluate(batch);
+        let values = if self.is_deep {
+            stacker::grow(EVALUATE_STACK_BYTES, evaluate)
+        } else {
+            evaluate()
+        };
+        let values = values?.into_array(batch.num_rows())?;
         let values = if values.data_type() == &self.data_type {
             values
         } else {

@@ -144,7 +144,8 @@ record! {
 const AMOUNT_SCALE: u8 = 6;
 
 const CONFIG_SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"properties":{"us_percentage":{
-"description":"Of the US net outflow what counts for this bank (12 CFR 249.30(c)).","type":"string","default":"100%"},
+"description":"Of the US net outflow what counts for this bank (12 CFR 249.30(c)).","type":"string",
+"pattern":"^(100|[0-9]{1,2}(\\.[0-9]+)?)%$|^(0?\\.[0-9]+|1)$","default":"100%"},
 "stock_floor":{"description":"A stock that the formula makes negative: as it is, or zero.","enum":["none","zero"],"default":"none"}}}"#;
 
 const DAY_US: i64 = 86_400_000_000;

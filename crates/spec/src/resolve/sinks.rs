@@ -59,6 +59,9 @@ impl Resolver<'_, '_> {
                     .error(&at, codes::DUPLICATE_NAME, message)
                     .hinted(hint);
             }
+            if let Some(kafka) = &sink.kafka {
+                self.feedback(&at.to("kafka").to("topic"), kafka);
+            }
             let index = tables.iter().position(|known| known.name == table.name);
             let index = index.filter(|_| sink.key.is_none()).unwrap_or_else(|| {
                 own.push(table);
@@ -71,6 +74,22 @@ impl Resolver<'_, '_> {
             });
         }
         (own, plans)
+    }
+
+    /// Reports a topic that the pipeline reads itself.
+    fn feedback(&mut self, at: &At, to: &KafkaSinkSpec) {
+        let mut sources = self.spec.sources.iter();
+        let read = sources.find(|(_, source)| {
+            (&source.kafka.cluster, &source.kafka.topic) == (&to.cluster, &to.topic)
+        });
+        if let Some((name, _)) = read {
+            let message = format!(
+                "the source `{name}` reads this topic: what is written would come in again"
+            );
+            self.findings
+                .error(at, codes::BAD_VALUE, message)
+                .hinted("write a topic of the sink's own".to_owned());
+        }
     }
 
     /// The table whose rows go there: a served one, or one of its own.

@@ -57,14 +57,15 @@ pub(super) fn field(name: String) -> Arc<ScalarUDF> {
     }))
 }
 
-/// Those that would go round the rules of `decimals`, or tell of the process instead of the row.
-const LEFT_OUT: [&str; 7] = [
+/// Those that would go round the rules of `decimals`, tell of the process instead of the row, or make much of little.
+const LEFT_OUT: [&str; 8] = [
     "arrow_cast",
     "arrow_try_cast",
     "cast_to_type",
     "try_cast_to_type",
     "file_row_index",
     "input_file_name",
+    "repeat",
     "version",
 ];
 

@@ -1,6 +1,6 @@
 //! From text to a physical expression, with every refusal explained.
 
-use super::{decimals, functions};
+use super::{OPERATORS_MAX, decimals, functions};
 use crate::OpError;
 use crate::meta;
 use crate::nearest::nearest;
@@ -23,6 +23,9 @@ use datafusion_physical_expr::expressions::{BinaryExpr, Column};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::parser::DFParser;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::sync::{Arc, LazyLock};
 
 /// The answer of [`plan`].
@@ -31,6 +34,30 @@ pub(super) struct Planned {
     /// The type of the values after the last cast: one that columns may have.
     pub(super) data_type: DataType,
     pub(super) nullable: bool,
+}
+
+/// How many operators, brackets and words with a meaning of their own an expression has: it nests no deeper.
+pub(super) fn operators(sql: &str) -> Result<usize, OpError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    // What is no SQL at all is the parser's to tell.
+    let tokens = tokens.unwrap_or_default();
+    let nests = |token: &&Token| match token {
+        Token::Word(word) => word.keyword != Keyword::NoKeyword,
+        Token::Whitespace(_) | Token::Comma | Token::RParen => false,
+        Token::Number(..) | Token::SingleQuotedString(_) => false,
+        _ => true,
+    };
+    let operators = tokens.iter().filter(nests).count();
+    if operators > OPERATORS_MAX {
+        let message = format!(
+            "the expression has {operators} operators, brackets and the like; at most {OPERATORS_MAX} are allowed"
+        );
+        let fault = OpError::new("invalid_expression", message);
+        return Err(fault.hint(
+            "write `x IN (...)` for many comparisons, or share it out among several stages",
+        ));
+    }
+    Ok(operators)
 }
 
 /// Parses, resolves, types and lowers an expression.

@@ -48,9 +48,7 @@ fn replay_until(instant: &str, state: &Path) -> Child {
 
 /// Ends it as a service manager does; answers its exit code.
 fn terminate(mut child: Child) -> Option<i32> {
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(sent.expect("there is a kill").success());
+    weir::signal("TERM", &child.id().to_string());
     child.wait().expect("it was started").code()
 }
 

@@ -268,9 +268,7 @@ impl Served {
 
     /// Asks it to end, and waits until it has.
     fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.expect("kill runs").success());
+        weir::signal("TERM", &self.child.id().to_string());
         assert_eq!(self.ended(), Some(0));
     }
 

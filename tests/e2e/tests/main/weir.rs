@@ -24,8 +24,13 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) fn on_small_disk(folder: &Path, room_kib: usize) -> Command {
     const MOUNT: &str = "mount -t tmpfs -o size=1m weir \"$0\" && head -c $(((1024 - $1) * 1024)) /dev/zero > \"$0/ballast\" && \
                          shift && exec \"$@\"";
-    // Root may mount as it is, and not everywhere begin a user's space; for anybody else it is the other way round.
-    let ways = [&["--mount"][..], &["--user", "--map-root-user", "--mount"]];
+    // Root may mount as it is, and not everywhere begin a user's space; for anybody else it is the other way round. In a
+    // chroot, whose root is no mount, how mounts spread cannot be changed.
+    let ways = [
+        &["--mount"][..],
+        &["--user", "--map-root-user", "--mount"],
+        &["--mount", "--propagation", "unchanged"],
+    ];
     let is_permitted = |way: &&&[&str]| {
         let tried = Command::new("unshare").args(**way).arg("true").output();
         tried.is_ok_and(|tried| tried.status.success())
@@ -36,6 +41,15 @@ pub(crate) fn on_small_disk(folder: &Path, room_kib: usize) -> Command {
     command.args(*way).args(["sh", "-c", MOUNT]);
     command.arg(folder).arg(room_kib.to_string()).arg(binary());
     command
+}
+
+/// Sends a signal to a process, or with a minus in front to a group of them. (By the shell: not every machine has `kill`
+/// as a program.)
+pub(crate) fn signal(name: &str, process: &str) {
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" -- \"$1\"", name, process])
+        .status();
+    assert!(sent.expect("a shell").success(), "kill -s {name} {process}");
 }
 
 /// Runs the generator of days: `WEIR_FEED_BIN`, else the debug build's; panics when it does not end well.

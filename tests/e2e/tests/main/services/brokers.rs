@@ -5,7 +5,6 @@ use super::{BROKER, Served, Topics, awake, core_day, replayed, same};
 use crate::weir;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::PoisonError;
 
 /// A pipeline that shows every record of a topic of rates as often as it reads the topic: once an entry of `starts`.
@@ -151,23 +150,18 @@ impl Frozen {
     /// A process, or with a minus a group of them.
     pub(super) fn of(processes: String) -> Self {
         let frozen = Self(processes);
-        frozen.send("-STOP");
+        frozen.send("STOP");
         frozen
     }
 
     fn send(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, "--", &self.0]).status();
-        assert!(
-            status.expect("kill runs").success(),
-            "kill {signal} {}",
-            self.0
-        );
+        weir::signal(signal, &self.0);
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.send("-CONT");
+        self.send("CONT");
     }
 }
 
