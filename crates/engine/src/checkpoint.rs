@@ -36,8 +36,8 @@ enum Job {
     Last(Box<Manifest>),
 }
 
-/// So much of what changed is written while more of it is gathered.
-const SOME_BYTES: usize = if cfg!(test) { 200 } else { 64 << 20 };
+/// So much of what changed, as it takes in memory, is written while as much again is gathered.
+const SOME_BYTES: usize = if cfg!(test) { 400 } else { 32 << 20 };
 
 /// The stages stand still while it is gathered what changed: for a part in so many of the time at most. What is due
 /// waits meanwhile, as while a book is caught up with, where most of it changes from one checkpoint to the next.
