@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 /// `M_ARENA_MAX`.
 const ARENAS: c_int = -8;
-/// With two nothing is slower than with glibc's eight for each processor; with one, all wait for each other.
+/// One would keep least, but then all threads wait for one lock.
 const ARENAS_MAX: c_int = 2;
 
 /// Lets threads share what is free. By default glibc gives a thread free memory of its own: after a book was read, the
