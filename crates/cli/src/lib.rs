@@ -11,6 +11,8 @@ mod args;
 mod check;
 mod dump;
 mod letters;
+#[cfg(target_env = "gnu")]
+mod memory;
 mod plugin;
 mod registry;
 pub mod run;
@@ -21,6 +23,8 @@ use std::process::ExitCode;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    #[cfg(target_env = "gnu")]
+    memory::share();
     let args = args::Args::parse();
     logging(args.log_format);
     let done = match args.command {

@@ -36,12 +36,16 @@ enum Job {
     Last(Box<Manifest>),
 }
 
-/// So much of what changed is written while more of it is gathered.
-const SOME_BYTES: usize = if cfg!(test) { 200 } else { 64 << 20 };
+/// So much of what changed, as it takes in memory, is written while as much again is gathered.
+const SOME_BYTES: usize = if cfg!(test) { 400 } else { 32 << 20 };
 
 /// The stages stand still while it is gathered what changed: for a part in so many of the time at most. What is due
 /// waits meanwhile, as while a book is caught up with, where most of it changes from one checkpoint to the next.
 const STALL_SHARE: u32 = 20;
+
+/// While a state is first caught up with, its first checkpoint waits for the end, but for so many times as long as others
+/// at most: from the first one on, every key that changes is kept until the next one, and that would be most of a book.
+const FIRST_PATIENCE: u32 = 10;
 
 /// Takes what changed, and passes it on to be written, some at a time.
 pub(crate) struct Gathering<'a> {
@@ -76,6 +80,8 @@ pub(crate) struct Checkpointer {
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     is_busy: bool,
+    /// Whether there is a state to go on from, here or from before.
+    is_begun: bool,
     /// What a failed checkpoint did not write.
     left: Changes,
     template: Manifest,
@@ -140,6 +146,7 @@ impl Checkpointer {
             jobs: Some(jobs),
             done,
             is_busy: false,
+            is_begun: keep.manifest.is_some(),
             left: Changes::default(),
             template: Manifest {
                 pipeline: pipeline.to_owned(),
@@ -155,9 +162,13 @@ impl Checkpointer {
     }
 
     /// Whether it is time for the next one, and the last one is done.
-    pub(crate) fn is_due(&mut self) -> bool {
+    pub(crate) fn is_due(&mut self, is_catching_up: bool) -> bool {
         self.hear(false);
-        let due = self.every.max(self.stall * STALL_SHARE);
+        let due = if is_catching_up && !self.is_begun {
+            self.every * FIRST_PATIENCE
+        } else {
+            self.every.max(self.stall * STALL_SHARE)
+        };
         !self.is_busy && self.began.elapsed() >= due
     }
 
@@ -168,6 +179,7 @@ impl Checkpointer {
         about: impl FnOnce(&mut Manifest),
     ) {
         self.began = Instant::now();
+        self.is_begun = true;
         let jobs = self.jobs.as_ref().expect("it has not ended");
         let some = std::mem::take(&mut self.left);
         let mut gathering = Gathering { some, jobs };

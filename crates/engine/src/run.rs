@@ -370,7 +370,9 @@ impl Engine {
 
     /// Writes a checkpoint when one is due.
     fn checkpoint(&mut self) -> Result<(), Fault> {
-        if self.checkpoints.as_mut().is_some_and(Checkpointer::is_due) {
+        let is_catching_up = self.state == State::CatchingUp;
+        let checkpoints = self.checkpoints.as_mut();
+        if checkpoints.is_some_and(|checkpoints| checkpoints.is_due(is_catching_up)) {
             self.write_checkpoint()?;
         }
         Ok(())

@@ -5,10 +5,10 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use weir_stage::source::{Fault, Position, RawBatch, RawRecord, SourceError};
 
-/// Most records that wait: one epoch's worth at its default limit.
-const ROWS_MAX: usize = 65_536;
+/// Most records that wait: while an epoch takes them, as many come. There is a queue for each source.
+const ROWS_MAX: usize = 16_384;
 /// Most bytes that wait, unless a single batch has more.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What was read in one go.
 #[derive(Debug, Default)]
@@ -249,17 +249,17 @@ mod tests {
     fn bounds() {
         let queue = Queue::default();
         queue
-            .push(chunk(0, 0..70_000, 70_000), Duration::ZERO)
+            .push(chunk(0, 0..20_000, 20_000), Duration::ZERO)
             .unwrap();
         assert!(
             queue
-                .push(chunk(0, 70_000..70_001, 70_001), Duration::ZERO)
+                .push(chunk(0, 20_000..20_001, 20_001), Duration::ZERO)
                 .is_err()
         );
         assert_eq!(queue.take(1_000, 11).unwrap().records.len(), 3);
         assert_eq!(queue.take(10_000, 1 << 20).unwrap().records.len(), 10_000);
         queue
-            .push(chunk(0, 70_000..70_001, 70_001), Duration::ZERO)
+            .push(chunk(0, 20_000..20_001, 20_001), Duration::ZERO)
             .unwrap();
     }
 

@@ -48,7 +48,7 @@ impl Changes {
         });
         block.extend_from_slice(key);
         block.extend_from_slice(value.0);
-        self.bytes += needed;
+        self.bytes += needed + size_of::<Place>();
     }
 
     /// Adds what changed after these; each key is kept once, so that this is bounded by what the state is.
@@ -65,7 +65,7 @@ impl Changes {
         }
     }
 
-    /// How many bytes it holds.
+    /// How many bytes it takes in memory.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

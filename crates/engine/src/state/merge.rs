@@ -3,64 +3,86 @@
 use super::StateError;
 use super::changes::Entry;
 use super::segment::Reader;
+use std::cmp::Reverse;
 use std::path::PathBuf;
 
 /// Walks segments, given oldest first, in order of part and key.
 pub(super) struct Merge {
     readers: Vec<Reader>,
-    /// Whether the reader of this index stands on an entry.
-    open: Vec<bool>,
-    /// The reader whose entry was given last.
-    given: Option<usize>,
+    /// The readers that stand on an entry, as a heap: in front the one of the least key, of one key the newest.
+    heap: Vec<usize>,
+    /// Whether the entry in front was given.
+    is_given: bool,
 }
 
 impl Merge {
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, StateError> {
-        let mut readers = paths
-            .iter()
-            .map(|path| Reader::open(path))
-            .collect::<Result<Vec<_>, _>>()?;
-        let open = readers
-            .iter_mut()
-            .map(Reader::advance)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            readers,
-            open,
-            given: None,
-        })
+        let mut this = Self {
+            readers: Vec::new(),
+            heap: Vec::new(),
+            is_given: false,
+        };
+        for (index, path) in paths.iter().enumerate() {
+            let mut reader = Reader::open(path)?;
+            if reader.advance()? {
+                this.heap.push(index);
+            }
+            this.readers.push(reader);
+        }
+        for place in (0..this.heap.len()).rev() {
+            this.sink(place);
+        }
+        Ok(this)
     }
 
     /// The next key with its newest value; a key that is gone is told, too.
     pub(super) fn next(&mut self) -> Result<Option<Entry<'_>>, StateError> {
-        if let Some(given) = self.given.take() {
-            self.skip(given)?;
-        }
-        let mut least: Option<usize> = None;
-        for index in (0..self.readers.len()).filter(|index| self.open[*index]) {
-            let is_less = least.is_none_or(|least| self.key(index) <= self.key(least));
-            if is_less {
-                least = Some(index);
+        if std::mem::take(&mut self.is_given) {
+            // Older values of the same key stand right behind it.
+            for behind in [1, 2] {
+                while self.heap.len() > behind && self.key(behind) == self.key(0) {
+                    self.advance(behind)?;
+                }
             }
+            self.advance(0)?;
         }
-        self.given = least;
-        Ok(least.and_then(|least| self.readers[least].entry()))
+        let Some(&first) = self.heap.first() else {
+            return Ok(None);
+        };
+        self.is_given = true;
+        Ok(self.readers[first].entry())
     }
 
-    /// Leaves the key that `given` stands on, in every segment.
-    fn skip(&mut self, given: usize) -> Result<(), StateError> {
-        for index in (0..self.readers.len()).filter(|index| *index != given) {
-            if self.open[index] && self.key(index) == self.key(given) {
-                self.open[index] = self.readers[index].advance()?;
-            }
+    /// Brings the reader at a place of the heap to its next entry.
+    fn advance(&mut self, place: usize) -> Result<(), StateError> {
+        if !self.readers[self.heap[place]].advance()? {
+            self.heap.swap_remove(place);
         }
-        self.open[given] = self.readers[given].advance()?;
+        self.sink(place);
         Ok(())
     }
 
-    fn key(&self, index: usize) -> Option<(u16, &[u8])> {
-        self.readers[index]
-            .entry()
-            .map(|(part, key, _)| (part, key))
+    /// Brings what may be too far in front to its place.
+    fn sink(&mut self, mut place: usize) {
+        loop {
+            let behind = 2 * place + 1..self.heap.len().min(2 * place + 3);
+            let Some(least) = behind.min_by_key(|place| self.rank(*place)) else {
+                return;
+            };
+            if self.rank(place) <= self.rank(least) {
+                return;
+            }
+            self.heap.swap(place, least);
+            place = least;
+        }
+    }
+
+    fn rank(&self, place: usize) -> (Option<(u16, &[u8])>, Reverse<usize>) {
+        (self.key(place), Reverse(self.heap[place]))
+    }
+
+    fn key(&self, place: usize) -> Option<(u16, &[u8])> {
+        let entry = self.readers[self.heap[place]].entry();
+        entry.map(|(part, key, _)| (part, key))
     }
 }

@@ -18,6 +18,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 const MAGIC: &[u8; 8] = b"weirseg\x01";
 /// A block is closed when it is this long.
 const BLOCK_BYTES: usize = 64 * 1024;
+/// A file's buffer: many are merged at once.
+const BUFFER_BYTES: usize = 2 * BLOCK_BYTES;
 /// A block holds at least one entry, and the longest row is far smaller than this.
 const BLOCK_BYTES_MAX: usize = 1 << 30;
 const GONE: u32 = u32::MAX;
@@ -42,7 +44,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn create(path: &Path) -> Result<Self, StateError> {
         let file = File::create(path).map_err(StateError::io(path))?;
-        let mut out = BufWriter::with_capacity(1 << 20, file);
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
         out.write_all(MAGIC).map_err(StateError::io(path))?;
         let bytes = MAGIC.len() as u64;
         Ok(Self {
@@ -127,7 +129,7 @@ impl Reader {
         let file = File::open(path).map_err(StateError::io(path))?;
         let mut this = Self {
             path: path.to_owned(),
-            file: BufReader::with_capacity(1 << 20, file),
+            file: BufReader::with_capacity(BUFFER_BYTES, file),
             block: Vec::new(),
             at: 0,
             digest: Xxh3::new(),

@@ -256,6 +256,8 @@ impl Latest {
         let open = self
             .open
             .split_off(self.open.len().saturating_sub(keys_max));
+        // What a book took while it was held back is not kept for days of small changes.
+        self.open.shrink_to(RELEASE_KEYS);
         let (mut old, mut new): (Vec<Bytes>, Vec<Bytes>) = (Vec::new(), Vec::new());
         for (slot, before) in open {
             let entry = self.keys.at_mut(slot);
