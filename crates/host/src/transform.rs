@@ -52,34 +52,28 @@ impl Transformer {
             self.call(&batch.slice(part.start, part.len()), deadline_ms)
         })?;
         let mut parts = Vec::with_capacity(divided.answered.len());
-        let mut produced = Produced {
-            batch: RecordBatch::new_empty(self.schema()),
-            origin: Vec::new(),
-            refusals: Vec::new(),
-        };
-        for (part, answer) in divided.answered {
+        let (mut origin, mut refusals) = (Vec::new(), Vec::new());
+        for (part, mut answer) in divided.answered {
             let first = index(part.start);
-            produced
-                .origin
-                .extend(answer.origin.into_iter().map(|row| row + first));
-            let shift = |refusal: RowRefusal| RowRefusal {
-                row: refusal.row + first,
-                ..refusal
-            };
-            produced
-                .refusals
-                .extend(answer.refusals.into_iter().map(shift));
+            answer.origin.iter_mut().for_each(|row| *row += first);
+            let refused = answer.refusals.iter_mut();
+            refused.for_each(|refusal| refusal.row += first);
+            origin.append(&mut answer.origin);
+            refusals.append(&mut answer.refusals);
             parts.push(answer.batch);
         }
-        produced.refusals.extend(
+        refusals.extend(
             divided
                 .refused
                 .into_iter()
                 .map(|(row, verdict)| refusal(index(row), &verdict)),
         );
-        produced.refusals.sort_by_key(|refusal| refusal.row);
-        produced.batch = joined(&self.output, parts)?;
-        Ok(produced)
+        refusals.sort_by_key(|refusal| refusal.row);
+        Ok(Produced {
+            batch: joined(&self.output, parts)?,
+            origin,
+            refusals,
+        })
     }
 
     fn call(&mut self, batch: &RecordBatch, deadline_ms: u32) -> Result<Produced, Verdict> {
