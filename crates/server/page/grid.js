@@ -41,6 +41,7 @@ export class Grid {
     this.active = { row: 0, column: 0 };
     this.anchor = null;
     this.trouble = null;
+    this.warning = null;
     this.flashes = new Map();
     this.widths = {};
     this.build();
@@ -109,7 +110,7 @@ export class Grid {
     this.source = table.large ? new Windows(table, () => this.redraw(), (error) => this.fail(error)) : new Order(table);
     this.input.placeholder = table.large
       ? "SQL condition, e.g. " + this.columns[0].name + " = '…'"
-      : "Filter: text, column:text, column>1000";
+      : "Filter: text, heading:text, heading>1000";
     this.input.setAttribute("aria-label", `Filter ${view.title}`);
     this.sort = [];
     this.makeHead();
@@ -158,7 +159,14 @@ export class Grid {
 
   condition() {
     if (this.table.large) return this.input.value.trim();
-    return filterOf(this.input.value, this.table.columns, this.columns.map((column) => column.index));
+    try {
+      const filter = filterOf(this.input.value, this.table.columns, this.columns.map((column) => column.index));
+      this.fail(null);
+      return filter;
+    } catch (error) {
+      this.fail(error);
+      return null; // all rows, and beside the box why
+    }
   }
 
   arrange() {
@@ -181,9 +189,13 @@ export class Grid {
 
   /** Says something for a while where the count stands. */
   warn(message) {
-    this.trouble = message;
+    this.warning = message;
     this.tell();
-    setTimeout(() => this.trouble === message && this.fail(null), WARNING_MS);
+    clearTimeout(this.warned);
+    this.warned = setTimeout(() => {
+      this.warning = null;
+      this.tell();
+    }, WARNING_MS);
   }
 
   leaveInput(event) {
@@ -346,8 +358,9 @@ export class Grid {
     const { length, total } = this.source;
     this.grid.setAttribute("aria-rowcount", length + 1);
     const of = (n) => grouped(String(n));
-    this.count.classList.toggle("trouble", this.trouble !== null);
-    text(this.count, this.trouble ?? (length === total ? `${of(total)} rows` : `${of(length)} of ${of(total)} rows`));
+    const trouble = this.warning ?? this.trouble;
+    this.count.classList.toggle("trouble", trouble !== null);
+    text(this.count, trouble ?? (length === total ? `${of(total)} rows` : `${of(length)} of ${of(total)} rows`));
     this.empty.hidden = length > 0;
     if (length === 0) text(this.empty, this.trouble !== null ? "" : total === 0 ? "No rows." : "No row matches the filter.");
   }
@@ -443,7 +456,7 @@ export class Grid {
     const { columns } = this.table;
     if (!row || this.view.drill.length === 0) return;
     const cells = new Map(columns.map(({ name }, at) => [name, row[at]]));
-    this.drill.open(nameOf(columns, row), this.view.drill, cells);
+    this.drill.open(nameOf(columns, this.table.key.map((index) => columns[index].name), row), this.view.drill, cells);
   }
 
   selectAll() {
