@@ -133,7 +133,7 @@ export class Grid {
       return cell;
     }));
     this.grid.setAttribute("aria-colcount", this.columns.length);
-    for (const column of this.columns) Object.assign(column, { digits: 0, places: 0, textPx: 0 });
+    for (const column of this.columns) Object.assign(column, { digits: 0, places: 0, textPx: 0, isBelow: false });
     for (const row of this.table.rows.values()) this.measure(row);
     this.layout();
   }
@@ -216,7 +216,9 @@ export class Grid {
       if (cell === null) return;
       if (column.number) {
         const count = Math.min(PLACES_MAX, places(cell));
-        const digits = cell.length - (places(cell) > 0 ? places(cell) + 1 : 0);
+        const isBelow = cell.startsWith("-");
+        const digits = cell.length - (places(cell) > 0 ? places(cell) + 1 : 0) - Number(isBelow);
+        if (isBelow && !column.isBelow) Object.assign(column, { isBelow, stale: true });
         if (digits > column.digits) Object.assign(column, { digits, stale: true });
         if (count > column.places) Object.assign(column, { places: count, stale: true });
       } else {
@@ -230,7 +232,7 @@ export class Grid {
     let left = 0;
     for (const [at, column] of this.columns.entries()) {
       const head = this.pixels(HEAVY, words(column.name)) + ARROW_PX;
-      const digits = grouped("8".repeat(column.digits));
+      const digits = (column.isBelow ? "−" : "") + grouped("8".repeat(column.digits));
       const number = digits + (column.places > 0 ? "." + "8".repeat(column.places) : "");
       const cell = column.number ? this.pixels(this.weight(at), number) : Math.min(TEXT_PX_MAX, column.textPx);
       column.width = Math.ceil(Math.max(head, cell) + CELL_PAD_PX);

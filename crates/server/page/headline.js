@@ -127,11 +127,10 @@ class Card {
     this.besideFigure = h("data");
     this.effect = h("span", { class: "effect", hidden: "" });
     this.chart = new Chart({ mark: view.mark, show: (value) => headline.show(value) });
-    const title = h("h3", {}, h("b", {}, names[0] ?? "–"), ...names.slice(1).map((name) => h("span", {}, name ?? "–")));
+    const title = h("h3", {}, h("b", {}, names[0] ?? "–"), ...names.slice(1).map((name) => h("span", {}, name ?? "–")), this.badge);
     const beside = h("p", { class: "beside" }, h("span", {}, words(view.beside ?? "")), " ", this.besideFigure, " ", this.effect);
     this.element = h("article", { class: "card", "aria-label": this.name }, title, this.figure);
     if (view.drill.length > 0) title.append(h("button", { type: "button", class: "opens", "aria-label": `Open ${this.name}`, on: { click: () => this.open() } }, "Open"));
-    title.append(this.badge);
     if (view.beside) this.element.append(beside);
     if (view.line) this.element.append(this.chart.element);
   }
