@@ -20,7 +20,7 @@ export class Drill {
     const close = h("button", { type: "button", on: { click: () => this.element.close() } }, "Close");
     const head = h("header", { class: "tools" }, this.trail, this.asOf, close);
     this.element = h("dialog", { class: "drill", "aria-label": "What it is made of" }, head, this.body);
-    this.element.addEventListener("close", () => this.show([]));
+    this.element.addEventListener("close", () => this.element.open || this.show([]));
   }
 
   /** Opens what belongs to a row: its name, what a view opens from it, and its cells by column. */
