@@ -38,7 +38,7 @@ async function begin() {
     const names = new Set(views.map((view) => view.table));
     live = new Live([...names], tables, { status: onStatus, cut: onCut, lost: onLost, found: onFound, restarted: onRestarted });
   } catch (error) {
-    banners.show("start", "bad", `The views cannot be read: ${error.message}. Trying again.`);
+    banners.show("start", "bad", `The views cannot be read. ${error.message} Trying again.`);
     setTimeout(begin, 1_000);
     return;
   }

@@ -62,10 +62,11 @@ export function isCalm() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** An answer of the API as JSON; its error's message otherwise. */
+/** An answer of the API as JSON; its error's message otherwise, with the `status`, which silence has not. */
 export async function ask(path) {
-  const response = await fetch(path, { cache: "no-store" });
-  const body = await response.json();
+  const lost = () => Promise.reject(new Error("Connection lost: the server does not answer."));
+  const response = await fetch(path, { cache: "no-store" }).catch(lost);
+  const body = await response.json().catch(lost);
   if (!response.ok) throw Object.assign(new Error(body.error?.message ?? response.statusText), { status: response.status });
   return body;
 }

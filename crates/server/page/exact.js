@@ -61,6 +61,15 @@ function unscaled(scaled, digits) {
   return grouped((negative ? "-" : "") + all.slice(0, cut) + (digits ? "." + all.slice(cut) : ""));
 }
 
+/** Decimal text times 10^digits, exact. */
+export function shifted(value, digits) {
+  const { negative, whole, decimals } = parse(value);
+  const more = "0".repeat(Math.abs(digits) + 1);
+  const all = more + whole + decimals + more;
+  const point = more.length + whole.length + digits;
+  return `${negative ? "-" : ""}${all.slice(0, point)}.${all.slice(point)}`;
+}
+
 /** A ratio as percent with two decimals, rounded down from the exact text. */
 export function percent(value) {
   const scaled = scaledDown(value, 4);

@@ -41,6 +41,7 @@ export class Grid {
     this.active = { row: 0, column: 0 };
     this.anchor = null;
     this.trouble = null;
+    this.warning = null;
     this.flashes = new Map();
     this.widths = {};
     this.build();
@@ -109,7 +110,7 @@ export class Grid {
     this.source = table.large ? new Windows(table, () => this.redraw(), (error) => this.fail(error)) : new Order(table);
     this.input.placeholder = table.large
       ? "SQL condition, e.g. " + this.columns[0].name + " = '…'"
-      : "Filter: text, column:text, column>1000";
+      : "Filter: text, heading:text, heading>1000";
     this.input.setAttribute("aria-label", `Filter ${view.title}`);
     this.sort = [];
     this.makeHead();
@@ -132,7 +133,7 @@ export class Grid {
       return cell;
     }));
     this.grid.setAttribute("aria-colcount", this.columns.length);
-    for (const column of this.columns) Object.assign(column, { digits: 0, places: 0, textPx: 0 });
+    for (const column of this.columns) Object.assign(column, { digits: 0, places: 0, textPx: 0, isBelow: false });
     for (const row of this.table.rows.values()) this.measure(row);
     this.layout();
   }
@@ -158,7 +159,14 @@ export class Grid {
 
   condition() {
     if (this.table.large) return this.input.value.trim();
-    return filterOf(this.input.value, this.table.columns, this.columns.map((column) => column.index));
+    try {
+      const filter = filterOf(this.input.value, this.table.columns, this.columns.map((column) => column.index));
+      this.fail(null);
+      return filter;
+    } catch (error) {
+      this.fail(error);
+      return null; // all rows, and beside the box why
+    }
   }
 
   arrange() {
@@ -181,9 +189,13 @@ export class Grid {
 
   /** Says something for a while where the count stands. */
   warn(message) {
-    this.trouble = message;
+    this.warning = message;
     this.tell();
-    setTimeout(() => this.trouble === message && this.fail(null), WARNING_MS);
+    clearTimeout(this.warned);
+    this.warned = setTimeout(() => {
+      this.warning = null;
+      this.tell();
+    }, WARNING_MS);
   }
 
   leaveInput(event) {
@@ -204,7 +216,9 @@ export class Grid {
       if (cell === null) return;
       if (column.number) {
         const count = Math.min(PLACES_MAX, places(cell));
-        const digits = cell.length - (places(cell) > 0 ? places(cell) + 1 : 0);
+        const isBelow = cell.startsWith("-");
+        const digits = cell.length - (places(cell) > 0 ? places(cell) + 1 : 0) - Number(isBelow);
+        if (isBelow && !column.isBelow) Object.assign(column, { isBelow, stale: true });
         if (digits > column.digits) Object.assign(column, { digits, stale: true });
         if (count > column.places) Object.assign(column, { places: count, stale: true });
       } else {
@@ -218,7 +232,7 @@ export class Grid {
     let left = 0;
     for (const [at, column] of this.columns.entries()) {
       const head = this.pixels(HEAVY, words(column.name)) + ARROW_PX;
-      const digits = grouped("8".repeat(column.digits));
+      const digits = (column.isBelow ? "−" : "") + grouped("8".repeat(column.digits));
       const number = digits + (column.places > 0 ? "." + "8".repeat(column.places) : "");
       const cell = column.number ? this.pixels(this.weight(at), number) : Math.min(TEXT_PX_MAX, column.textPx);
       column.width = Math.ceil(Math.max(head, cell) + CELL_PAD_PX);
@@ -346,8 +360,9 @@ export class Grid {
     const { length, total } = this.source;
     this.grid.setAttribute("aria-rowcount", length + 1);
     const of = (n) => grouped(String(n));
-    this.count.classList.toggle("trouble", this.trouble !== null);
-    text(this.count, this.trouble ?? (length === total ? `${of(total)} rows` : `${of(length)} of ${of(total)} rows`));
+    const trouble = this.warning ?? this.trouble;
+    this.count.classList.toggle("trouble", trouble !== null);
+    text(this.count, trouble ?? (length === total ? `${of(total)} rows` : `${of(length)} of ${of(total)} rows`));
     this.empty.hidden = length > 0;
     if (length === 0) text(this.empty, this.trouble !== null ? "" : total === 0 ? "No rows." : "No row matches the filter.");
   }
@@ -443,7 +458,7 @@ export class Grid {
     const { columns } = this.table;
     if (!row || this.view.drill.length === 0) return;
     const cells = new Map(columns.map(({ name }, at) => [name, row[at]]));
-    this.drill.open(nameOf(columns, row), this.view.drill, cells);
+    this.drill.open(nameOf(columns, this.table.key.map((index) => columns[index].name), row), this.view.drill, cells);
   }
 
   selectAll() {

@@ -23,7 +23,7 @@ export class Headline {
 
   show(value) {
     if (value === null) return "–";
-    return this.view.percent ? `${percent(value) ?? value} %` : grouped(value);
+    return this.view.percent ? `${percent(value) ?? value}\u00a0%` : grouped(value);
   }
 
   /** Takes a cut. */
@@ -119,7 +119,7 @@ function merged(told, streamed) {
 /** One key's card. */
 class Card {
   constructor(headline, names) {
-    this.headline = headline;
+    Object.assign(this, { headline, names });
     const { view } = headline;
     this.name = names.map((name) => name ?? "–").join(" ");
     this.figure = h("data", { class: "figure" });
@@ -138,7 +138,7 @@ class Card {
   /** Opens what the number is made of. */
   open() {
     const { view, table, drill } = this.headline;
-    drill.open(this.name, view.drill, new Map(table.columns.map(({ name }, at) => [name, this.row[at]])));
+    drill.open(this.names.filter(Boolean).join(" · "), view.drill, new Map(table.columns.map(({ name }, at) => [name, this.row[at]])));
   }
 
   update(value, beside, state, nowMs) {
@@ -179,7 +179,7 @@ class Card {
     const difference = value !== null && beside !== null ? minus(value, beside) : null;
     const shown = difference && (this.headline.view.percent ? points(difference) : grouped(difference));
     this.effect.hidden = !shown || /^[−+]?0(\.0*)?$/.test(shown);
-    if (!this.effect.hidden) text(this.effect, this.headline.view.percent ? `${shown} pp` : shown);
+    if (!this.effect.hidden) text(this.effect, this.headline.view.percent ? `${shown}\u00a0pp` : shown);
     this.element.dataset.differs = String(!this.effect.hidden);
   }
 }

@@ -70,6 +70,14 @@ impl Browser {
         self.post("/url", &json!({ "url": url })).await;
     }
 
+    /// Gives the page a window of this size.
+    pub(crate) async fn size(&self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+        self.post("/goog/cdp/execute", &command).await;
+    }
+
     /// Runs a script in the page: a function body, whose promise is awaited.
     pub(crate) async fn run(&self, script: &str) -> Value {
         let body = format!("return (async () => {{ {script} }})();");
