@@ -195,18 +195,18 @@ impl Replay {
                 path: dir.to_owned(),
             });
         }
-        let list = |names: &mut dyn Iterator<Item = &String>| {
-            names.map(String::as_str).collect::<Vec<_>>().join(", ")
+        let told = |what: &str, names: &mut dyn Iterator<Item = &String>| {
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
         };
-        let missing = list(&mut read.difference(&there));
-        let strange = list(&mut there.difference(&read));
-        if !(missing.is_empty() && strange.is_empty()) {
-            tracing::warn!(
-                folder = %dir.display(),
-                topics_without_a_file = missing,
-                files_that_no_source_reads = strange,
-                "not every topic has a file that is read"
-            );
+        let missing = told("topics without a file", &mut read.difference(&there));
+        let strange = told(
+            "files of topics that no source reads",
+            &mut there.difference(&read),
+        );
+        let told: Vec<String> = missing.into_iter().chain(strange).collect();
+        if !told.is_empty() {
+            tracing::warn!(folder = %dir.display(), "{}", told.join("; "));
         }
         keyed.sort_by(|(a_topic, a), (b_topic, b)| {
             let key = |topic: &usize, r: &RawRecord| {
