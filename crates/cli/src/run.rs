@@ -32,11 +32,11 @@ const CHECKPOINT_S: u64 = 10;
 /// Runs the pipeline until it is told to stop or, with `--until-end`, until its input ends.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
-        return refused(format_args!(
+        return Ok(refused(format_args!(
             "--listen {} would serve to anyone who can reach it; add --allow-unauthenticated if that is meant, \
              or listen on a loopback address",
             args.listen
-        ));
+        )));
     }
     let world = World::with_cache(cache(args)?).context("cannot start the plugin host")?;
     let (_, plan, findings) = crate::check::load(&args.file, &world);
@@ -46,18 +46,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     };
     settle(&mut plan, args);
     if args.fresh && state_folder(&plan, args).is_none() {
-        return refused(
+        return Ok(refused(
             "--fresh forgets a state folder, and none is named: add --state DIR; without one every start reads \
              everything anew",
-        );
+        ));
     }
     if let Some(Err(error)) = args.dump.as_deref().map(crate::dump::prepare) {
-        return refused(format_args!("--dump: {error:#}"));
+        return Ok(refused(format_args!("--dump: {error:#}")));
     }
     let built = keep(&plan, args).and_then(|keep| build(&plan, args, &world, keep));
     match built {
         Err(error) if error.is::<StateError>() || error.is::<ReplayError>() => {
-            refused(format_args!("{error:#}"))
+            Ok(refused(format_args!("{error:#}")))
         }
         built => {
             let (engine, handle) = built?;
@@ -67,9 +67,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
 }
 
 /// What was asked for cannot be done.
-fn refused(why: impl Display) -> Result<ExitCode> {
+fn refused(why: impl Display) -> ExitCode {
     say::error(why);
-    Ok(ExitCode::from(2))
+    ExitCode::from(2)
 }
 
 /// What the command line changes in the plan.

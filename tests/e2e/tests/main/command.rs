@@ -36,8 +36,8 @@ impl Case {
         };
         let text = format!(
             "weir: 1\nname: small\nclusters: {{ none: {{ bootstrap.servers: 127.0.0.1:1 }} }}\nsources:\n{}{}\
-             stages:\n  both: {{ union: [one, two] }}\n  \
-               counts: {{ from: both, aggregate: {{ by: [id], columns: {{ n: count() }} }} }}\n\
+             stages:\n  both: {{ from: [one, two] }}\n  \
+               counts: {{ from: both, aggregate: {{ by: [id], values: {{ n: {{ count: '*' }} }} }} }}\n\
              tables:\n  rows: {{ from: counts, key: [id] }}\n",
             source("one"),
             source("two")
@@ -50,7 +50,7 @@ impl Case {
         let lines = (0..)
             .zip(records)
             .map(|(offset, value)| record(offset, value).to_string());
-        case.write("day/one.jsonl", &lines.collect::<Vec<_>>().join("\n"));
+        case.write("day/one.jsonl", lines.collect::<Vec<_>>().join("\n"));
         case
     }
 
@@ -392,7 +392,8 @@ fn an_end_before_the_dump_is_told() {
 fn every_line_of_a_json_log_is_json() {
     let case = Case::new();
     let messages = |log: &str, args: &[&str]| -> Vec<(String, String)> {
-        let mut command = case.run(args);
+        let mut command = case.weir(&["run", "pipeline.yaml", "--replay", "day", "--until-end"]);
+        command.args(args);
         let (_, _, told) = said(command.args(["--log-format", "json"]).env("WEIR_LOG", log));
         let line = |line: &str| -> (String, String) {
             let line: Value =
@@ -406,7 +407,8 @@ fn every_line_of_a_json_log_is_json() {
         let mut messages = messages.iter();
         messages.any(|(found, message)| found == level && message.starts_with(begins))
     };
-    let off = messages("off", &["--until-end"]);
+    let here = ["--listen", "127.0.0.1:0"];
+    let off = messages("off", &here);
     assert!(
         off.len() == 1 && has(&off, "INFO", "serving on http://127.0.0.1:"),
         "{off:?}"
@@ -420,7 +422,7 @@ fn every_line_of_a_json_log_is_json() {
         "{failed:?}"
     );
     for slip in ["nonsense=", "inof"] {
-        let slipped = messages(slip, &["--until-end"]);
+        let slipped = messages(slip, &here);
         assert!(
             has(&slipped, "WARN", &format!("WEIR_LOG: `{slip}`")),
             "{slipped:?}"
