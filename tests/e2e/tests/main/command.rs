@@ -142,14 +142,6 @@ fn a_reader_may_have_enough() {
     );
     let at = ["--at", &served.origin];
     let list = [&["dead-letters", "list"][..], &at].concat();
-    let replay = [
-        "dead-letters",
-        "replay",
-        "pipeline.yaml",
-        "--all",
-        "--dry-run",
-    ];
-    let replay = [&replay[..], &at].concat();
     for (args, expected) in [
         (&["check", "bad.yaml"][..], 2),
         (&["check", "--format", "json", "bad.yaml"], 2),
@@ -157,7 +149,6 @@ fn a_reader_may_have_enough() {
         (&["state", "verify", "state"], 0),
         (&["plugin", "describe", plugin], 0),
         (&list, 0),
-        (&replay, 0),
     ] {
         let (code, shown, told) = said(&mut case.weir(args));
         assert!(
