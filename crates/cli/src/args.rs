@@ -8,14 +8,15 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, propagate_version = true)]
 pub(crate) struct Args {
-    /// How log lines are written to standard error (what is logged: `WEIR_LOG`, such as `debug` or `weir_kafka=debug`).
+    /// How lines on standard error are written (what is logged beside `info`: `WEIR_LOG`, such as `debug` or
+    /// `weir_kafka=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
     Text,
@@ -174,7 +175,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CheckFormat {
-    /// `file:line:column: code: message`, then a hint.
+    /// `file:line:column: code: message`, of a warning `file:line:column: warning: code: message`; then a hint.
     Text,
     /// With the lines of the file around each finding.
     Fancy,

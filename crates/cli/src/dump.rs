@@ -13,9 +13,17 @@ use weir_zset::text;
 /// Rows turned into text at a time.
 const ROWS_PER_BATCH: usize = 8_192;
 
+/// Makes the folder, and sees whether files can be written there.
+pub(crate) fn prepare(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = folder.join(".draft");
+    std::fs::write(&file, "")
+        .and_then(|()| std::fs::remove_file(&file))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// Writes `<table>.jsonl` for every table and `dead_letters.jsonl`.
 pub(crate) fn dump(handle: &Handle, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let published = handle
         .published()
         .context("nothing was published: the input is empty")?;

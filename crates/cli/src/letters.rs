@@ -2,6 +2,7 @@
 
 use crate::args::{LettersFormat, RecordId, WhichLetters};
 use crate::registry::World;
+use crate::say::{self, out};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,12 +29,12 @@ pub(crate) fn list(which: &WhichLetters, limit: usize, format: LettersFormat) ->
     let (total, letters) = letters(which, limit)?;
     for letter in &letters {
         match format {
-            LettersFormat::Json => println!("{letter}"),
-            LettersFormat::Text => println!("{}", line(letter)),
+            LettersFormat::Json => out(letter)?,
+            LettersFormat::Text => out(line(letter))?,
         }
     }
     if format == LettersFormat::Text {
-        println!("{} of {total} dead letters", letters.len());
+        say::note(format_args!("{} of {total} dead letters", letters.len()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -43,11 +44,11 @@ pub(crate) fn show(at: &str, record: &RecordId) -> Result<ExitCode> {
     let which = of_record(at, record.clone());
     let (_, letters) = letters(&which, usize::MAX)?;
     if letters.is_empty() {
-        eprintln!("weir: {record} is not refused");
+        say::error(format_args!("{record} is not refused"));
         return Ok(ExitCode::from(2));
     }
     for letter in &letters {
-        println!("{}", serde_json::to_string_pretty(letter)?);
+        out(serde_json::to_string_pretty(letter)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,15 +64,13 @@ pub(crate) fn replay(
     let filters = [&which.topic, &which.stage, &which.code];
     let is_filtered = filters.iter().any(|filter| filter.is_some()) || which.partition.is_some();
     if !all && !is_filtered && which.records.is_empty() {
-        eprintln!(
-            "weir: say which records: --record, --topic, --partition, --stage, --code or --all"
-        );
+        say::error("say which records: --record, --topic, --partition, --stage, --code or --all");
         return Ok(ExitCode::from(2));
     }
-    let (_, plan, findings) = crate::check::load(file, &World::for_check())?;
+    let (_, plan, findings) = crate::check::load(file, &World::for_check());
     let Some(plan) = plan else {
         for found in &findings {
-            eprintln!("{found}");
+            say::finding(found);
         }
         return Ok(ExitCode::from(2));
     };
@@ -105,32 +104,34 @@ pub(crate) fn replay(
         .filter(|record| !lasting.contains_key(*record))
         .count();
     if passing > 0 {
-        println!("{passing} records are not sent: their dead letters go when their cause goes");
+        out(format_args!(
+            "{passing} records are not sent: their dead letters go when their cause goes"
+        ))?;
     }
     if dry_run {
         for letter in lasting.values() {
-            println!("{}", line(letter));
+            out(line(letter))?;
         }
-        println!("{} records would be sent", lasting.len());
+        out(format_args!("{} records would be sent", lasting.len()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (sent, behind) = send(&plan, &lasting)?;
-    println!("{} records sent", sent.len());
+    out(format_args!("{} records sent", sent.len()))?;
     let is_read = until_read(&which.at, &behind, wait)?;
     let mut refused = 0;
     for record in &sent {
         for letter in self::letters(&of_record(&which.at, record.clone()), usize::MAX)?.1 {
             if letter["final"] == true && is_read {
                 refused += 1;
-                println!("refused again: {}", line(&letter));
+                out(format_args!("refused again: {}", line(&letter)))?;
             }
         }
     }
     if !is_read {
-        println!(
+        out(format_args!(
             "after {} s the pipeline has not read all of them yet: `weir dead-letters list` tells what became of them",
             wait.as_secs()
-        );
+        ))?;
     }
     let is_good = is_read && refused == 0 && sent.len() == lasting.len();
     Ok(if is_good {
@@ -163,9 +164,9 @@ fn send(
         let again = &topics[topic.as_str()];
         let found = again.original(*partition, *offset)?;
         let Some(original) = found.or_else(|| kept(letter)) else {
-            println!(
+            say::warning(format_args!(
                 "{record} is gone: neither its topic nor the dead letter has its bytes any more"
-            );
+            ));
             continue;
         };
         again.send(*partition, *offset, &original)?;

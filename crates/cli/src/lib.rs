@@ -1,11 +1,6 @@
 //! The `weir` command: parses arguments, fills the registry of stages, starts everything, prints diagnostics.
 //!
 //! Exit codes: 0 done, 1 failed while running, 2 the command or the pipeline file is wrong.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this crate is the command line"
-)]
 
 mod args;
 mod check;
@@ -16,6 +11,7 @@ mod memory;
 mod plugin;
 mod registry;
 pub mod run;
+mod say;
 mod state;
 
 use clap::Parser;
@@ -26,7 +22,7 @@ pub fn main() -> ExitCode {
     #[cfg(target_env = "gnu")]
     memory::share();
     let args = args::Args::parse();
-    logging(args.log_format);
+    say::log(args.log_format);
     let done = match args.command {
         args::Command::Check(args) => check::check(&args),
         args::Command::Run(args) => run::run(&args),
@@ -39,7 +35,7 @@ pub fn main() -> ExitCode {
         args::Command::DeadLetters(asked) => dead_letters(asked),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("weir: {error:#}");
+        say::error(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -62,18 +58,5 @@ fn dead_letters(asked: args::DeadLetters) -> anyhow::Result<ExitCode> {
             let wait = std::time::Duration::from_secs(wait);
             letters::replay(&file, &which, all, dry_run, wait)
         }
-    }
-}
-
-fn logging(format: args::LogFormat) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
-    match format {
-        args::LogFormat::Text => builder.init(),
-        args::LogFormat::Json => builder.json().init(),
     }
 }

@@ -1,5 +1,6 @@
 //! `weir plugin`: packing and describing plugin files.
 
+use crate::say::out;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,19 +26,23 @@ pub(crate) fn pack(core: &Path, out: &Path) -> Result<ExitCode> {
 pub(crate) fn describe(file: &Path, config: &str) -> Result<ExitCode> {
     let host = weir_host::Host::new(None).context("cannot start the plugin host")?;
     let shape = host.shape(file, config)?;
-    println!(
+    out(format_args!(
         "{} {} ({})",
         shape.name,
         shape.version,
         if shape.is_group { "group" } else { "transform" }
-    );
-    println!("config: {}", host.config_schema(file)?);
+    ))?;
+    out(format_args!("config: {}", host.config_schema(file)?))?;
     for (way, ports) in [("in", &shape.inputs), ("out", &shape.outputs)] {
         for port in ports {
-            println!("{way} {}:", port.name);
+            out(format_args!("{way} {}:", port.name))?;
             for field in port.schema.fields() {
                 let null = if field.is_nullable() { "" } else { " not null" };
-                println!("  {} {}{null}", field.name(), field.data_type());
+                out(format_args!(
+                    "  {} {}{null}",
+                    field.name(),
+                    field.data_type()
+                ))?;
             }
         }
     }

@@ -2,15 +2,19 @@
 
 pub use crate::args::{RunArgs, Speed};
 use crate::registry::{WallClock, World, avro_reader, live_decoder, local_decoder, sinks};
+use crate::say;
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use weir_engine::replay::Topic;
 use weir_engine::state::{Manifest, StateError, Store};
 use weir_engine::{
-    Engine, Handle, Intake, Keep, Pace, Parts, Replay, Sources, State, Stop, plan_digest,
+    Engine, Handle, Intake, Keep, Pace, Parts, Replay, ReplayError, Sources, State, Stop,
+    plan_digest,
 };
 use weir_kafka::{KafkaSource, SourceOptions, Start};
 use weir_server::Options;
@@ -28,31 +32,44 @@ const CHECKPOINT_S: u64 = 10;
 /// Runs the pipeline until it is told to stop or, with `--until-end`, until its input ends.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     if !args.listen.ip().is_loopback() && !args.allow_unauthenticated {
-        eprintln!(
-            "weir: --listen {} would serve to anyone who can reach it; add --allow-unauthenticated if that is meant, \
+        return Ok(refused(format_args!(
+            "--listen {} would serve to anyone who can reach it; add --allow-unauthenticated if that is meant, \
              or listen on a loopback address",
             args.listen
-        );
-        return Ok(ExitCode::from(2));
+        )));
     }
-    let world = World::with_cache(Some(cache(args)?)).context("cannot start the plugin host")?;
-    let (_, plan, findings) = crate::check::load(&args.file, &world)?;
-    for found in &findings {
-        eprintln!("{found}");
-    }
+    let world = World::with_cache(cache(args)?).context("cannot start the plugin host")?;
+    let (_, plan, findings) = crate::check::load(&args.file, &world);
+    findings.iter().for_each(say::finding);
     let Some(mut plan) = plan.filter(|_| !findings.iter().any(Diagnostic::is_error)) else {
         return Ok(ExitCode::from(2));
     };
     settle(&mut plan, args);
-    let keep = match keep(&plan, args) {
-        Err(error) if error.is::<StateError>() => {
-            eprintln!("weir: {error}");
-            return Ok(ExitCode::from(2));
+    if args.fresh && state_folder(&plan, args).is_none() {
+        return Ok(refused(
+            "--fresh forgets a state folder, and none is named: add --state DIR; without one every start reads \
+             everything anew",
+        ));
+    }
+    if let Some(Err(error)) = args.dump.as_deref().map(crate::dump::prepare) {
+        return Ok(refused(format_args!("--dump: {error:#}")));
+    }
+    let built = keep(&plan, args).and_then(|keep| build(&plan, args, &world, keep));
+    match built {
+        Err(error) if error.is::<StateError>() || error.is::<ReplayError>() => {
+            Ok(refused(format_args!("{error:#}")))
         }
-        keep => keep?,
-    };
-    let (engine, handle) = build(&plan, args, &world, keep)?;
-    serve(engine, &handle, args)
+        built => {
+            let (engine, handle) = built?;
+            serve(engine, &handle, args)
+        }
+    }
+}
+
+/// What was asked for cannot be done.
+fn refused(why: impl Display) -> ExitCode {
+    say::error(why);
+    ExitCode::from(2)
 }
 
 /// What the command line changes in the plan.
@@ -73,8 +90,8 @@ fn settle(plan: &mut Plan, args: &RunArgs) {
     }
 }
 
-/// The folder of compiled plugins.
-fn cache(args: &RunArgs) -> Result<PathBuf> {
+/// The folder of compiled plugins; none where the user may have no folder for them.
+fn cache(args: &RunArgs) -> Result<Option<PathBuf>> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let user = || {
         std::env::var_os("XDG_CACHE_HOME")
@@ -92,28 +109,46 @@ fn cache(args: &RunArgs) -> Result<PathBuf> {
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(Some(folder)),
+        Err(error) if args.state.is_none() => {
+            say::warning(format_args!(
+                "cannot make {}: {error}; plugins are compiled at each start, or set XDG_CACHE_HOME",
+                folder.display()
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", folder.display())),
+    }
 }
 
-/// The state folder, with the checkpoint to go on from; a replay has one only where `--state` names it.
+/// Where the pipeline keeps what it knows, if it does; a replay only where `--state` names it.
+fn state_folder<'a>(plan: &'a Plan, args: &'a RunArgs) -> Option<&'a Path> {
+    let of_file = plan.engine.checkpoint.as_ref();
+    let of_file = of_file.filter(|_| args.replay.is_none());
+    let asked = args.state.as_deref();
+    asked.or(of_file.map(|asked| asked.to.as_path()))
+}
+
+/// The state folder, with the checkpoint to go on from.
 fn keep(plan: &Plan, args: &RunArgs) -> Result<Option<Keep>> {
-    let asked = plan.engine.checkpoint.as_ref();
-    let folder = match (&args.state, asked) {
-        (Some(folder), _) => folder,
-        (None, Some(asked)) if args.replay.is_none() => &asked.to,
-        (None, _) => return Ok(None),
+    let Some(folder) = state_folder(plan, args) else {
+        return Ok(None);
     };
     let digest = plan_digest(plan)?;
     let opened = Store::open(folder, &digest, args.fresh)?;
     for error in &opened.passed_over {
-        eprintln!("weir: warning: {error}; the checkpoint before it is used");
+        say::warning(format_args!("{error}; the checkpoint before it is used"));
     }
     Ok(Some(Keep {
         store: opened.store,
         manifest: opened.manifest,
-        every: Duration::from_secs(asked.map_or(CHECKPOINT_S, |asked| asked.every_s)),
+        every: Duration::from_secs(
+            plan.engine
+                .checkpoint
+                .as_ref()
+                .map_or(CHECKPOINT_S, |asked| asked.every_s),
+        ),
         plan: digest,
     }))
 }
@@ -125,7 +160,7 @@ fn build(
     keep: Option<Keep>,
 ) -> Result<(Engine, Handle)> {
     let stored = keep.as_ref().and_then(|keep| keep.manifest.as_ref());
-    let intake = intake(plan, args, stored)?;
+    let intake = intake(plan, args, keep.is_some(), stored)?;
     let decoder = |source: &SourcePlan| -> Result<Arc<dyn Decoder>> {
         let made = if args.replay.is_some() {
             local_decoder(&source.decode)
@@ -151,13 +186,16 @@ fn build(
     Engine::build(plan, parts).context("cannot build the pipeline")
 }
 
-fn intake(plan: &Plan, args: &RunArgs, stored: Option<&Manifest>) -> Result<Box<dyn Intake>> {
+fn intake(
+    plan: &Plan,
+    args: &RunArgs,
+    is_kept: bool,
+    stored: Option<&Manifest>,
+) -> Result<Box<dyn Intake>> {
     let position = |source: &SourcePlan| stored?.offsets.get(&source.name).cloned();
+    let identity = |source: &SourcePlan| stored?.identities.get(&source.name).cloned();
     let Some(folder) = &args.replay else {
-        let live = |source: &SourcePlan| {
-            let identity = stored.and_then(|stored| stored.identities.get(&source.name).cloned());
-            live(source, position(source), identity)
-        };
+        let live = |source: &SourcePlan| live(source, position(source), identity(source));
         let sources = plan.sources.iter().map(live).collect::<Result<_>>()?;
         return Ok(Box::new(Sources::new(sources)));
     };
@@ -176,11 +214,13 @@ fn intake(plan: &Plan, args: &RunArgs, stored: Option<&Manifest>) -> Result<Box<
             pace,
         ),
     };
-    let positions = plan
-        .sources
-        .iter()
-        .map(|source| position(source).unwrap_or_default());
-    Ok(Box::new(replay.from(positions.collect())))
+    if !is_kept {
+        return Ok(Box::new(replay));
+    }
+    let from = |source: &SourcePlan| (position(source).unwrap_or_default(), identity(source));
+    let clock_us = stored.and_then(|stored| stored.as_of_us);
+    let from = plan.sources.iter().map(from).collect();
+    Ok(Box::new(replay.going_on(folder, &topics, from, clock_us)?))
 }
 
 /// A topic of a Kafka cluster, read from where the plan says.
@@ -279,7 +319,7 @@ fn serve(engine: Engine, handle: &Handle, args: &RunArgs) -> Result<ExitCode> {
     let address = listener
         .local_addr()
         .context("a bound socket has an address")?;
-    eprintln!("weir: serving on http://{address}");
+    say::note(format_args!("serving on http://{address}"));
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
     let closing = async move { drop(closed.await) };
     let server = runtime.spawn(weir_server::serve(
@@ -338,9 +378,21 @@ async fn wait(
     args: &RunArgs,
 ) -> Result<()> {
     let mut changed = handle.changed();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = (!outlives_terminal())
+        .then(|| signal(SignalKind::hangup()))
+        .transpose()?;
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(hung_up);
     let mut dump = args.dump.as_deref();
     loop {
+        // Asked first: what it has done when it is finished is seen below.
+        let is_finished = running.is_finished();
         if handle.status().state == State::Ended {
             if let Some(folder) = dump.take() {
                 crate::dump::dump(handle, folder)?;
@@ -349,16 +401,34 @@ async fn wait(
                 return Ok(());
             }
         }
-        if running.is_finished() {
+        if is_finished {
             return Ok(());
         }
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            _ = &mut hung_up => break,
             _ = changed.changed() => {}
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
+    match dump {
+        None => Ok(()),
+        Some(folder) => anyhow::bail!(
+            "told to end before the replayed input had ended: nothing was dumped to {}",
+            folder.display()
+        ),
+    }
+}
+
+/// Whether whoever started this had it ignore that its terminal goes away, as `nohup` does.
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The first bit is that of the first signal, which it is.
+    ignored
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .is_some_and(|bits| bits & 1 == 1)
 }
 
 fn told(problem: Problem) -> anyhow::Error {

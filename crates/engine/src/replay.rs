@@ -8,10 +8,12 @@ use crate::intake::{Intake, Polled, Standing};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_stage::{Clock, Headers, Position, RawBatch, RawRecord};
+use weir_zset::text::instant;
+use xxhash_rust::xxh3::Xxh3;
 
 /// A replay folder or file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,28 @@ pub enum ReplayError {
     Nothing {
         /// The folder.
         path: PathBuf,
+    },
+    /// The checkpoint to go on from was made from other records.
+    #[error(
+        "{path}: its records of {topics} up to the checkpoint's offsets are not those that the checkpoint was made from; \
+         replay the folder that it was made from, give this one another --state, or read everything again with --fresh"
+    )]
+    OtherDay {
+        /// The folder.
+        path: PathBuf,
+        /// The topics that differ.
+        topics: String,
+    },
+    /// The checkpoint to go on from is of a later instant than the one asked for.
+    #[error(
+        "the checkpoint is of {checkpoint}, after --until {until}; ask for a later instant, give another --state, or read \
+         everything again with --fresh"
+    )]
+    Over {
+        /// The instant asked for.
+        until: String,
+        /// The checkpoint's clock.
+        checkpoint: String,
     },
 }
 
@@ -94,6 +118,51 @@ pub struct Replay {
     pace: Pace,
     /// Wall clock at the first poll.
     began_us: Option<i64>,
+    /// What was handed out by source, where that is kept.
+    seen: Option<Vec<Seen>>,
+}
+
+/// What was handed out of a source, up to where it stands.
+#[derive(Debug)]
+struct Seen {
+    /// The sum of its records' digests; none: nothing of this folder.
+    sum: Option<u128>,
+    /// What a checkpoint says of it.
+    kept: Option<String>,
+}
+
+impl Seen {
+    fn add(&mut self, record: &RawRecord) {
+        let sum = self.sum.unwrap_or_default();
+        self.sum = Some(sum.wrapping_add(digest(record)));
+    }
+
+    fn identity(&self) -> Option<String> {
+        let own = self.sum.map(|sum| format!("replay {sum:032x}"));
+        own.or_else(|| self.kept.clone())
+    }
+
+    /// Whether it is not what the checkpoint says. A folder that holds nothing of what was read is the rest of it.
+    fn is_other(&self) -> bool {
+        self.sum.is_some() && self.kept.is_some() && self.identity() != self.kept
+    }
+}
+
+/// A digest of all that a record is.
+fn digest(record: &RawRecord) -> u128 {
+    let mut digest = Xxh3::new();
+    let mut part = |bytes: Option<&[u8]>| {
+        let length = bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+        digest.update(&length.to_le_bytes());
+        digest.update(bytes.unwrap_or_default());
+    };
+    part(Some(&record.partition.to_le_bytes()));
+    part(Some(&record.offset.to_le_bytes()));
+    part(Some(&record.timestamp_us.to_le_bytes()));
+    part(record.key.as_deref());
+    part(record.value.as_deref());
+    part(Some(record.headers.packed()));
+    digest.digest128()
 }
 
 impl Replay {
@@ -105,23 +174,39 @@ impl Replay {
         pace: Pace,
     ) -> Result<Self, ReplayError> {
         let mut keyed = Vec::new();
-        let mut found = false;
+        let there = names(dir).map_err(|source| ReplayError::Read {
+            path: dir.to_owned(),
+            source,
+        })?;
         for (index, topic) in topics.iter().enumerate() {
-            let path = dir.join(format!("{}.jsonl", topic.name));
-            if !path.exists() {
+            if !there.contains(&topic.name) {
                 continue;
             }
-            found = true;
+            let path = dir.join(format!("{}.jsonl", topic.name));
             for record in read_topic(&path, topic)? {
                 if until_us.is_none_or(|until| record.timestamp_us <= until) {
                     keyed.push((index, record));
                 }
             }
         }
-        if !found {
+        let read: BTreeSet<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+        if read.is_disjoint(&there) {
             return Err(ReplayError::Nothing {
                 path: dir.to_owned(),
             });
+        }
+        let told = |what: &str, names: &mut dyn Iterator<Item = &String>| {
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
+        };
+        let missing = told("topics without a file", &mut read.difference(&there));
+        let strange = told(
+            "files of topics that no source reads",
+            &mut there.difference(&read),
+        );
+        let told: Vec<String> = missing.into_iter().chain(strange).collect();
+        if !told.is_empty() {
+            tracing::warn!(folder = %dir.display(), "{}", told.join("; "));
         }
         keyed.sort_by(|(a_topic, a), (b_topic, b)| {
             let key = |topic: &usize, r: &RawRecord| {
@@ -157,18 +242,49 @@ impl Replay {
             until_us,
             pace,
             began_us: None,
+            seen: None,
         }
     }
 
-    /// Leaves out what stands before these positions, one per source.
-    #[must_use]
-    pub fn from(mut self, positions: Vec<Position>) -> Self {
+    /// Goes on behind a checkpoint, and tells what the next ones need to: leaves out what stands before the position of
+    /// each source. What was read up to there has an identity, and this folder must have it, too.
+    pub fn going_on(
+        mut self,
+        dir: &Path,
+        topics: &[Topic],
+        from: Vec<(Position, Option<String>)>,
+        clock_us: Option<i64>,
+    ) -> Result<Self, ReplayError> {
+        if let (Some(until_us), Some(clock_us)) = (self.until_us, clock_us)
+            && until_us < clock_us
+        {
+            return Err(ReplayError::Over {
+                until: instant(until_us),
+                checkpoint: instant(clock_us),
+            });
+        }
+        let (positions, kept): (Vec<_>, Vec<_>) = from.into_iter().unzip();
+        let seen = kept.into_iter().map(|kept| Seen { sum: None, kept });
+        let mut seen: Vec<Seen> = seen.collect();
         self.records.retain(|(source, record)| {
             let position = positions[*source].get(&record.partition);
-            position.is_none_or(|next| record.offset >= *next)
+            let is_seen = position.is_some_and(|next| record.offset < *next);
+            if is_seen {
+                seen[*source].add(record);
+            }
+            !is_seen
         });
+        let others = seen.iter().zip(topics).filter(|(seen, _)| seen.is_other());
+        let others: BTreeSet<_> = others.map(|(_, topic)| topic.name.as_str()).collect();
+        if !others.is_empty() {
+            return Err(ReplayError::OtherDay {
+                path: dir.to_owned(),
+                topics: others.into_iter().collect::<Vec<_>>().join(", "),
+            });
+        }
         self.positions = positions;
-        self
+        self.seen = Some(seen);
+        Ok(self)
     }
 
     /// The records not yet handed out, in order: what a test shuffles.
@@ -221,6 +337,9 @@ impl Intake for Replay {
             bytes += record.value.as_ref().map_or(0, Bytes::len);
             rows += 1;
             self.positions[*source].insert(record.partition, record.offset + 1);
+            if let Some(seen) = &mut self.seen {
+                seen[*source].add(record);
+            }
             batches[*source].records.push(record.clone());
             self.next += 1;
         }
@@ -236,18 +355,14 @@ impl Intake for Replay {
 
     fn standing(&self) -> Vec<Standing> {
         let caught_up = self.has_started();
-        let standing = |(position, end): (&Position, &Position)| Standing {
-            identity: None,
-            position: position.clone(),
-            end: end.clone(),
+        let standing = |source: usize| Standing {
+            identity: self.seen.as_ref().and_then(|seen| seen[source].identity()),
+            position: self.positions[source].clone(),
+            end: self.ends[source].clone(),
             caught_up,
             trouble: None,
         };
-        self.positions
-            .iter()
-            .zip(&self.ends)
-            .map(standing)
-            .collect()
+        (0..self.ends.len()).map(standing).collect()
     }
 
     fn clock_us(&self) -> Option<i64> {
@@ -276,6 +391,19 @@ struct Line<'a> {
     value_base64: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, Option<String>>,
+}
+
+/// The topics that a folder has files of.
+fn names(dir: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name().into_string();
+        let topic = name
+            .ok()
+            .and_then(|name| Some(name.strip_suffix(".jsonl")?.to_owned()));
+        names.extend(topic);
+    }
+    Ok(names)
 }
 
 fn read_topic(path: &Path, topic: &Topic) -> Result<Vec<RawRecord>, ReplayError> {
@@ -342,3 +470,6 @@ fn value_of(line: Line<'_>, topic: &Topic) -> Result<Option<Bytes>, String> {
         Some(encode) => encode(value.get()).map(|bytes| Some(bytes.into())),
     }
 }
+
+#[cfg(test)]
+mod tests;

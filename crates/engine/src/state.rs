@@ -27,12 +27,12 @@ pub const FORMAT: u32 = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A file or the folder cannot be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {error}", path = path.display())]
     Io {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Told with it, and no source, which would be told again.
+        error: io::Error,
     },
     /// Another process has the folder.
     #[error("{path}: process {holder} has this state folder; stop it, or give this one another --state", path = path.display())]
@@ -59,10 +59,12 @@ pub enum StateError {
         last: String,
     },
     /// The checkpoint is of another pipeline.
-    #[error("{path}: the checkpoint is of another plan: {differs}; run the file it was made with, or read everything again with --fresh", path = path.display())]
+    #[error("{path}: this folder is of pipeline `{pipeline}`, of another plan: {differs}; run the file it was made with, give this one another --state, or read everything again with --fresh", path = path.display())]
     OtherPlan {
         /// The folder.
         path: PathBuf,
+        /// Whose checkpoint it is.
+        pipeline: String,
         /// What differs.
         differs: String,
     },
@@ -70,9 +72,9 @@ pub enum StateError {
 
 impl StateError {
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
-        |source| Self::Io {
+        |error| Self::Io {
             path: path.to_owned(),
-            source,
+            error,
         }
     }
 

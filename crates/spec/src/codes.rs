@@ -24,6 +24,7 @@ codes! {
     DUPLICATE_KEY = "duplicate_key": "A key that stands twice in one mapping.",
     DUPLICATE_NAME = "duplicate_name": "One name for two things, such as a source and a stage, or one topic or folder for two sinks.",
     FILE_MISSING = "file_missing": "A file that the pipeline names and that is not there.",
+    FILE_UNREADABLE = "file_unreadable": "A pipeline file that is not there, no file, or not UTF-8.",
     FLOAT_BESIDE_DECIMAL = "float_beside_decimal": "A floating point column in an expression with decimals.",
     INTERNAL = "internal": "A fault of Weir itself.",
     INVALID_EXPRESSION = "invalid_expression": "An expression that cannot be read or has no meaning here.",

@@ -16,7 +16,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One finding. Its `Display` is `file:line:column: code: message` and, if there is one, a line with the hint.
+/// One finding. Its `Display` is `file:line:column: code: message`, of a warning with `warning: ` in front of the code,
+/// and, if there is one, a line with the hint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// How bad it is.
@@ -47,7 +48,8 @@ impl fmt::Display for Diagnostic {
             column,
             ..
         } = self;
-        write!(f, "{file}:{line}:{column}: {code}: {message}")?;
+        let warning = if self.is_error() { "" } else { "warning: " };
+        write!(f, "{file}:{line}:{column}: {warning}{code}: {message}")?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

@@ -11,6 +11,8 @@ mod bad_input;
 mod books;
 #[path = "main/browser.rs"]
 mod browser;
+#[path = "main/command.rs"]
+mod command;
 #[path = "main/day.rs"]
 mod day;
 #[path = "main/demo.rs"]

@@ -9,6 +9,9 @@ use std::path::Path;
 use weir_stage::Position;
 use xxhash_rust::xxh3::xxh3_64;
 
+/// Most differences that are told one by one.
+const TOLD: usize = 10;
+
 /// One checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +58,7 @@ pub struct SegmentRef {
 }
 
 impl Manifest {
-    /// What differs from another plan, or nothing.
+    /// What differs from another plan, the first of it, or nothing.
     pub fn differs(&self, plan: &BTreeMap<String, String>) -> Option<String> {
         let mut found = Vec::new();
         for (name, digest) in plan {
@@ -67,7 +70,10 @@ impl Manifest {
         }
         let gone = self.plan.keys().filter(|name| !plan.contains_key(*name));
         found.extend(gone.map(|name| format!("{name} is gone")));
-        (!found.is_empty()).then(|| found.join(", "))
+        let more = found.len().saturating_sub(TOLD);
+        found.truncate(TOLD);
+        let more = (more > 0).then(|| format!(", and {more} more"));
+        (!found.is_empty()).then(|| found.join(", ") + &more.unwrap_or_default())
     }
 
     /// All bytes of its segments.

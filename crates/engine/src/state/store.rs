@@ -88,9 +88,12 @@ impl Store {
                 });
             }
         }
-        if let Some(differs) = found.as_ref().and_then(|found| found.differs(plan)) {
+        if let Some(found) = &found
+            && let Some(differs) = found.differs(plan)
+        {
             return Err(StateError::OtherPlan {
                 path: folder.to_owned(),
+                pipeline: found.pipeline.clone(),
                 differs,
             });
         }

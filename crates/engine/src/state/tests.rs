@@ -160,12 +160,17 @@ fn another_plan_is_refused_with_what_differs() {
     drop(store);
     let other = BTreeMap::from([("stage b".to_owned(), "1".to_owned())]);
     let error = Store::open(folder.path(), &other, false).expect_err("another plan");
+    let told = error.to_string();
     assert!(
-        error
-            .to_string()
-            .contains("stage b is new, stage a is gone"),
-        "{error}"
+        told.contains(
+            "this folder is of pipeline `p`, of another plan: stage b is new, stage a is gone; "
+        ),
+        "{told}"
     );
+    let many = (10..99).map(|number| (format!("stage {number}"), "1".to_owned()));
+    let error = Store::open(folder.path(), &many.collect(), false).expect_err("another plan");
+    let told = error.to_string();
+    assert!(told.contains("stage 19 is new, and 80 more; "), "{told}");
     let opened = Store::open(folder.path(), &other, true).expect("fresh forgets");
     assert!(opened.manifest.is_none());
 }

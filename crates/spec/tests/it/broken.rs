@@ -583,12 +583,12 @@ fn what_nothing_uses_is_a_warning() {
     finds_in(
         "engine: { clock: tick, max_ahead_ms: 1 }\nstages:\n  a: { from: [trades, trades] }\n  b: { from: trades }\ntables:\n  t: { from: a, key: [trade_id] }\n",
         expect![[r#"
-            p.yaml:9:3: unused: nothing uses the source `more`
-            p.yaml:10:3: unused: nothing uses the source `instruments`
-            p.yaml:11:3: unused: nothing uses the source `lines`
-            p.yaml:13:24: unused: `max_ahead_ms` means nothing with `clock: tick`
-            p.yaml:15:23: duplicate_input: `trades` is in the list twice, so its rows count twice
-            p.yaml:16:3: unused: nothing uses the stage `b`"#]],
+            p.yaml:9:3: warning: unused: nothing uses the source `more`
+            p.yaml:10:3: warning: unused: nothing uses the source `instruments`
+            p.yaml:11:3: warning: unused: nothing uses the source `lines`
+            p.yaml:13:24: warning: unused: `max_ahead_ms` means nothing with `clock: tick`
+            p.yaml:15:23: warning: duplicate_input: `trades` is in the list twice, so its rows count twice
+            p.yaml:16:3: warning: unused: nothing uses the stage `b`"#]],
     );
 }
 

@@ -101,6 +101,22 @@ fn a_stopped_pipeline_goes_on() {
     ] {
         assert!(shown.contains(line), "{line:?} in\n{shown}");
     }
+    let (code, said) = rest(PIPELINE, &["--state", text(&state), "--until", MORNING])
+        .expect_err("the morning is over");
+    assert!(
+        code == 2 && said.contains("after --until 2026-03-02T09:00:00"),
+        "{code}: {said}"
+    );
+    let other = day("sample-day");
+    let mut command = weir(&["run", PIPELINE, "--until-end", "--listen", "127.0.0.1:0"]);
+    command.args(["--replay", text(&other), "--state", text(&state)]);
+    let output = command.output().expect("it starts");
+    let said = told(&output);
+    assert!(
+        output.status.code() == Some(2)
+            && said.contains("are not those that the checkpoint was made from"),
+        "{said}"
+    );
     let (tables, said) = rest(PIPELINE, &["--state", text(&state)]).expect("it ends well");
     assert!(said.contains("state restored"), "{said}");
     assert_eq!(tables, whole());
