@@ -330,7 +330,7 @@ async fn catching_up_is_told() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         body,
-        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "sinks": [], "checkpoint_error": null, "clock_error": null, "error": null})
+        json!({"state": "catching_up", "topics": [{"topic": "stock.in", "lag": 7, "error": null}], "sinks": [], "checkpoint_error": null, "tables": [], "clock_error": null, "error": null})
     );
     let (_, body) = fixture.get("/api/v1/tables").await;
     assert_eq!(
@@ -403,12 +403,12 @@ async fn small_answers_have_their_shape() {
         writeln!(answers, "{path} {body}").expect("a string takes it");
     }
     expect![[r#"
-        /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"idle_s":0,"error":null}],"sinks":[],"dead_letters":1,"checkpoint":null,"clock_error":null,"error":null}
+        /api/v1/status {"pipeline":"stock","run":"run-1","state":"live","replay":false,"epoch":1,"as_of":"2026-03-02T12:00:00Z","lag":0,"sources":[{"name":"stock_in","topic":"stock.in","position":{"0":3},"end":{"0":10},"lag":0,"caught_up":true,"idle_s":0,"error":null}],"sinks":[],"dead_letters":1,"checkpoint":null,"tables":[],"clock_error":null,"error":null}
         /api/v1/tables {"run":"run-1","epoch":1,"tables":[{"name":"stock","columns":[{"name":"item","type":"utf8","nullable":false},{"name":"amount","type":"decimal128(38,3)","nullable":true},{"name":"count","type":"int64","nullable":true},{"name":"day","type":"date32","nullable":true}],"key":["item"],"rows":4,"asked_by":null}]}
         /api/v1/views {"pipeline":"stock","views":[{"kind":"headline","table":"stock","column":"amount","by":["item"],"beside":null,"mark":"1","line":true,"percent":false,"title":"Stock","drill":[]},{"kind":"grid","table":"stock","columns":["item"],"title":"All","drill":[]}]}
         /api/v1/dead-letters {"run":"run-1","epoch":1,"total":1,"rows":[{"topic":"stock.in","partition":0,"offset":2,"timestamp":"2026-03-02T12:00:00Z","stage":"decode","code":"bad_json","field":null,"message":"it ends in the middle","key":null,"key_base64":null,"value":"{","value_base64":null,"headers":[],"by_reference":false,"final":true}]}
         /healthz {"state":"live","error":null}
-        /readyz {"state":"live","topics":[],"sinks":[],"checkpoint_error":null,"clock_error":null,"error":null}
+        /readyz {"state":"live","topics":[],"sinks":[],"checkpoint_error":null,"tables":[],"clock_error":null,"error":null}
     "#]].assert_eq(&answers);
 }
 

@@ -95,13 +95,6 @@ fn closed() -> Stdio {
     writer.into()
 }
 
-fn send(signal: &str, pid: u32) {
-    let sent = Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .status();
-    assert!(sent.expect("there is a kill").success());
-}
-
 /// Goal: a pipeline needs nobody who reads its log, to the last checkpoint.
 #[test]
 fn a_log_reader_may_go_away() {
@@ -182,8 +175,15 @@ fn a_terminal_may_go_away() {
     let case = Case::new();
     for outlives in [false, true] {
         let own = case.run(&["--state", "state", "--fresh"]);
-        let mut command = Command::new(if outlives { "nohup" } else { "env" });
+        let how: &[&str] = if outlives {
+            &["nohup"]
+        } else {
+            // Whoever runs the tests may be meant to outlive a terminal, too.
+            &["env", "--default-signal=HUP"]
+        };
+        let mut command = Command::new(how[0]);
         command
+            .args(&how[1..])
             .current_dir(case.folder.path())
             .arg(own.get_program())
             .args(own.get_args());
@@ -197,7 +197,7 @@ fn a_terminal_may_go_away() {
             .map_while(Result::ok);
         assert!(lines.any(|line| line.contains("to=Ended")), "the day ends");
         std::thread::spawn(move || lines.for_each(drop));
-        send("-HUP", child.id());
+        weir::signal("HUP", &child.id().to_string());
         if outlives {
             std::thread::sleep(Duration::from_millis(500));
             assert_eq!(
@@ -207,7 +207,7 @@ fn a_terminal_may_go_away() {
                     .map(|status| status.code()),
                 None
             );
-            send("-TERM", child.id());
+            weir::signal("TERM", &child.id().to_string());
         }
         let deadline = Instant::now() + PATIENCE;
         let ended = loop {
@@ -367,7 +367,7 @@ fn an_end_before_the_dump_is_told() {
         .lines()
         .map_while(Result::ok);
     assert!(lines.any(|line| line.contains("to=Live")), "the day begins");
-    send("-TERM", child.id());
+    weir::signal("TERM", &child.id().to_string());
     let told: Vec<String> = lines.collect();
     let ended: ExitStatus = child.wait().expect("it was started");
     assert_eq!(ended.code(), Some(1));
