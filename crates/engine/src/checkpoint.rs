@@ -41,7 +41,7 @@ const SOME_BYTES: usize = if cfg!(test) { 400 } else { 32 << 20 };
 
 /// The stages stand still while it is gathered what changed: for a part in so many of the time at most. What is due
 /// waits meanwhile, as while a book is caught up with, where most of it changes from one checkpoint to the next.
-const STALL_SHARE: u32 = 20;
+const STALL_SHARE: u32 = 30;
 
 /// While a state is first caught up with, its first checkpoint waits for the end, but for so many times as long as others
 /// at most: from the first one on, every key that changes is kept until the next one, and that would be most of a book.

@@ -109,7 +109,7 @@ pub struct EngineSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointSpec {
-    /// Seconds between two of them; more where most of the state changes meanwhile, so that gathering it takes a twentieth
+    /// Seconds between two of them; more where most of the state changes meanwhile, so that gathering it takes a thirtieth
     /// of the time at most. Default: 10.
     #[schemars(range(min = 1))]
     pub every_s: Option<u32>,

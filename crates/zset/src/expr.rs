@@ -28,10 +28,19 @@ use std::sync::Arc;
 pub const OPERATORS_MAX: usize = 512;
 /// So many of them fit any thread's stack.
 const SHALLOW_OPERATORS: usize = 8;
-/// Stack for parsing and planning the most operators.
-const COMPILE_STACK_BYTES: usize = 128 << 20;
-/// Stack for evaluating them.
-const EVALUATE_STACK_BYTES: usize = 16 << 20;
+/// Stack that parsing and planning take a level, at most; 30 levels of `NOT` took two megabytes.
+const COMPILE_BYTES: usize = 128 << 10;
+/// Stack that evaluating takes a level, at most.
+const EVALUATE_BYTES: usize = 16 << 10;
+
+/// Does something that takes so much stack a level, on a larger one where this thread's does not suffice.
+fn on_stack<T>(levels: usize, bytes_each: usize, work: impl FnOnce() -> T) -> T {
+    if levels <= SHALLOW_OPERATORS {
+        return work();
+    }
+    let bytes = (levels + SHALLOW_OPERATORS) * bytes_each;
+    stacker::maybe_grow(bytes, bytes, work)
+}
 
 /// A compiled expression. Pure; one instance may be used by several threads.
 #[derive(Clone, Debug)]
@@ -41,8 +50,8 @@ pub struct Expr {
     physical: Arc<dyn PhysicalExpr>,
     data_type: DataType,
     nullable: bool,
-    /// Whether working it out may need more stack than a thread has.
-    is_deep: bool,
+    /// It nests no deeper.
+    operators: usize,
 }
 
 /// A row for which an expression has no value.
@@ -60,16 +69,12 @@ impl Expr {
     /// Parses and types an expression over batches of this schema.
     pub fn compile(sql: &str, schema: &SchemaRef) -> Result<Self, OpError> {
         let operators = plan::operators(sql)?;
-        let is_deep = operators > SHALLOW_OPERATORS;
-        let compile = || Self::compile_here(sql, schema, is_deep);
-        if is_deep {
-            stacker::grow(COMPILE_STACK_BYTES, compile)
-        } else {
-            compile()
-        }
+        on_stack(operators, COMPILE_BYTES, || {
+            Self::compile_here(sql, schema, operators)
+        })
     }
 
-    fn compile_here(sql: &str, schema: &SchemaRef, is_deep: bool) -> Result<Self, OpError> {
+    fn compile_here(sql: &str, schema: &SchemaRef, operators: usize) -> Result<Self, OpError> {
         let planned = plan::plan(sql, schema)?;
         let columns = collect_columns(&planned.physical).into_iter();
         let columns: BTreeSet<usize> = columns.map(|column| column.index()).collect();
@@ -81,7 +86,7 @@ impl Expr {
             columns,
             data_type: planned.data_type,
             nullable: planned.nullable,
-            is_deep,
+            operators,
         })
     }
 
@@ -144,11 +149,7 @@ impl Expr {
 
     fn try_eval(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
         let evaluate = || self.physical.evaluate(batch);
-        let values = if self.is_deep {
-            stacker::grow(EVALUATE_STACK_BYTES, evaluate)
-        } else {
-            evaluate()
-        };
+        let values = on_stack(self.operators, EVALUATE_BYTES, evaluate);
         let values = values?.into_array(batch.num_rows())?;
         let values = if values.data_type() == &self.data_type {
             values

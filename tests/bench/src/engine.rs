@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{Job, load, say};
@@ -28,7 +28,7 @@ pub(crate) fn run(job: &Job, weir: &Path, pipeline: &Path) -> Result<()> {
     engine.print_sums()
 }
 
-/// The same with checkpoints while it reads.
+/// The same with checkpoints while it reads: it goes on from one, as a first one would wait until it is live.
 pub(crate) fn kept(job: &Job, weir: &Path, pipeline: &Path, folder: &Path) -> Result<()> {
     let checkpoint = format!(
         "workers: 1, checkpoint: {{ to: {} }}",
@@ -37,8 +37,12 @@ pub(crate) fn kept(job: &Job, weir: &Path, pipeline: &Path, folder: &Path) -> Re
     let pipeline = changed(pipeline, folder, |text| {
         text.replace("workers: 1", &checkpoint)
     })?;
+    Engine::start(job, weir, &pipeline)?.end()?;
     let mut engine = Engine::start(job, weir, &pipeline)?;
-    say("kept", job.messages, engine.live()?);
+    let position = engine.status()?["sources"][0]["position"].clone();
+    let position = position.as_object().context("a source has a position")?;
+    let before: u64 = position.values().filter_map(Value::as_u64).sum();
+    say("kept", job.messages - before, engine.live()?);
     let metrics = engine.metrics()?;
     let written = labelled(&metrics, "weir_checkpoints_total{result=\"");
     let stall = sample(&metrics, "weir_checkpoint_stall_us_total");
@@ -140,6 +144,24 @@ impl Engine {
         };
         engine.begun = engine.until(|status| status["state"].is_string())?;
         Ok(engine)
+    }
+
+    /// Ends it as a service manager does: with a checkpoint.
+    fn end(mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let told = Command::new("sh")
+            .args(["-c", "kill -s TERM \"$0\"", &pid])
+            .status()?;
+        let ended = self.child.wait()?;
+        ensure!(told.success() && ended.success(), "weir ended: {ended}");
+        Ok(())
+    }
+
+    fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&get(
+            &self.address,
+            "/api/v1/status",
+        )?)?)
     }
 
     /// How long until its tables are live.
