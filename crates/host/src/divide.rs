@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Failed parts of one call, after which the whole call has failed: a plugin that fails everywhere is broken, and its
 /// stage's policy decides. Finding one bad row among 65,536 takes 17.
 const FAILURES_MAX: u32 = 2_000;
-/// The same for parts that pass their deadline, each of which takes at least a thirtieth of `call_ms_max`.
+/// The same for parts that pass their deadline, each of which takes at least a twentieth of `call_ms_max`.
 const OVERDUE_MAX: u32 = 64;
 
 /// What became of the units (rows or groups) of one call, in order.
@@ -54,7 +54,7 @@ pub(crate) fn divide<T>(
     Ok(divided)
 }
 
-/// The deadline of a part that holds `rows` of a call's `of` rows: its share, and at least a thirtieth of the whole.
+/// The deadline of a part that holds `rows` of a call's `of` rows: its share, and at least a twentieth of the whole.
 pub(crate) fn deadline_ms(call_ms_max: u32, rows: usize, of: usize) -> u32 {
     let share = u64::from(call_ms_max) * rows as u64 / of.max(1) as u64;
     u32::try_from(share)
