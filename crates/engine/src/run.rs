@@ -1093,16 +1093,11 @@ impl Engine {
             let of_it = |(metric, value)| one(metric, vec![("sink", sink.name.clone())], value);
             samples.extend(values.map(of_it));
         }
-        for (plan, table) in &self.tables {
-            samples.push(one(
-                "weir_table_rows",
-                vec![("table", plan.name.clone())],
-                count(table.version().len()),
-            ));
-        }
-        for ((plan, _), keys) in self.tables.iter().zip(&self.odd_keys) {
-            let labels = vec![("table", plan.name.clone())];
-            samples.push(one("weir_table_odd_keys", labels, count(*keys)));
+        for ((plan, table), odd) in self.tables.iter().zip(&self.odd_keys) {
+            let labels = || vec![("table", plan.name.clone())];
+            let rows = count(table.version().len());
+            samples.push(one("weir_table_rows", labels(), rows));
+            samples.push(one("weir_table_odd_keys", labels(), count(*odd)));
         }
         samples
     }

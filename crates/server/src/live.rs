@@ -1,15 +1,6 @@
 //! Tables as they change, over a WebSocket: a snapshot, then what differs from it, cut by cut.
 //!
-//! `GET /api/v1/live?tables=a,b` (all tables without the parameter) answers text frames, each a JSON object
-//! with `type`, `run`, `epoch` (of this frame) and `base_epoch` (what the reader has; null: nothing):
-//!
-//! | type | what it says |
-//! |---|---|
-//! | `status` | The pipeline's state and lag; changes no table. After every change of state, and once a second, so that silence means a lost connection. |
-//! | `rows` | Part `part` of `table`: `upserts` (rows) and `removed` (keys), cells as exact text or null. With `base_epoch` null, part 0 begins the table anew and brings `columns` and `key`. |
-//! | `large` | `table` has more rows than a snapshot may have: ask `/api/v1/tables/{name}/rows` for windows of it. |
-//! | `cut` | All parts of this epoch are there; together they are one cut, with its clock and offsets. Nothing before it may be shown. |
-//! | `error` | The stream ends; `error` as in every answer. |
+//! `docs/http.md` says which frames there are.
 //!
 //! # Delivery
 //!

@@ -68,7 +68,7 @@ pub struct RowError {
 impl Expr {
     /// Parses and types an expression over batches of this schema.
     pub fn compile(sql: &str, schema: &SchemaRef) -> Result<Self, OpError> {
-        let operators = plan::operators(sql)?;
+        let operators = plan::operators(sql, schema)?;
         on_stack(operators, COMPILE_BYTES, || {
             Self::compile_here(sql, schema, operators)
         })

@@ -37,7 +37,10 @@ pub(super) struct Planned {
 }
 
 /// How many operators, brackets and words with a meaning of their own an expression has: it nests no deeper.
-pub(super) fn operators(sql: &str) -> Result<usize, OpError> {
+pub(super) fn operators(sql: &str, schema: &SchemaRef) -> Result<usize, OpError> {
+    if column(sql, schema).is_some() {
+        return Ok(0);
+    }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
     // What is no SQL at all is the parser's to tell.
     let tokens = tokens.unwrap_or_default();

@@ -150,18 +150,14 @@ impl Frozen {
     /// A process, or with a minus a group of them.
     pub(super) fn of(processes: String) -> Self {
         let frozen = Self(processes);
-        frozen.send("STOP");
+        weir::signal("STOP", &frozen.0);
         frozen
-    }
-
-    fn send(&self, signal: &str) {
-        weir::signal(signal, &self.0);
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.send("CONT");
+        weir::signal("CONT", &self.0);
     }
 }
 

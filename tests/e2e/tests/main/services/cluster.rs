@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a broker to listen, on a machine that is busy.
 const STARTING: Duration = Duration::from_mins(2);
-/// Ends a broker when the test ends, however it ends: its own input ends then.
-const GUARD: &str = "\"$@\" </dev/null & echo $!; cat >/dev/null; kill -9 $!";
+/// Ends a broker when its own input ends: when the test says so or ends, however it ends. Itself it ends after the broker.
+const GUARD: &str = "\"$@\" </dev/null & cat >/dev/null; kill -9 $!; wait";
 
 /// Brokers on one machine; the first is the controller, too.
 pub(super) struct Cluster {
@@ -32,7 +32,6 @@ struct Broker {
 struct Running {
     guard: Child,
     leash: Option<ChildStdin>,
-    pid: String,
 }
 
 impl Cluster {
@@ -121,30 +120,19 @@ impl Cluster {
         let log = File::create(self.folder.path().join(format!("{index}.log"))).expect("a file");
         let java = self.java("-Xmx384m", "kafka.Kafka");
         let broker = &mut self.brokers[index];
-        let mut guard = Command::new("sh");
-        guard
+        let mut guard = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(java.get_program())
             .args(java.get_args())
             .arg(&broker.properties)
-            .current_dir(self.folder.path());
-        let mut guard = guard
+            .current_dir(self.folder.path())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("sh runs");
-        let mut said = std::io::BufReader::new(guard.stdout.take().expect("piped"));
-        let mut pid = String::new();
-        std::io::BufRead::read_line(&mut said, &mut pid).expect("the guard tells the broker's pid");
-        // What the broker prints goes nowhere, and is read, so that it never waits.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         let leash = guard.stdin.take();
-        broker.running = Some(Running {
-            guard,
-            leash,
-            pid: pid.trim().to_owned(),
-        });
+        broker.running = Some(Running { guard, leash });
         let started = Instant::now();
         while TcpStream::connect(&broker.address).is_err() {
             assert!(
@@ -164,8 +152,6 @@ impl Cluster {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let killed = Command::new("kill").args(["-9", &self.pid]).status();
-        killed.expect("kill runs");
         drop(self.leash.take());
         self.guard.wait().expect("it was started");
     }
