@@ -1,53 +1,60 @@
 //! The types of `weir:plugin/types` as they cross: borrowed on the way in, owned on the way out.
 
+use crate::buffers::{Gathered, Packed};
 use wasmtime::component::{ComponentType, Lift, Lower, ResourceAny};
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-pub(crate) struct VarlenRef<'a> {
-    pub(crate) offsets: &'a [u8],
-    pub(crate) bytes: &'a [u8],
+pub(crate) struct Span {
+    pub(crate) of: u32,
+    pub(crate) at: u32,
+    pub(crate) len: u32,
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-pub(crate) struct DictionaryRef<'a> {
-    pub(crate) keys: &'a [u8],
-    pub(crate) values: VarlenRef<'a>,
+pub(crate) struct Varlen {
+    pub(crate) offsets: Span,
+    pub(crate) bytes: Span,
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(crate) struct Dictionary {
+    pub(crate) keys: Span,
+    pub(crate) values: Varlen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
 #[component(variant)]
-pub(crate) enum BuffersRef<'a> {
+pub(crate) enum Layout {
     #[component(name = "none")]
     None,
     #[component(name = "bits")]
-    Bits(&'a [u8]),
+    Bits(Span),
     #[component(name = "fixed")]
-    Fixed(&'a [u8]),
+    Fixed(Span),
     #[component(name = "varlen")]
-    Varlen(VarlenRef<'a>),
+    Varlen(Varlen),
     #[component(name = "dictionary")]
-    Dictionary(DictionaryRef<'a>),
+    Dictionary(Dictionary),
     #[component(name = "nested")]
-    Nested(&'a [u8]),
+    Nested(Span),
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-pub(crate) struct ColumnRef<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) validity: Option<&'a [u8]>,
-    pub(crate) data: BuffersRef<'a>,
-    pub(crate) children: u32,
+pub(crate) struct Column {
+    pub(crate) validity: Option<Span>,
+    pub(crate) data: Layout,
 }
 
 #[derive(Clone, Copy, ComponentType, Lower)]
 #[component(record)]
 pub(crate) struct BatchRef<'a> {
     pub(crate) rows: u32,
-    pub(crate) columns: &'a [ColumnRef<'a>],
+    pub(crate) columns: &'a [Column],
+    pub(crate) buffers: Packed<'a>,
 }
 
 #[derive(Clone, Copy, ComponentType, Lower)]
@@ -121,50 +128,10 @@ pub(crate) struct Opening<'a> {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct Varlen {
-    pub(crate) offsets: Vec<u8>,
-    pub(crate) bytes: Vec<u8>,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(record)]
-pub(crate) struct Dictionary {
-    pub(crate) keys: Vec<u8>,
-    pub(crate) values: Varlen,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(variant)]
-pub(crate) enum Buffers {
-    #[component(name = "none")]
-    None,
-    #[component(name = "bits")]
-    Bits(Vec<u8>),
-    #[component(name = "fixed")]
-    Fixed(Vec<u8>),
-    #[component(name = "varlen")]
-    Varlen(Varlen),
-    #[component(name = "dictionary")]
-    Dictionary(Dictionary),
-    #[component(name = "nested")]
-    Nested(Vec<u8>),
-}
-
-#[derive(ComponentType, Lift)]
-#[component(record)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) validity: Option<Vec<u8>>,
-    pub(crate) data: Buffers,
-    pub(crate) children: u32,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(record)]
 pub(crate) struct Batch {
     pub(crate) rows: u32,
     pub(crate) columns: Vec<Column>,
+    pub(crate) buffers: Gathered,
 }
 
 #[derive(ComponentType, Lift)]

@@ -1,6 +1,6 @@
 //! A `group` plugin as the engine calls it.
 
-use crate::abi::{self, ColumnRef, EvaluateAnswer, EvaluateCall, GroupedRef};
+use crate::abi::{self, EvaluateAnswer, EvaluateCall, GroupedRef};
 use crate::divide::{deadline_ms, divide};
 use crate::error::Verdict;
 use crate::kind::Flat;
@@ -146,14 +146,12 @@ impl Grouper {
         deadline_ms: u32,
     ) -> Result<Grouped, Verdict> {
         let key_rows = Lowered::new(&self.key_flat, keys);
-        let key_columns = key_rows.columns();
-        let rows: Vec<Lowered<'_>> = self
+        let rows: Vec<Lowered> = self
             .inputs
             .iter()
             .zip(inputs)
             .map(|(port, input)| Lowered::new(&port.flat, &input.rows))
             .collect();
-        let columns: Vec<Vec<ColumnRef<'_>>> = rows.iter().map(Lowered::columns).collect();
         let offsets: Vec<Vec<u8>> = inputs
             .iter()
             .map(|input| bytes_of(&input.offsets))
@@ -161,7 +159,7 @@ impl Grouper {
         let lend = |index: usize| GroupedRef {
             input: &self.inputs[index].port.name,
             offsets: &offsets[index],
-            rows: rows[index].batch(&columns[index]),
+            rows: rows[index].batch(),
         };
         let lent: Vec<GroupedRef<'_>> = (0..inputs.len()).map(lend).collect();
         let (answer,) = self.sandbox.call(deadline_ms, |live| {
@@ -170,13 +168,7 @@ impl Grouper {
                 .typed::<EvaluateCall<'_>, EvaluateAnswer>(&live.store)?;
             run.call(
                 &mut live.store,
-                (
-                    live.instance,
-                    as_of_us,
-                    key_rows.batch(&key_columns),
-                    &lent,
-                    &[],
-                ),
+                (live.instance, as_of_us, key_rows.batch(), &lent, &[]),
             )
         })?;
         let answered = answer.map_err(|failure| failed(&failure))?;

@@ -9,6 +9,7 @@
 //! Delivery: plugins are pure, so any call may be repeated; an instance keeps nothing that the engine would miss.
 
 mod abi;
+mod buffers;
 mod describe;
 mod divide;
 mod error;

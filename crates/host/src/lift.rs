@@ -1,7 +1,8 @@
-//! The border to Arrow. Nothing that a plugin answers is believed: names, kinds, lengths, offsets, keys, bits, UTF-8,
-//! digits, nulls are checked before anything becomes an Arrow array. An error says which column is wrong, and how.
+//! The border to Arrow. Nothing that a plugin answers is believed: spans, lengths, offsets, keys, bits, UTF-8, digits,
+//! nulls are checked before anything becomes an Arrow array. An error says which column is wrong, and how.
 
-use crate::abi::{Batch, Buffers, Column, Varlen};
+use crate::abi::{Batch, Column, Layout, Varlen};
+use crate::buffers::Gathered;
 use crate::kind::Flat;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray,
@@ -26,102 +27,126 @@ pub(crate) fn lift(batch: Batch, schema: &SchemaRef, flat: &[Flat]) -> Result<Re
         ));
     }
     let mut columns = flat.iter().zip(batch.columns);
+    let mut lifting = Lifting {
+        columns: &mut columns,
+        buffers: &batch.buffers,
+    };
     let arrays: Result<Vec<ArrayRef>, String> = schema
         .fields()
         .iter()
-        .map(|_| array(&mut columns, rows))
+        .map(|_| lifting.array(rows))
         .collect();
     let arrays = arrays?;
     // Schema, lengths and nulls once more, as Arrow sees them.
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| error.to_string())
 }
 
-/// The next column with its children.
-fn array(
-    columns: &mut dyn Iterator<Item = (&Flat, Column)>,
-    rows: usize,
-) -> Result<ArrayRef, String> {
-    let (flat, column) = columns
-        .next()
-        .ok_or("a nested column's children are missing")?;
-    let of_column = |why: String| format!("column `{}`: {why}", flat.name);
-    if column.name != flat.name || column.kind != flat.kind || column.children != flat.children {
-        let came = format!("column `{}` of kind {} came", column.name, column.kind);
-        return Err(format!(
-            "{came} where `{}` of kind {} is declared",
-            flat.name, flat.kind
-        ));
-    }
-    let nulls = column
-        .validity
-        .map(|bits| bitmap(bits, rows))
-        .transpose()
-        .map_err(of_column)?
-        .map(NullBuffer::new);
-    let array = match (&flat.data_type, column.data) {
-        (DataType::Struct(fields), Buffers::None) => {
-            let children: Result<Vec<ArrayRef>, String> =
-                fields.iter().map(|_| array(columns, rows)).collect();
-            let array = StructArray::try_new_with_length(fields.clone(), children?, nulls, rows);
-            Arc::new(array.map_err(|error| of_column(error.to_string()))?) as ArrayRef
-        }
-        (DataType::List(item), Buffers::Nested(offsets)) => {
-            list(columns, item, offsets, rows, nulls).map_err(of_column)?
-        }
-        (_, Buffers::None) if flat.children == 0 => flat.nulls(rows),
-        (data_type, data) => flat_array(data_type, data, rows, nulls).map_err(of_column)?,
-    };
-    if !flat.nullable && array.null_count() > 0 {
-        return Err(of_column("it has nulls and is declared without".to_owned()));
-    }
-    Ok(array)
+/// The columns that are still to be lifted.
+struct Lifting<'l> {
+    columns: &'l mut dyn Iterator<Item = (&'l Flat, Column)>,
+    buffers: &'l Gathered,
 }
 
-fn list(
-    columns: &mut dyn Iterator<Item = (&Flat, Column)>,
-    item: &FieldRef,
-    offsets: Vec<u8>,
-    rows: usize,
-    nulls: Option<NullBuffer>,
-) -> Result<ArrayRef, String> {
-    let offsets = self::offsets(offsets, rows, None)?;
-    let items = usize::try_from(offsets[rows]).or(Err("offsets pass 2^31"))?;
-    let values = array(columns, items)?;
-    let list = ListArray::try_new(Arc::clone(item), offsets, values, nulls);
-    Ok(Arc::new(list.map_err(|error| error.to_string())?))
-}
+impl Lifting<'_> {
+    /// The next column with its children.
+    fn array(&mut self, rows: usize) -> Result<ArrayRef, String> {
+        let (flat, column) = self
+            .columns
+            .next()
+            .ok_or("a nested column's children are missing")?;
+        let of_column = |why: String| format!("column `{}`: {why}", flat.name);
+        let nulls = column
+            .validity
+            .map(|span| bitmap(self.buffers.span(span)?, rows))
+            .transpose()
+            .map_err(of_column)?
+            .map(NullBuffer::new);
+        let array = match (&flat.data_type, column.data) {
+            (DataType::Struct(fields), Layout::None) => {
+                let children: Result<Vec<ArrayRef>, String> =
+                    fields.iter().map(|_| self.array(rows)).collect();
+                let array =
+                    StructArray::try_new_with_length(fields.clone(), children?, nulls, rows);
+                Arc::new(array.map_err(|error| of_column(error.to_string()))?) as ArrayRef
+            }
+            (DataType::List(item), Layout::Nested(offsets)) => {
+                let offsets = self.buffers.span(offsets).map_err(of_column)?;
+                self.list(item, offsets, rows, nulls).map_err(of_column)?
+            }
+            (_, Layout::None) if flat.children == 0 => flat.nulls(rows),
+            (data_type, data) => self
+                .flat_array(data_type, data, rows, nulls)
+                .map_err(of_column)?,
+        };
+        if !flat.nullable && array.null_count() > 0 {
+            return Err(of_column("it has nulls and is declared without".to_owned()));
+        }
+        Ok(array)
+    }
 
-fn flat_array(
-    data_type: &DataType,
-    data: Buffers,
-    rows: usize,
-    nulls: Option<NullBuffer>,
-) -> Result<ArrayRef, String> {
-    Ok(match (data_type, data) {
-        (DataType::Boolean, Buffers::Bits(bits)) => {
-            Arc::new(BooleanArray::new(bitmap(bits, rows)?, nulls))
-        }
-        (DataType::Utf8, Buffers::Varlen(values)) => Arc::new(text(values, rows, nulls)?),
-        (DataType::Binary, Buffers::Varlen(values)) => {
-            let offsets = offsets(values.offsets, rows, Some(values.bytes.len()))?;
-            let array = BinaryArray::try_new(offsets, values.bytes.into(), nulls);
-            Arc::new(array.map_err(|error| error.to_string())?)
-        }
-        (DataType::Dictionary(..), Buffers::Dictionary(coded)) => {
-            let count = (coded.values.offsets.len() / 4).saturating_sub(1);
-            let values = text(coded.values, count, None)?;
-            let keys = UInt32Array::new(fixed::<UInt32Type>(coded.keys, rows)?, nulls);
-            let array = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values));
-            Arc::new(array.map_err(|error| error.to_string())?)
-        }
-        (_, Buffers::Fixed(bytes)) => one_width(data_type, bytes, rows, nulls)?,
-        _ => return Err("its buffers are not those of its kind".to_owned()),
-    })
+    fn list(
+        &mut self,
+        item: &FieldRef,
+        offsets: Buffer,
+        rows: usize,
+        nulls: Option<NullBuffer>,
+    ) -> Result<ArrayRef, String> {
+        let offsets = self::offsets(offsets, rows, None)?;
+        let items = usize::try_from(offsets[rows]).or(Err("offsets pass 2^31"))?;
+        let values = self.array(items)?;
+        let list = ListArray::try_new(Arc::clone(item), offsets, values, nulls);
+        Ok(Arc::new(list.map_err(|error| error.to_string())?))
+    }
+
+    fn flat_array(
+        &self,
+        data_type: &DataType,
+        data: Layout,
+        rows: usize,
+        nulls: Option<NullBuffer>,
+    ) -> Result<ArrayRef, String> {
+        Ok(match (data_type, data) {
+            (DataType::Boolean, Layout::Bits(bits)) => {
+                let bits = bitmap(self.buffers.span(bits)?, rows)?;
+                Arc::new(BooleanArray::new(bits, nulls))
+            }
+            (DataType::Utf8, Layout::Varlen(values)) => {
+                let (offsets, bytes) = self.varlen(values)?;
+                Arc::new(text(offsets, bytes, rows, nulls)?)
+            }
+            (DataType::Binary, Layout::Varlen(values)) => {
+                let (offsets, bytes) = self.varlen(values)?;
+                let offsets = self::offsets(offsets, rows, Some(bytes.len()))?;
+                let array = BinaryArray::try_new(offsets, bytes, nulls);
+                Arc::new(array.map_err(|error| error.to_string())?)
+            }
+            (DataType::Dictionary(..), Layout::Dictionary(coded)) => {
+                let (offsets, bytes) = self.varlen(coded.values)?;
+                let count = (offsets.len() / 4).saturating_sub(1);
+                let values = text(offsets, bytes, count, None)?;
+                let keys = fixed::<UInt32Type>(self.buffers.span(coded.keys)?, rows)?;
+                let keys = UInt32Array::new(keys, nulls);
+                let array = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values));
+                Arc::new(array.map_err(|error| error.to_string())?)
+            }
+            (_, Layout::Fixed(values)) => {
+                one_width(data_type, self.buffers.span(values)?, rows, nulls)?
+            }
+            _ => return Err("its buffers are not those of its kind".to_owned()),
+        })
+    }
+
+    fn varlen(&self, values: Varlen) -> Result<(Buffer, Buffer), String> {
+        Ok((
+            self.buffers.span(values.offsets)?,
+            self.buffers.span(values.bytes)?,
+        ))
+    }
 }
 
 fn one_width(
     data_type: &DataType,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     rows: usize,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, String> {
@@ -153,7 +178,7 @@ fn one_width(
 }
 
 fn plain<T: ArrowPrimitiveType>(
-    bytes: Vec<u8>,
+    bytes: Buffer,
     rows: usize,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, String> {
@@ -167,7 +192,7 @@ fn plain<T: ArrowPrimitiveType>(
 fn decimal<T: DecimalType + ArrowPrimitiveType>(
     data_type: &DataType,
     precision: u8,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     rows: usize,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, String> {
@@ -208,7 +233,7 @@ fn all_fit<T: DecimalType>(values: &Buffer, precision: u8) -> bool {
 
 /// Values of one width: exactly `rows` of them, moved when they lie as Arrow wants them, else copied.
 fn fixed<T: ArrowPrimitiveType>(
-    bytes: Vec<u8>,
+    bytes: Buffer,
     rows: usize,
 ) -> Result<ScalarBuffer<T::Native>, String> {
     let width = size_of::<T::Native>();
@@ -219,11 +244,11 @@ fn fixed<T: ArrowPrimitiveType>(
 }
 
 /// The bytes at an address that the type allows.
-fn aligned<T>(bytes: Vec<u8>) -> Buffer {
+fn aligned<T>(bytes: Buffer) -> Buffer {
     if bytes.as_ptr().align_offset(align_of::<T>()) == 0 {
-        bytes.into()
+        bytes
     } else {
-        Buffer::from_slice_ref(&bytes)
+        Buffer::from_slice_ref(bytes.as_slice())
     }
 }
 
@@ -231,14 +256,19 @@ fn aligned<T>(bytes: Vec<u8>) -> Buffer {
     unsafe_code,
     reason = "Arrow looks at the border of every text, which costs more than all else here; in ASCII every one is good"
 )]
-fn text(values: Varlen, rows: usize, nulls: Option<NullBuffer>) -> Result<StringArray, String> {
-    let offsets = offsets(values.offsets, rows, Some(values.bytes.len()))?;
+fn text(
+    offsets: Buffer,
+    bytes: Buffer,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<StringArray, String> {
+    let offsets = self::offsets(offsets, rows, Some(bytes.len()))?;
     let same_rows = nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
-    if values.bytes.is_ascii() && same_rows {
+    if bytes.is_ascii() && same_rows {
         // SAFETY: `offsets` are those of `rows` texts, never fall, and end with the bytes, which are characters each.
-        return Ok(unsafe { StringArray::new_unchecked(offsets, values.bytes.into(), nulls) });
+        return Ok(unsafe { StringArray::new_unchecked(offsets, bytes, nulls) });
     }
-    StringArray::try_new(offsets, values.bytes.into(), nulls).map_err(|error| error.to_string())
+    StringArray::try_new(offsets, bytes, nulls).map_err(|error| error.to_string())
 }
 
 /// `rows + 1` offsets, the first 0, never falling, the last `end`, all below 2^31.
@@ -246,7 +276,7 @@ fn text(values: Varlen, rows: usize, nulls: Option<NullBuffer>) -> Result<String
     unsafe_code,
     reason = "Arrow looks at each offset once more, and ends the process where one falls"
 )]
-fn offsets(bytes: Vec<u8>, rows: usize, end: Option<usize>) -> Result<OffsetBuffer<i32>, String> {
+fn offsets(bytes: Buffer, rows: usize, end: Option<usize>) -> Result<OffsetBuffer<i32>, String> {
     if bytes.len() != (rows + 1) * 4 {
         return Err(format!("{} bytes of offsets for {rows} rows", bytes.len()));
     }
@@ -265,14 +295,14 @@ fn offsets(bytes: Vec<u8>, rows: usize, end: Option<usize>) -> Result<OffsetBuff
 }
 
 /// One bit a row; the bits behind the last row are 0.
-fn bitmap(bytes: Vec<u8>, rows: usize) -> Result<BooleanBuffer, String> {
+fn bitmap(bytes: Buffer, rows: usize) -> Result<BooleanBuffer, String> {
     if bytes.len() != rows.div_ceil(8) {
         return Err(format!("{} bytes of bits for {rows} rows", bytes.len()));
     }
     if !rows.is_multiple_of(8) && bytes[rows / 8] >> (rows % 8) != 0 {
         return Err("bits are set behind the last row".to_owned());
     }
-    Ok(BooleanBuffer::new(bytes.into(), 0, rows))
+    Ok(BooleanBuffer::new(bytes, 0, rows))
 }
 
 /// `count` u32, each below `below`.
@@ -301,5 +331,5 @@ pub(crate) fn group_offsets(
     groups: usize,
     rows: usize,
 ) -> Result<OffsetBuffer<i32>, String> {
-    offsets(bytes, groups, Some(rows))
+    offsets(bytes.into(), groups, Some(rows))
 }

@@ -1,7 +1,8 @@
 //! Arrow to the border. Buffers are lent where Arrow's layout is the border's; a sliced array's offsets and bits are
 //! copied so that they begin at 0.
 
-use crate::abi::{BatchRef, BuffersRef, ColumnRef, DictionaryRef, VarlenRef};
+use crate::abi::{BatchRef, Column, Dictionary, Layout, Span, Varlen};
+use crate::buffers::{Packed, behind};
 use crate::kind::Flat;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, downcast_primitive_array};
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer};
@@ -9,146 +10,118 @@ use arrow::datatypes::{DataType, UInt32Type};
 
 /// A batch whose buffers can be lent to a call.
 #[derive(Debug)]
-pub(crate) struct Lowered<'f> {
+pub(crate) struct Lowered {
     rows: u32,
-    columns: Vec<Column<'f>>,
+    columns: Vec<Column>,
+    buffers: Vec<Buffer>,
+    /// Where the next buffer begins.
+    end: usize,
 }
 
-#[derive(Debug)]
-struct Column<'f> {
-    flat: &'f Flat,
-    validity: Option<Buffer>,
-    data: Data,
-}
-
-#[derive(Debug)]
-enum Data {
-    None,
-    Bits(Buffer),
-    Fixed(Buffer),
-    Varlen(Buffer, Buffer),
-    Dictionary(Buffer, Buffer, Buffer),
-    Nested(Buffer),
-}
-
-impl<'f> Lowered<'f> {
+impl Lowered {
     /// The batch's columns, which are those of `flat`.
-    pub(crate) fn new(flat: &'f [Flat], batch: &RecordBatch) -> Self {
-        let mut columns = Vec::with_capacity(flat.len());
+    pub(crate) fn new(flat: &[Flat], batch: &RecordBatch) -> Self {
+        let mut lowered = Self {
+            rows: u32::try_from(batch.num_rows()).expect("a call has less than 2^32 rows"),
+            columns: Vec::with_capacity(flat.len()),
+            buffers: Vec::with_capacity(flat.len() * 3),
+            end: 0,
+        };
         let mut rest = flat;
         for array in batch.columns() {
-            rest = push(rest, array, &mut columns);
+            rest = lowered.push(rest, array);
         }
-        Self {
-            rows: u32::try_from(batch.num_rows()).expect("a call has less than 2^32 rows"),
-            columns,
-        }
-    }
-
-    /// The columns as a call takes them.
-    pub(crate) fn columns(&self) -> Vec<ColumnRef<'_>> {
-        self.columns.iter().map(Column::lend).collect()
+        lowered
     }
 
     /// The batch as a call takes it.
-    pub(crate) fn batch<'a>(&self, columns: &'a [ColumnRef<'a>]) -> BatchRef<'a> {
+    pub(crate) fn batch(&self) -> BatchRef<'_> {
         BatchRef {
             rows: self.rows,
-            columns,
+            columns: &self.columns,
+            buffers: Packed(&self.buffers),
         }
     }
-}
 
-impl Column<'_> {
-    fn lend(&self) -> ColumnRef<'_> {
-        ColumnRef {
-            name: &self.flat.name,
-            kind: &self.flat.kind,
-            validity: self.validity.as_deref(),
-            data: match &self.data {
-                Data::None => BuffersRef::None,
-                Data::Bits(bits) => BuffersRef::Bits(bits),
-                Data::Fixed(bytes) => BuffersRef::Fixed(bytes),
-                Data::Varlen(offsets, bytes) => BuffersRef::Varlen(VarlenRef { offsets, bytes }),
-                Data::Dictionary(keys, offsets, bytes) => BuffersRef::Dictionary(DictionaryRef {
-                    keys,
-                    values: VarlenRef { offsets, bytes },
-                }),
-                Data::Nested(offsets) => BuffersRef::Nested(offsets),
+    fn span(&mut self, bytes: Buffer) -> Span {
+        let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
+        let span = Span {
+            of: 0,
+            at: number(self.end),
+            len: number(bytes.len()),
+        };
+        self.end = behind(self.end, bytes.len());
+        self.buffers.push(bytes);
+        span
+    }
+
+    /// Adds a column and its children; what is left of `flat`.
+    fn push<'f>(&mut self, flat: &'f [Flat], array: &ArrayRef) -> &'f [Flat] {
+        let (own, mut rest) = flat
+            .split_first()
+            .expect("the schema has a column for every array");
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        let is_null = nulls.is_some_and(|nulls| nulls.null_count() == nulls.len());
+        if is_null && own.children == 0 && own.kind != "struct" {
+            self.columns.push(Column {
+                validity: None,
+                data: Layout::None,
+            });
+            return rest;
+        }
+        let validity = nulls.map(|nulls| self.span(bits(nulls.inner())));
+        let (data, children) = self.data(array);
+        self.columns.push(Column { validity, data });
+        for child in &children {
+            rest = self.push(rest, child);
+        }
+        rest
+    }
+
+    fn data(&mut self, array: &ArrayRef) -> (Layout, Vec<ArrayRef>) {
+        let data = match array.data_type() {
+            DataType::Boolean => Layout::Bits(self.span(bits(array.as_boolean().values()))),
+            DataType::Utf8 => {
+                let text = array.as_string::<i32>();
+                Layout::Varlen(self.varlen(text.offsets(), text.values()))
+            }
+            DataType::Binary => {
+                let bytes = array.as_binary::<i32>();
+                Layout::Varlen(self.varlen(bytes.offsets(), bytes.values()))
+            }
+            DataType::Dictionary(..) => {
+                let dictionary = array.as_dictionary::<UInt32Type>();
+                let values = dictionary.values().as_string::<i32>();
+                Layout::Dictionary(Dictionary {
+                    keys: self.span(dictionary.keys().values().inner().clone()),
+                    values: self.varlen(values.offsets(), values.values()),
+                })
+            }
+            DataType::Struct(_) => return (Layout::None, array.as_struct().columns().to_vec()),
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                let (first, last) = ends(list.offsets());
+                let child = list.values().slice(first, last - first);
+                return (
+                    Layout::Nested(self.span(from_zero(list.offsets()))),
+                    vec![child],
+                );
+            }
+            _ => downcast_primitive_array! {
+                array => Layout::Fixed(self.span(array.values().inner().clone())),
+                other => unreachable!("{other} has no kind"),
             },
-            children: self.flat.children,
+        };
+        (data, Vec::new())
+    }
+
+    fn varlen(&mut self, offsets: &OffsetBuffer<i32>, bytes: &Buffer) -> Varlen {
+        let (first, last) = ends(offsets);
+        Varlen {
+            offsets: self.span(from_zero(offsets)),
+            bytes: self.span(bytes.slice_with_length(first, last - first)),
         }
     }
-}
-
-/// Adds a column and its children; what is left of `flat`.
-fn push<'f>(flat: &'f [Flat], array: &ArrayRef, columns: &mut Vec<Column<'f>>) -> &'f [Flat] {
-    let (own, mut rest) = flat
-        .split_first()
-        .expect("the schema has a column for every array");
-    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    let is_null = nulls.is_some_and(|nulls| nulls.null_count() == nulls.len());
-    if is_null && own.children == 0 && own.kind != "struct" {
-        columns.push(Column {
-            flat: own,
-            validity: None,
-            data: Data::None,
-        });
-        return rest;
-    }
-    let validity = nulls.map(|nulls| bits(nulls.inner()));
-    let (data, children) = data(array);
-    columns.push(Column {
-        flat: own,
-        validity,
-        data,
-    });
-    for child in &children {
-        rest = push(rest, child, columns);
-    }
-    rest
-}
-
-fn data(array: &ArrayRef) -> (Data, Vec<ArrayRef>) {
-    let data = match array.data_type() {
-        DataType::Boolean => Data::Bits(bits(array.as_boolean().values())),
-        DataType::Utf8 => varlen(
-            array.as_string::<i32>().offsets(),
-            array.as_string::<i32>().values(),
-        ),
-        DataType::Binary => varlen(
-            array.as_binary::<i32>().offsets(),
-            array.as_binary::<i32>().values(),
-        ),
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_dictionary::<UInt32Type>();
-            let values = dictionary.values().as_string::<i32>();
-            let Data::Varlen(offsets, bytes) = varlen(values.offsets(), values.values()) else {
-                unreachable!("varlen answers no other")
-            };
-            Data::Dictionary(dictionary.keys().values().inner().clone(), offsets, bytes)
-        }
-        DataType::Struct(_) => return (Data::None, array.as_struct().columns().to_vec()),
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            let (first, last) = ends(list.offsets());
-            let child = list.values().slice(first, last - first);
-            return (Data::Nested(from_zero(list.offsets())), vec![child]);
-        }
-        _ => downcast_primitive_array! {
-            array => Data::Fixed(array.values().inner().clone()),
-            other => unreachable!("{other} has no kind"),
-        },
-    };
-    (data, Vec::new())
-}
-
-fn varlen(offsets: &OffsetBuffer<i32>, bytes: &Buffer) -> Data {
-    let (first, last) = ends(offsets);
-    Data::Varlen(
-        from_zero(offsets),
-        bytes.slice_with_length(first, last - first),
-    )
 }
 
 fn ends(offsets: &OffsetBuffer<i32>) -> (usize, usize) {

@@ -78,15 +78,11 @@ impl Transformer {
 
     fn call(&mut self, batch: &RecordBatch, deadline_ms: u32) -> Result<Produced, Verdict> {
         let lowered = Lowered::new(&self.input_flat, batch);
-        let columns = lowered.columns();
         let (answer,) = self.sandbox.call(deadline_ms, |live| {
             let run = live
                 .run
                 .typed::<TransformCall<'_>, TransformAnswer>(&live.store)?;
-            run.call(
-                &mut live.store,
-                (live.instance, lowered.batch(&columns), &[]),
-            )
+            run.call(&mut live.store, (live.instance, lowered.batch(), &[]))
         })?;
         let produced = answer.map_err(|failure| failed(&failure))?;
         let rows_max = self.sandbox.limits().output_rows_max;

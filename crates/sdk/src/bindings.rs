@@ -1,10 +1,10 @@
 //! The WebAssembly exports: from the WIT's types to the plain ones of this crate and back, by moving buffers.
 
-use crate::describe::{self, Shape};
+use crate::describe::{self, Kind, Shape};
 use crate::group::{Answers, Group, Grouped, Groups};
 use crate::table::Room;
 use crate::transform::{Output, Transform};
-use crate::wire::{Batch, Buffers, Column, Varlen};
+use crate::wire::{Batch, Column, Head, Layout, Span, Varlen};
 use crate::{Data, Failure, Json, Refusal, Table};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -53,6 +53,7 @@ pub struct TransformExport<P>(PhantomData<P>);
 pub struct TransformInstance<P> {
     plugin: P,
     shape: Shape,
+    input: Vec<Head>,
     /// What the last answer held.
     room: RefCell<Room>,
 }
@@ -72,6 +73,7 @@ impl<P: Transform> TransformInstance<P> {
         let plugin = P::open(&config, &data).map_err(failure)?;
         Ok(Self {
             plugin,
+            input: Head::flat(&shape.inputs[0].fields),
             shape,
             room: RefCell::default(),
         })
@@ -92,7 +94,7 @@ impl<P: Transform> transformer::GuestInstance for TransformInstance<P> {
         batch: types::Batch,
         _: Vec<types::Property>,
     ) -> Result<types::Produced, types::Failure> {
-        let rows = batch_in(batch);
+        let rows = batch_in(batch, &self.input);
         let fields = &self.shape.outputs[0].fields;
         let mut out = Output::new(Table::like(&self.room.borrow(), fields, rows.len()));
         self.plugin.transform(&rows, &mut out);
@@ -117,6 +119,8 @@ pub struct GroupExport<P>(PhantomData<P>);
 pub struct GroupInstance<P> {
     plugin: P,
     shape: Shape,
+    key: Vec<Head>,
+    inputs: Vec<Vec<Head>>,
 }
 
 impl<P: Group> grouper::Guest for GroupExport<P> {
@@ -129,9 +133,16 @@ impl<P: Group> grouper::Guest for GroupExport<P> {
 
 impl<P: Group> grouper::GuestInstance for GroupInstance<P> {
     fn open(opening: types::Opening) -> Result<grouper::Instance, types::Failure> {
+        let key = opening.key.iter().map(head).collect();
         let (shape, config, data) = opened(opening, &P::description()).map_err(failure)?;
         let plugin = P::open(&config, &data).map_err(failure)?;
-        Ok(grouper::Instance::new(Self { plugin, shape }))
+        let inputs = shape.inputs.iter();
+        Ok(grouper::Instance::new(Self {
+            plugin,
+            key,
+            inputs: inputs.map(|port| Head::flat(&port.fields)).collect(),
+            shape,
+        }))
     }
 
     fn outputs(&self) -> Vec<types::Port> {
@@ -146,15 +157,16 @@ impl<P: Group> grouper::GuestInstance for GroupInstance<P> {
         _: Vec<types::Property>,
     ) -> Result<Vec<grouper::Answered>, types::Failure> {
         let groups = keys.rows;
-        let inputs = inputs.into_iter().map(|input| Grouped {
+        let inputs = inputs.into_iter().zip(&self.inputs);
+        let inputs = inputs.map(|(input, heads)| Grouped {
             name: input.input,
             offsets: input.offsets,
-            rows: batch_in(input.rows),
+            rows: batch_in(input.rows, heads),
         });
         let mut out = Answers::new(&self.shape.outputs);
         self.plugin.evaluate(
             as_of_us,
-            &Groups::new(batch_in(keys), inputs.collect()),
+            &Groups::new(batch_in(keys, &self.key), inputs.collect()),
             &mut out,
         );
         let (outputs, refusals) = out.finish();
@@ -194,6 +206,15 @@ fn opened(
             .collect(),
     );
     Ok((shape, config, data))
+}
+
+/// A column of the key, which no shape names: its name lives as long as the instance.
+fn head(field: &types::Field) -> Head {
+    Head {
+        name: field.name.clone().leak(),
+        kind: Kind::named(&field.kind),
+        children: field.children,
+    }
 }
 
 fn failure(failure: Failure) -> types::Failure {
@@ -249,58 +270,77 @@ fn push_field(from: &describe::Field, to: &mut Vec<types::Field>) {
     from.children.iter().for_each(|child| push_field(child, to));
 }
 
-fn batch_in(batch: types::Batch) -> Batch {
-    let varlen = |values: types::Varlen| Varlen {
-        offsets: values.offsets,
-        bytes: values.bytes,
-    };
-    let column = |column: types::Column| Column {
-        name: column.name,
-        kind: column.kind,
-        validity: column.validity,
-        children: column.children,
+/// The batch, whose columns are these.
+fn batch_in(batch: types::Batch, heads: &[Head]) -> Batch {
+    assert_eq!(
+        batch.columns.len(),
+        heads.len(),
+        "the host sends the columns of the shape"
+    );
+    let column = |(column, head): (types::Column, &Head)| Column {
+        head: *head,
+        validity: column.validity.map(span_in),
         data: match column.data {
-            types::Buffers::None => Buffers::None,
-            types::Buffers::Bits(bits) => Buffers::Bits(bits),
-            types::Buffers::Fixed(bytes) => Buffers::Fixed(bytes),
-            types::Buffers::Varlen(values) => Buffers::Varlen(varlen(values)),
-            types::Buffers::Dictionary(coded) => {
-                Buffers::Dictionary(coded.keys, varlen(coded.values))
+            types::Layout::None => Layout::None,
+            types::Layout::Bits(bits) => Layout::Bits(span_in(bits)),
+            types::Layout::Fixed(bytes) => Layout::Fixed(span_in(bytes)),
+            types::Layout::Varlen(values) => Layout::Varlen(varlen_in(values)),
+            types::Layout::Dictionary(coded) => {
+                Layout::Dictionary(span_in(coded.keys), varlen_in(coded.values))
             }
-            types::Buffers::Nested(offsets) => Buffers::Nested(offsets),
+            types::Layout::Nested(offsets) => Layout::Nested(span_in(offsets)),
         },
     };
     Batch {
         rows: batch.rows,
-        columns: batch.columns.into_iter().map(column).collect(),
+        columns: batch.columns.into_iter().zip(heads).map(column).collect(),
+        buffers: batch.buffers,
+    }
+}
+
+fn span_in(span: types::Span) -> Span {
+    let types::Span { of, at, len } = span;
+    Span { of, at, len }
+}
+
+fn varlen_in(values: types::Varlen) -> Varlen {
+    Varlen {
+        offsets: span_in(values.offsets),
+        bytes: span_in(values.bytes),
     }
 }
 
 fn batch_out(batch: Batch) -> types::Batch {
-    let varlen = |values: Varlen| types::Varlen {
-        offsets: values.offsets,
-        bytes: values.bytes,
-    };
     let column = |column: Column| types::Column {
-        name: column.name,
-        kind: column.kind,
-        validity: column.validity,
-        children: column.children,
+        validity: column.validity.map(span_out),
         data: match column.data {
-            Buffers::None => types::Buffers::None,
-            Buffers::Bits(bits) => types::Buffers::Bits(bits),
-            Buffers::Fixed(bytes) => types::Buffers::Fixed(bytes),
-            Buffers::Varlen(values) => types::Buffers::Varlen(varlen(values)),
-            Buffers::Dictionary(keys, values) => types::Buffers::Dictionary(types::Dictionary {
-                keys,
-                values: varlen(values),
+            Layout::None => types::Layout::None,
+            Layout::Bits(bits) => types::Layout::Bits(span_out(bits)),
+            Layout::Fixed(bytes) => types::Layout::Fixed(span_out(bytes)),
+            Layout::Varlen(values) => types::Layout::Varlen(varlen_out(values)),
+            Layout::Dictionary(keys, values) => types::Layout::Dictionary(types::Dictionary {
+                keys: span_out(keys),
+                values: varlen_out(values),
             }),
-            Buffers::Nested(offsets) => types::Buffers::Nested(offsets),
+            Layout::Nested(offsets) => types::Layout::Nested(span_out(offsets)),
         },
     };
     types::Batch {
         rows: batch.rows,
         columns: batch.columns.into_iter().map(column).collect(),
+        buffers: batch.buffers,
+    }
+}
+
+fn span_out(span: Span) -> types::Span {
+    let Span { of, at, len } = span;
+    types::Span { of, at, len }
+}
+
+fn varlen_out(values: Varlen) -> types::Varlen {
+    types::Varlen {
+        offsets: span_out(values.offsets),
+        bytes: span_out(values.bytes),
     }
 }
 

@@ -2,7 +2,7 @@
 //! mistake (the host passes what the shape asks for), so it panics with the column's name.
 
 use crate::I256;
-use crate::wire::{Batch, Buffers, Column};
+use crate::wire::{Batch, Column, Layout, Span, Varlen, bytes};
 use std::marker::PhantomData;
 
 /// The bytes as text, if they are ASCII: of few bytes much quicker than to look for any UTF-8.
@@ -52,14 +52,6 @@ fn range_at(bytes: &[u8], index: usize) -> std::ops::Range<usize> {
 #[inline]
 pub fn is_valid(validity: Option<&[u8]>, row: usize) -> bool {
     validity.is_none_or(|bits| bit(bits, row))
-}
-
-/// The bits of the rows that are not null: of a column that came without values no bit is set.
-fn validity(column: &Column) -> Option<&[u8]> {
-    if is_null(column) {
-        return Some(&[]);
-    }
-    column.validity.as_deref()
 }
 
 /// A value of one width.
@@ -158,16 +150,18 @@ impl Bools<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     validity: Option<&'a [u8]>,
-    keys: Option<&'a [u8]>,
-    offsets: &'a [u8],
+    /// How many texts there are, one a row; none of a column by dictionary.
+    plain: usize,
+    offsets: &'a [[u8; 4]],
     chars: &'a str,
+    keys: &'a [u8],
 }
 
 impl<'a> Text<'a> {
     /// The text, `None` when null.
     #[expect(
         unsafe_code,
-        reason = "looking at the characters around each text costs more than all else here"
+        reason = "looking at offsets and characters around each text costs more than all else here"
     )]
     #[expect(
         clippy::inline_always,
@@ -178,10 +172,22 @@ impl<'a> Text<'a> {
         if !is_valid(self.validity, row) {
             return None;
         }
-        let at = self.keys.map_or(row, |keys| u32_at(keys, row));
-        let range = range_at(self.offsets, at);
-        // SAFETY: `checked` saw that the offsets never fall, stay within the characters, and are where one begins.
-        Some(unsafe { self.chars.get_unchecked(range) })
+        let at = if row < self.plain { row } else { self.key(row) };
+        // SAFETY: there is one more offset than texts, and `checked` saw that they never fall, stay within the
+        // characters, and are where one begins.
+        Some(unsafe {
+            let [start, end] = [at, at + 1].map(|at| *self.offsets.get_unchecked(at));
+            let [start, end] = [start, end].map(|offset| u32::from_le_bytes(offset) as usize);
+            self.chars.get_unchecked(start..end)
+        })
+    }
+
+    /// Which of the dictionary's texts is that of the row.
+    #[cold]
+    fn key(&self, row: usize) -> usize {
+        let key = u32_at(self.keys, row);
+        assert!(key + 1 < self.offsets.len(), "the host sends keys of texts");
+        key
     }
 }
 
@@ -208,6 +214,7 @@ impl<'a> Bytes<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
     columns: &'a [Column],
+    buffers: &'a [Vec<u8>],
 }
 
 impl<'a> Columns<'a> {
@@ -215,6 +222,38 @@ impl<'a> Columns<'a> {
     pub fn of(batch: &'a Batch) -> Self {
         Self {
             columns: &batch.columns,
+            buffers: &batch.buffers,
+        }
+    }
+
+    fn bytes_of(&self, span: Span) -> &'a [u8] {
+        bytes(self.buffers, span)
+    }
+
+    fn parts(&self, values: Varlen) -> (&'a [u8], &'a [u8]) {
+        (self.bytes_of(values.offsets), self.bytes_of(values.bytes))
+    }
+
+    /// The bits of the rows that are not null: of a column that came without values no bit is set.
+    fn validity(&self, column: &Column) -> Option<&'a [u8]> {
+        if is_null(column) {
+            return Some(&[]);
+        }
+        column.validity.map(|span| self.bytes_of(span))
+    }
+
+    /// These columns from the one at `place` on, if that is its name; moves `place` behind it. Columns that are asked for
+    /// in their order are so found at once.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn seek(self, place: &mut usize, name: &str) -> Self {
+        match self.columns.get(*place) {
+            Some(column) if column.head.name == name => {
+                let columns = &self.columns[*place..];
+                *place = end_of(self.columns, *place);
+                Self { columns, ..self }
+            }
+            _ => self,
         }
     }
 
@@ -223,7 +262,7 @@ impl<'a> Columns<'a> {
         let mut at = 0;
         while at < self.columns.len() {
             let end = end_of(self.columns, at);
-            if self.columns[at].name == name {
+            if self.columns[at].head.name == name {
                 return &self.columns[at..end];
             }
             at = end;
@@ -249,12 +288,12 @@ impl<'a> Columns<'a> {
     pub fn fixed<T: Value>(&self, name: &str) -> Fixed<'a, T> {
         let column = self.column(name);
         let bytes: &[u8] = match &column.data {
-            Buffers::Fixed(bytes) => bytes,
+            Layout::Fixed(bytes) => self.bytes_of(*bytes),
             _ if is_null(column) => &[],
             _ => misfit(column, "values of one width"),
         };
         Fixed {
-            validity: validity(column),
+            validity: self.validity(column),
             bytes,
             value: PhantomData,
         }
@@ -264,12 +303,12 @@ impl<'a> Columns<'a> {
     pub fn bools(&self, name: &str) -> Bools<'a> {
         let column = self.column(name);
         let bits: &[u8] = match &column.data {
-            Buffers::Bits(bits) => bits,
+            Layout::Bits(bits) => self.bytes_of(*bits),
             _ if is_null(column) => &[],
             _ => misfit(column, "true and false"),
         };
         Bools {
-            validity: validity(column),
+            validity: self.validity(column),
             bits,
         }
     }
@@ -278,16 +317,18 @@ impl<'a> Columns<'a> {
     pub fn text(&self, name: &str) -> Text<'a> {
         let column = self.column(name);
         let (keys, (offsets, bytes)) = match &column.data {
-            Buffers::Varlen(values) => (None, values.parts()),
-            Buffers::Dictionary(keys, values) => (Some(keys.as_slice()), values.parts()),
+            Layout::Varlen(values) => (None, self.parts(*values)),
+            Layout::Dictionary(keys, values) => (Some(self.bytes_of(*keys)), self.parts(*values)),
             _ if is_null(column) => Default::default(),
             _ => misfit(column, "text"),
         };
+        let (offsets, _) = offsets.as_chunks();
         Text {
-            validity: validity(column),
-            keys,
+            validity: self.validity(column),
+            plain: keys.map_or(offsets.len().saturating_sub(1), |_| 0),
             offsets,
             chars: checked(offsets, bytes),
+            keys: keys.unwrap_or_default(),
         }
     }
 
@@ -295,12 +336,12 @@ impl<'a> Columns<'a> {
     pub fn bytes(&self, name: &str) -> Bytes<'a> {
         let column = self.column(name);
         let (offsets, values) = match &column.data {
-            Buffers::Varlen(values) => values.parts(),
+            Layout::Varlen(values) => self.parts(*values),
             _ if is_null(column) => Default::default(),
             _ => misfit(column, "bytes"),
         };
         Bytes {
-            validity: validity(column),
+            validity: self.validity(column),
             offsets,
             values,
         }
@@ -310,19 +351,19 @@ impl<'a> Columns<'a> {
     pub fn fields(&self, name: &str) -> (Option<&'a [u8]>, Columns<'a>) {
         let columns = self.with_children(name);
         (
-            columns[0].validity.as_deref(),
+            columns[0].validity.map(|span| self.bytes_of(span)),
             Columns {
                 columns: &columns[1..],
+                buffers: self.buffers,
             },
         )
     }
 }
 
 /// The characters of a column of text, whose offsets never fall and are each where one begins, or the end.
-fn checked<'a>(offsets: &[u8], bytes: &'a [u8]) -> &'a str {
+fn checked<'a>(offsets: &[[u8; 4]], bytes: &'a [u8]) -> &'a str {
     let ascii = ascii(bytes);
     let chars = ascii.unwrap_or_else(|| std::str::from_utf8(bytes).expect("the host sends UTF-8"));
-    let (offsets, _) = offsets.as_chunks();
     let offset = |four: &[u8; 4]| u32::from_le_bytes(*four);
     // Without an early end, and many at a time.
     let falls = |starts: &[[u8; 4]], ends: &[[u8; 4]]| {
@@ -352,7 +393,7 @@ fn checked<'a>(offsets: &[u8], bytes: &'a [u8]) -> &'a str {
 /// The index behind the column at `at` and its children.
 fn end_of(columns: &[Column], at: usize) -> usize {
     let mut end = at + 1;
-    for _ in 0..columns[at].children {
+    for _ in 0..columns[at].head.children {
         end = end_of(columns, end);
     }
     end
@@ -360,9 +401,11 @@ fn end_of(columns: &[Column], at: usize) -> usize {
 
 /// Whether the column came without values, as every row is null.
 fn is_null(column: &Column) -> bool {
-    column.data == Buffers::None && column.kind != "struct"
+    column.data == Layout::None && column.head.children == 0
 }
 
 fn misfit(column: &Column, wanted: &str) -> ! {
-    panic!("column `{}` is {}, not {wanted}", column.name, column.kind)
+    let kind = column.head.kind.map(|kind| kind.to_string());
+    let is = kind.as_deref().unwrap_or("something else");
+    panic!("column `{}` is {is}, not {wanted}", column.head.name)
 }

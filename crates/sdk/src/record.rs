@@ -61,9 +61,13 @@ macro_rules! __record {
                         $crate::__cell!(@name $field $($column)?), [$kind $(($($arg)*))?] $($req)?)),*]
                 }
                 fn views(columns: $crate::columns::Columns<$lt>) -> Views<$lt> {
+                    let mut place = 0;
                     Views {
-                        $($field: $crate::__cell!(@open columns, $crate::__cell!(@name $field $($column)?),
-                            [$kind $(($($arg)*))?]),)*
+                        $($field: {
+                            let name = $crate::__cell!(@name $field $($column)?);
+                            let columns = columns.seek(&mut place, name);
+                            $crate::__cell!(@open columns, name, [$kind $(($($arg)*))?])
+                        },)*
                         lifetime: ::core::marker::PhantomData,
                     }
                 }

@@ -2,7 +2,7 @@
 
 use crate::columns::Value;
 use crate::describe::{Field, Kind};
-use crate::wire::{Batch, Buffers, Column, Varlen};
+use crate::wire::{Batch, Column, Head, Layout as Wire, Varlen};
 use std::hint::assert_unchecked;
 use std::ops::Range;
 
@@ -82,11 +82,15 @@ impl Table {
     /// The rows as they cross the border.
     pub fn into_batch(self) -> Batch {
         let rows = self.rows;
-        let mut columns = Vec::new();
+        let mut batch = Batch {
+            rows,
+            columns: Vec::with_capacity(self.columns.len()),
+            buffers: Vec::with_capacity(self.columns.len() * 2),
+        };
         for column in self.columns {
-            column.finish(rows as usize, &mut columns);
+            column.finish(&mut batch);
         }
-        Batch { rows, columns }
+        batch
     }
 }
 
@@ -412,7 +416,8 @@ impl Builder {
     }
 
     /// The column, then its children, depth first. One without any value is sent without buffers.
-    fn finish(mut self, rows: usize, columns: &mut Vec<Column>) {
+    fn finish(mut self, batch: &mut Batch) {
+        let rows = batch.len();
         let has_nulls = self.run() != (0..rows);
         let is_null = has_nulls && self.run().end == 0 && self.layout != Layout::STRUCT;
         self.settle();
@@ -424,24 +429,27 @@ impl Builder {
         }
         self.values.resize(self.layout.bytes(rows, self.end), 0);
         let data = match self.layout {
-            Layout::STRUCT => Buffers::None,
-            _ if is_null => Buffers::None,
-            Layout::BITS => Buffers::Bits(self.values),
-            Layout::VARLEN => Buffers::Varlen(Varlen {
-                offsets: self.offsets.into_flattened(),
-                bytes: self.values,
+            Layout::STRUCT => Wire::None,
+            _ if is_null => Wire::None,
+            Layout::BITS => Wire::Bits(batch.buffer(self.values)),
+            Layout::VARLEN => Wire::Varlen(Varlen {
+                offsets: batch.buffer(self.offsets.into_flattened()),
+                bytes: batch.buffer(self.values),
             }),
-            Layout(_) => Buffers::Fixed(self.values),
+            Layout(_) => Wire::Fixed(batch.buffer(self.values)),
         };
-        columns.push(Column {
-            name: self.name.to_owned(),
-            kind: self.kind.to_string(),
-            validity: (has_nulls && !is_null).then_some(self.valid),
+        let validity = (has_nulls && !is_null).then(|| batch.buffer(self.valid));
+        batch.columns.push(Column {
+            head: Head {
+                name: self.name,
+                kind: Some(self.kind),
+                children: u32::try_from(self.children.len()).expect("a struct has few fields"),
+            },
+            validity,
             data,
-            children: u32::try_from(self.children.len()).expect("a struct has few fields"),
         });
         for child in self.children {
-            child.finish(rows, columns);
+            child.finish(batch);
         }
     }
 }
@@ -574,9 +582,13 @@ mod tests {
             ];
             for (column, values) in batch.columns.iter().zip(values) {
                 assert_eq!(column.validity.is_some(), 0 < values && values < rows);
-                assert_eq!(column.data == Buffers::None, values == 0 && rows > 0);
-                let bits = column.validity.iter().flatten();
-                let set: u32 = bits.map(|byte| byte.count_ones()).sum();
+                assert_eq!(column.data == Wire::None, values == 0 && rows > 0);
+                let bits = column.validity.map(|span| batch.bytes(span));
+                let set: u32 = bits
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|byte| byte.count_ones())
+                    .sum();
                 assert!(column.validity.is_none() || set as usize == values);
             }
         }
@@ -587,20 +599,23 @@ mod tests {
     fn wrong_offsets_are_seen() {
         let is_read = |offsets: [u32; 3], bytes: &str| {
             let offsets = offsets.iter().flat_map(|offset| offset.to_le_bytes());
-            let column = Column {
-                name: "text".to_owned(),
-                kind: "utf8".to_owned(),
-                validity: None,
-                data: Buffers::Varlen(Varlen {
-                    offsets: offsets.collect(),
-                    bytes: bytes.as_bytes().to_vec(),
-                }),
-                children: 0,
-            };
-            let batch = Batch {
+            let mut batch = Batch {
                 rows: 2,
-                columns: vec![column],
+                ..Batch::default()
             };
+            let values = Varlen {
+                offsets: batch.buffer(offsets.collect()),
+                bytes: batch.buffer(bytes.as_bytes().to_vec()),
+            };
+            batch.columns.push(Column {
+                head: Head {
+                    name: "text",
+                    kind: Some(Kind::Utf8),
+                    children: 0,
+                },
+                validity: None,
+                data: Wire::Varlen(values),
+            });
             std::panic::catch_unwind(|| crate::Columns::of(&batch).text("text").get(1).is_some())
                 .is_ok()
         };
@@ -640,8 +655,8 @@ mod tests {
             assert_eq!(late.get(index), (row > 90).then_some("text"));
             assert_eq!(never.get(index), None);
         }
-        assert_eq!(batch.columns[0].validity.as_ref().map(Vec::len), Some(13));
+        assert_eq!(batch.columns[0].validity.map(|span| span.len), Some(13));
         assert_eq!(batch.columns[1].validity, None);
-        assert_eq!(batch.columns[3].data, Buffers::None);
+        assert_eq!(batch.columns[3].data, Wire::None);
     }
 }

@@ -1,6 +1,7 @@
 //! Cells as exact text, for tests: dates, instants, decimals.
 
 use crate::columns::Columns;
+use crate::describe::Kind;
 use crate::wire::{Batch, Column};
 use crate::{I256, columns};
 
@@ -10,40 +11,38 @@ pub(crate) fn row(batch: &Batch, row: usize) -> String {
 }
 
 fn cells(columns: Columns<'_>, row: usize) -> String {
-    let cells = columns
-        .top()
-        .filter_map(|column| Some(format!("{}={}", column.name, cell(columns, column, row)?)));
+    let cells = columns.top().filter_map(|column| {
+        Some(format!(
+            "{}={}",
+            column.head.name,
+            cell(columns, column, row)?
+        ))
+    });
     cells.collect::<Vec<_>>().join(" ")
 }
 
 fn cell(columns: Columns<'_>, column: &Column, row: usize) -> Option<String> {
-    let name = column.name.as_str();
-    let (kind, scale) = scale_of(&column.kind);
-    Some(match kind {
-        "bool" => columns.bools(name).get(row)?.to_string(),
-        "int32" => columns.fixed::<i32>(name).get(row)?.to_string(),
-        "int64" => columns.fixed::<i64>(name).get(row)?.to_string(),
-        "date32" => date(columns.fixed::<i32>(name).get(row)?),
-        "timestamp" => instant(columns.fixed::<i64>(name).get(row)?),
-        "decimal128" => decimal(&columns.fixed::<i128>(name).get(row)?.to_string(), scale),
-        "decimal256" => decimal(&columns.fixed::<I256>(name).get(row)?.to_string(), scale),
-        "binary" => format!("{:02x?}", columns.bytes(name).get(row)?),
-        "struct" => {
+    let name = column.head.name;
+    Some(match column.head.kind? {
+        Kind::Bool => columns.bools(name).get(row)?.to_string(),
+        Kind::Int32 => columns.fixed::<i32>(name).get(row)?.to_string(),
+        Kind::Int64 => columns.fixed::<i64>(name).get(row)?.to_string(),
+        Kind::Date32 => date(columns.fixed::<i32>(name).get(row)?),
+        Kind::Timestamp => instant(columns.fixed::<i64>(name).get(row)?),
+        Kind::Decimal128(_, scale) => {
+            decimal(&columns.fixed::<i128>(name).get(row)?.to_string(), scale)
+        }
+        Kind::Decimal256(_, scale) => {
+            decimal(&columns.fixed::<I256>(name).get(row)?.to_string(), scale)
+        }
+        Kind::Binary => format!("{:02x?}", columns.bytes(name).get(row)?),
+        Kind::Struct => {
             let (validity, fields) = columns.fields(name);
             columns::is_valid(validity, row).then(|| format!("{{{}}}", cells(fields, row)))?
         }
-        _ => columns.text(name).get(row)?.to_owned(),
+        Kind::Utf8 => columns.text(name).get(row)?.to_owned(),
+        Kind::List => return None,
     })
-}
-
-/// `decimal128(38,9)` is `decimal128` of scale 9.
-fn scale_of(kind: &str) -> (&str, i8) {
-    let (name, rest) = kind.split_once('(').unwrap_or((kind, ""));
-    let scale = rest
-        .trim_end_matches(')')
-        .split_once(',')
-        .and_then(|(_, scale)| scale.trim().parse().ok());
-    (name, scale.unwrap_or(0))
 }
 
 /// Digits with a point before the last `scale`, trailing zeros left out.

@@ -23,7 +23,7 @@ pub trait Transform: Sized + 'static {
 impl Batch {
     /// The rows as records, each with its index.
     pub fn records<'a, R: Record<'a>>(&'a self) -> impl Iterator<Item = (u32, R)> {
-        let views = R::views(Columns::of(self));
+        let views = Box::new(R::views(Columns::of(self)));
         (0..self.rows).map(move |row| (row, R::read(&views, row as usize)))
     }
 }

@@ -1,50 +1,86 @@
 //! Batches as they cross the border: Arrow buffers, little-endian, nested columns flat and depth first.
 
-/// Text or bytes: `rows + 1` u32 offsets into `bytes`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Varlen {
-    /// The offsets.
-    pub offsets: Vec<u8>,
-    /// The bytes.
-    pub bytes: Vec<u8>,
+use crate::describe::{Field, Kind};
+
+/// Bytes `at` to `at + len` of buffer `of` of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Which buffer.
+    pub of: u32,
+    /// The first byte.
+    pub at: u32,
+    /// How many.
+    pub len: u32,
 }
 
-impl Varlen {
-    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
-        (&self.offsets, &self.bytes)
-    }
+/// Text or bytes: `rows + 1` u32 offsets into `bytes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Varlen {
+    /// The offsets.
+    pub offsets: Span,
+    /// The bytes.
+    pub bytes: Span,
 }
 
 /// How a column's bytes lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Buffers {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
     /// No values of its own: every row is null, or a struct, whose fields are its children.
     None,
     /// One bit a row.
-    Bits(Vec<u8>),
+    Bits(Span),
     /// Values of one width.
-    Fixed(Vec<u8>),
+    Fixed(Span),
     /// Text or bytes.
     Varlen(Varlen),
     /// A u32 key a row, and the values.
-    Dictionary(Vec<u8>, Varlen),
+    Dictionary(Span, Varlen),
     /// `rows + 1` u32 offsets into the one child.
-    Nested(Vec<u8>),
+    Nested(Span),
+}
+
+/// What a column is, besides its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means; none: a kind that no shape asks for.
+    pub kind: Option<Kind>,
+    /// How many children stand behind it.
+    pub children: u32,
+}
+
+impl Head {
+    /// Those of the fields, flat and depth first.
+    pub fn flat(fields: &[Field]) -> Vec<Self> {
+        let mut heads = Vec::new();
+        for field in fields {
+            Self::push(field, &mut heads);
+        }
+        heads
+    }
+
+    fn push(field: &Field, heads: &mut Vec<Self>) {
+        heads.push(Self {
+            name: field.name,
+            kind: Some(field.kind),
+            children: u32::try_from(field.children.len()).expect("a struct has few fields"),
+        });
+        for child in &field.children {
+            Self::push(child, heads);
+        }
+    }
 }
 
 /// One column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// What it means, as text.
-    pub kind: String,
+    /// What it is.
+    pub head: Head,
     /// One bit a row, 1 valid; none: no row is null.
-    pub validity: Option<Vec<u8>>,
+    pub validity: Option<Span>,
     /// Its values.
-    pub data: Buffers,
-    /// How many children stand behind it.
-    pub children: u32,
+    pub data: Layout,
 }
 
 /// A number of rows of columns.
@@ -54,6 +90,8 @@ pub struct Batch {
     pub rows: u32,
     /// The columns.
     pub columns: Vec<Column>,
+    /// The bytes of all of them.
+    pub buffers: Vec<Vec<u8>>,
 }
 
 impl Batch {
@@ -66,4 +104,28 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
+
+    /// The bytes of a span.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        bytes(&self.buffers, span)
+    }
+
+    /// Adds a buffer.
+    pub fn buffer(&mut self, bytes: Vec<u8>) -> Span {
+        let number = |of: usize| u32::try_from(of).expect("a buffer holds less than 4 GiB");
+        let span = Span {
+            of: number(self.buffers.len()),
+            at: 0,
+            len: number(bytes.len()),
+        };
+        self.buffers.push(bytes);
+        span
+    }
+}
+
+/// The bytes of a span.
+#[inline]
+pub(crate) fn bytes(buffers: &[Vec<u8>], span: Span) -> &[u8] {
+    let at = span.at as usize;
+    &buffers[span.of as usize][at..at + span.len as usize]
 }

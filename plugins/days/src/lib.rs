@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::slice;
 use weir_sdk::columns::Columns;
 use weir_sdk::harness::{Ran, batch};
-use weir_sdk::wire::{Batch, Buffers, Column};
+use weir_sdk::wire::{Batch, Column, Head, Layout, Span, Varlen};
 use weir_sdk::{Data, Description, Failure, Field, Json, Kind, Output, Table, Transform};
 
 /// The days there are.
@@ -161,13 +162,13 @@ fn with_lists(fields: &[Field], rows: &str) -> Batch {
         .map(|row| Json::parse(row).expect("a row is JSON"))
         .collect();
     for field in fields.iter().filter(is_list) {
-        whole.columns.extend(list(field, &rows));
+        list(field, &rows, &mut whole);
     }
     whole
 }
 
-/// A list column: its offsets, its item, and the item's columns.
-fn list(field: &Field, rows: &[Json]) -> Vec<Column> {
+/// Adds a list column: its offsets, its item, and the item's columns.
+fn list(field: &Field, rows: &[Json], whole: &mut Batch) {
     let item = &field.children[0];
     let mut validity = vec![0_u8; rows.len().div_ceil(8)];
     let mut offsets = 0_u32.to_le_bytes().to_vec();
@@ -186,19 +187,45 @@ fn list(field: &Field, rows: &[Json]) -> Vec<Column> {
         offsets.extend_from_slice(&end.to_le_bytes());
     }
     let inside = batch(&item.children, &items.join("\n"));
-    let column = |field: &Field, validity, data| Column {
-        name: field.name.to_owned(),
-        kind: field.kind.to_string(),
-        validity: Some(validity),
-        data,
-        children: u32::try_from(field.children.len()).expect("a few"),
+    let offsets = whole.buffer(offsets);
+    for (field, validity, data) in [
+        (field, validity, Layout::Nested(offsets)),
+        (item, item_validity, Layout::None),
+    ] {
+        let column = Column {
+            head: Head::flat(slice::from_ref(field))[0],
+            validity: Some(whole.buffer(validity)),
+            data,
+        };
+        whole.columns.push(column);
+    }
+    for column in &inside.columns {
+        copy(column, &inside, whole);
+    }
+}
+
+/// Adds another batch's column.
+fn copy(column: &Column, from: &Batch, to: &mut Batch) {
+    let mut span = |span: Span| to.buffer(from.bytes(span).to_vec());
+    let varlen = |values: Varlen, span: &mut dyn FnMut(Span) -> Span| Varlen {
+        offsets: span(values.offsets),
+        bytes: span(values.bytes),
     };
-    let mut columns = vec![
-        column(field, validity, Buffers::Nested(offsets)),
-        column(item, item_validity, Buffers::None),
-    ];
-    columns.extend(inside.columns);
-    columns
+    let column = Column {
+        head: column.head,
+        validity: column.validity.map(&mut span),
+        data: match column.data {
+            Layout::None => Layout::None,
+            Layout::Bits(bits) => Layout::Bits(span(bits)),
+            Layout::Fixed(values) => Layout::Fixed(span(values)),
+            Layout::Varlen(values) => Layout::Varlen(varlen(values, &mut span)),
+            Layout::Dictionary(keys, values) => {
+                Layout::Dictionary(span(keys), varlen(values, &mut span))
+            }
+            Layout::Nested(offsets) => Layout::Nested(span(offsets)),
+        },
+    };
+    to.columns.push(column);
 }
 
 /// The cells of a record inside a record, as the harness reads them.
@@ -241,7 +268,7 @@ fn conflicts(outcome: &Outcome, key: &str) -> Vec<String> {
         .rows
         .columns
         .iter()
-        .any(|column| column.name == "deleted");
+        .any(|column| column.head.name == "deleted");
     let deleted = is_keyed.then(|| columns.bools("deleted"));
     let printed = outcome.ran.to_string();
     let printed: Vec<&str> = printed

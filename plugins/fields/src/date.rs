@@ -3,6 +3,7 @@
 use crate::instant::instant;
 use crate::number::Word;
 use crate::refusal::{Code, Refusal};
+use std::cell::Cell;
 
 /// Days since 1 January 1970.
 pub type Date = i32;
@@ -67,16 +68,58 @@ pub(crate) fn iso_date(text: &[u8]) -> Option<Date> {
 /// What is no date, before the year 1. One number, as an answer of two goes through memory in WebAssembly.
 const NO_DATE: Date = Date::MIN;
 
-/// [`iso_date`], all digits at once.
+/// [`iso_date`], from the dates that came before, as most come again and again.
 #[inline(never)]
 fn iso(text: &[u8]) -> Date {
-    const HYPHENS: u64 = 0xff00_00ff_0000_0000;
     let (Some((front, back)), true) = (text.split_first_chunk(), text.len() == 10) else {
         return NO_DATE;
     };
+    let key = Key(
+        u64::from_le_bytes(*front),
+        u16::from_le_bytes([back[0], back[1]]),
+    );
+    SEEN.with(|seen| {
+        let seen = &seen[key.place()];
+        let (known, date) = seen.get();
+        if known == key {
+            return date;
+        }
+        let date = read(key);
+        seen.set((key, date));
+        date
+    })
+}
+
+/// The ten bytes of a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(u64, u16);
+
+/// How many dates are kept: a power of two, at most 256.
+const SEEN_DATES: usize = 64;
+
+impl Key {
+    /// Where its date is kept.
+    fn place(self) -> usize {
+        let Self(front, back) = self;
+        // Month and day differ most.
+        let mixed = (front >> 40 ^ u64::from(back) << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::from(mixed.to_be_bytes()[0]) % SEEN_DATES
+    }
+}
+
+thread_local! {
+    /// Texts and their dates, at first one that is none.
+    static SEEN: [Cell<(Key, Date)>; SEEN_DATES] =
+        const { [const { Cell::new((Key(0, 0), NO_DATE)) }; SEEN_DATES] };
+}
+
+/// [`iso_date`], all digits at once.
+#[inline(never)]
+fn read(Key(front, back): Key) -> Date {
+    const HYPHENS: u64 = 0xff00_00ff_0000_0000;
     // Less the bits of `0` and `-`: a digit is its value.
-    let front = u64::from_le_bytes(*front) ^ u64::from_le_bytes(*b"0000-00-");
-    let back = u64::from(u16::from_le_bytes([back[0], back[1]]) ^ 0x3030);
+    let front = front ^ u64::from_le_bytes(*b"0000-00-");
+    let back = u64::from(back ^ 0x3030);
     let digits = Word(front & 0xffff_ffff | front >> 8 & 0xffff << 32 | back << 48);
     if front & HYPHENS != 0 || digits.others() != 0 {
         return NO_DATE;

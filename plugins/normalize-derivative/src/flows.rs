@@ -1,7 +1,7 @@
 //! The column `flows`: a list of records.
 
 use weir_sdk::columns::is_valid;
-use weir_sdk::wire::{Batch, Buffers};
+use weir_sdk::wire::{Batch, Layout};
 use weir_sdk::{Columns, Field, Kind, Record, record};
 
 record! {
@@ -47,15 +47,15 @@ pub(crate) struct Flows<'a> {
 impl<'a> Flows<'a> {
     /// Those of the batch's column.
     pub(crate) fn of(rows: &'a Batch) -> Self {
-        let list = rows.columns.iter().find(|column| column.name == NAME);
-        let Some(Buffers::Nested(offsets)) = list.map(|column| &column.data) else {
+        let list = rows.columns.iter().find(|column| column.head.name == NAME);
+        let Some(Layout::Nested(offsets)) = list.map(|column| column.data) else {
             panic!("the shape asks for a list `{NAME}`");
         };
         let (validity, item) = Columns::of(rows).fields(NAME);
         let (item_validity, columns) = item.fields(ITEM);
         Self {
             validity,
-            offsets,
+            offsets: rows.bytes(offsets),
             item_validity,
             items: Flow::views(columns),
         }

@@ -121,7 +121,7 @@ mod wasm {
         Guest, GuestInstance, Instance,
     };
     use weir_sdk::bindings::transform::weir::plugin::types::{
-        Batch, Buffers, Description, Failure, Opening, Origin, Port, Produced, Property,
+        Batch, Description, Failure, Layout, Opening, Origin, Port, Produced, Property, Span,
     };
     use weir_sdk::bindings::{TransformExport, TransformInstance};
 
@@ -168,28 +168,44 @@ mod wasm {
     }
 
     fn first(batch: &Batch) -> String {
-        let Buffers::Varlen(values) = &batch.columns[0].data else {
+        let Layout::Varlen(values) = batch.columns[0].data else {
             return String::new();
         };
-        let end = u32::from_le_bytes(values.offsets[4..8].try_into().unwrap()) as usize;
-        String::from_utf8_lossy(&values.bytes[..end]).into_owned()
+        let bytes = |span: Span| {
+            let at = span.at as usize;
+            &batch.buffers[span.of as usize][at..at + span.len as usize]
+        };
+        let end = u32::from_le_bytes(bytes(values.offsets)[4..8].try_into().unwrap()) as usize;
+        String::from_utf8_lossy(&bytes(values.bytes)[..end]).into_owned()
+    }
+
+    /// A buffer of its own.
+    fn buffer(output: &mut Batch, bytes: Vec<u8>) -> Span {
+        let span = Span {
+            of: output.buffers.len() as u32,
+            at: 0,
+            len: bytes.len() as u32,
+        };
+        output.buffers.push(bytes);
+        span
     }
 
     fn spoil(say: &str, produced: &mut Produced) {
         let output = &mut produced.output;
         match say {
             "missing_column" => _ = output.columns.pop(),
-            "other_name" => output.columns[0].name = "other".to_owned(),
-            "other_kind" => output.columns[1].kind = "int64".to_owned(),
             "rows" => output.rows += 1,
-            "null" => output.columns[0].validity = Some(vec![0; output.rows.div_ceil(8) as usize]),
-            "bits_behind" => {
-                output.columns[1].validity = Some(vec![0xff; output.rows.div_ceil(8) as usize])
+            "null" => output.columns[0].validity = Some(bits(output, 0)),
+            "bits_behind" => output.columns[1].validity = Some(bits(output, 0xff)),
+            "bits_short" => output.columns[1].validity = Some(buffer(output, Vec::new())),
+            "no_values" => output.columns[0].data = Layout::None,
+            "other_layout" => output.columns[1].data = Layout::Bits(buffer(output, vec![0])),
+            "no_buffer" => output.buffers.clear(),
+            "span_behind" => {
+                if let Layout::Fixed(span) = &mut output.columns[1].data {
+                    span.at = u32::MAX;
+                }
             }
-            "bits_short" => output.columns[1].validity = Some(Vec::new()),
-            "no_values" => output.columns[0].data = Buffers::None,
-            "other_buffers" => output.columns[1].data = Buffers::Bits(vec![0]),
-            "nested" => output.columns[1].children = 1,
             "origin" => {
                 produced.origin = Origin::Rows(u32::MAX.to_le_bytes().repeat(output.rows as usize))
             }
@@ -206,30 +222,44 @@ mod wasm {
                 );
             }
             "digits" => {
-                if let Buffers::Fixed(bytes) = &mut output.columns[1].data {
-                    bytes[15] = 0x10;
+                if let Layout::Fixed(span) = output.columns[1].data {
+                    output.buffers[span.of as usize][15] = 0x10;
                 }
             }
             "width" => {
-                if let Buffers::Fixed(bytes) = &mut output.columns[1].data {
-                    bytes.push(0);
+                if let Layout::Fixed(span) = &mut output.columns[1].data {
+                    output.buffers[span.of as usize].push(0);
+                    span.len += 1;
                 }
             }
             _ => spoil_text(say, output),
         }
     }
 
+    fn bits(output: &mut Batch, byte: u8) -> Span {
+        buffer(output, vec![byte; output.rows.div_ceil(8) as usize])
+    }
+
     fn spoil_text(say: &str, output: &mut Batch) {
-        let Buffers::Varlen(values) = &mut output.columns[0].data else {
+        let Layout::Varlen(values) = &mut output.columns[0].data else {
             return;
         };
+        let [offsets, bytes] = [&mut values.offsets, &mut values.bytes];
+        let buffers = &mut output.buffers;
         match say {
-            "utf8" => values.bytes[0] = 0xff,
-            "offset_first" => values.offsets[0] = 1,
-            "offset_falls" => values.offsets[4..8].copy_from_slice(&1000u32.to_le_bytes()),
-            "offset_negative" => values.offsets[4..8].copy_from_slice(&u32::MAX.to_le_bytes()),
-            "offset_last" => values.bytes.push(b'x'),
-            "offset_short" => values.offsets.truncate(4),
+            "utf8" => buffers[bytes.of as usize][0] = 0xff,
+            "offset_first" => buffers[offsets.of as usize][0] = 1,
+            "offset_falls" => {
+                buffers[offsets.of as usize][4..8].copy_from_slice(&1000u32.to_le_bytes())
+            }
+            "offset_negative" => {
+                buffers[offsets.of as usize][4..8].copy_from_slice(&u32::MAX.to_le_bytes())
+            }
+            "offset_last" => {
+                buffers[bytes.of as usize].push(b'x');
+                bytes.len += 1;
+            }
+            "offset_short" => offsets.len = 4,
             _ => {}
         }
     }
