@@ -6,7 +6,7 @@ use crate::{App, live, metrics, wire};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::StreamWriter;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query as UrlQuery, State as Shared, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -53,8 +53,6 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .fallback(async || ServeError::NotFound)
-        .method_not_allowed_fallback(async || ServeError::MethodNotAllowed)
 }
 
 async fn status(Shared(app): Shared<Arc<App>>) -> Json<Value> {
@@ -76,10 +74,11 @@ async fn tables(Shared(app): Shared<Arc<App>>) -> Json<Value> {
 
 async fn rows(
     Shared(app): Shared<Arc<App>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     parameters: Result<UrlQuery<Parameters>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ServeError> {
+    let Path(name) = name.map_err(|rejection| ServeError::BadParameter(rejection.body_text()))?;
     let plan = plan(&app, &name)?;
     let parameters = readable(parameters)?;
     let query = Query::new(&parameters, plan)?;

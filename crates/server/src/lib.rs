@@ -106,7 +106,10 @@ where
 }
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let routes = api::routes().merge(page::routes());
+    let routes = api::routes()
+        .merge(page::routes())
+        .fallback(async || ServeError::NotFound)
+        .method_not_allowed_fallback(async || ServeError::MethodNotAllowed);
     metrics::around(guard::around(routes, app), app).with_state(Arc::clone(app))
 }
 

@@ -482,6 +482,39 @@ async fn strangers_get_nothing() {
     }
 }
 
+/// Whatever is wrong with a request, the answer has the form of an error, on any path.
+#[tokio::test]
+async fn every_error_is_of_one_form() {
+    let fixture = some();
+    let paths = crate::api::PATHS.iter().copied();
+    let wrong = paths.chain(["/page/app.js", "/api/v1/tables/stock/rows", "/no"]);
+    let wrong = wrong.flat_map(|path| ["POST", "PUT", "DELETE", "OPTIONS"].map(|way| (way, path)));
+    let unreadable = [
+        ("GET", "/api/v1/tables/%ff/rows"),
+        ("GET", "/api/v1/tables/stock/rows?limit=%ff"),
+        ("GET", "/page/%ff"),
+    ];
+    for (way, path) in wrong.chain(unreadable) {
+        let request = Request::builder()
+            .method(way)
+            .uri(path)
+            .header("host", "localhost:8080");
+        let (status, headers, body) = fixture.send(request.body(Body::empty()).unwrap()).await;
+        let expected = match (way, path) {
+            (_, "/no" | "/page/%ff") => (404, "not_found"),
+            ("GET", _) => (400, "bad_parameter"),
+            _ => (405, "method_not_allowed"),
+        };
+        let told = String::from_utf8(body).unwrap();
+        let body: Value = serde_json::from_str(&told)
+            .unwrap_or_else(|error| panic!("{way} {path}: {error}: {told:?}"));
+        let code = body["error"]["code"].as_str().unwrap();
+        assert_eq!((status.as_u16(), code), expected, "{way} {path}");
+        assert!(body["error"]["message"].is_string(), "{way} {path}: {told}");
+        assert_eq!(headers["content-type"], "application/json");
+    }
+}
+
 /// The page and all it loads are there, and none of it names another origin.
 #[tokio::test]
 async fn the_page_is_whole() {
