@@ -77,7 +77,8 @@ pub(crate) fn replay(
     let status = get(&which.at, "/api/v1/status")?;
     if status["replay"] == true {
         bail!(
-            "{} replays a recorded day: its records are not those of the topics, which are left as they are",
+            "{} replays a recorded day: its records are not those of the topics, which are left as they are; mend the \
+             day's files, or name with --at a weir that reads the topics",
             which.at
         );
     }

@@ -345,6 +345,24 @@ fn a_large_epoch_goes_in_portions() {
     assert_eq!(handle.published().unwrap().offsets["left"][&0], 100_000);
 }
 
+/// Goal: a table whose key is too short says so for as long as it is. Method: a key of counts, which two texts share, then
+/// do not, then do again.
+#[test]
+fn a_key_that_is_too_short_is_told_while_it_is() {
+    let mut plan = plan();
+    plan.tables[0].key = vec!["n".to_owned()];
+    let intake = Held::new(&[0, 0]);
+    let (mut engine, handle) = engine_with(&intake, &plan, Arc::new(Texts));
+    engine.begin();
+    for (offset, (text, odd)) in (0..).zip([("a", 0), ("b", 1), ("a", 0), ("b", 1), ("b", 0)]) {
+        intake.release(0, [record(offset, text)]);
+        engine.cycle().unwrap();
+        let tables = handle.status().tables.into_iter();
+        let told: Vec<_> = tables.map(|table| (table.name, table.keys)).collect();
+        assert_eq!(told, vec![("counts".to_owned(), 1); odd], "{offset}");
+    }
+}
+
 /// Goal: rows that may be retracted are no log, so that a plugin's answers to them are kept.
 #[test]
 fn rows_of_dedupe_are_no_log() {

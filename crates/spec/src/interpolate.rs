@@ -247,4 +247,18 @@ mod tests {
             "${env:A} bad \"${env:PW}\", x${env:LONG}x and \"${env:A}\""
         );
     }
+
+    /// A plain word is hidden where it stands as a word, and does not tear others apart; what is no plain word is hidden
+    /// wherever it stands.
+    #[test]
+    fn plain_words_are_hidden_whole() {
+        let mut secrets = Secrets::default();
+        secrets.add("exactly", "${env:DELIVERY}");
+        secrets.add("Exactly", "${env:PW}");
+        secrets.sort();
+        let told = "exactly `exactly`: not exactly_once, inexactly, exactly1, _exactly or éexactly; Exactly_once";
+        let expected = "${env:DELIVERY} `${env:DELIVERY}`: not exactly_once, inexactly, exactly1, _exactly or éexactly; \
+                        ${env:PW}_once";
+        assert_eq!(secrets.redact(told), expected);
+    }
 }

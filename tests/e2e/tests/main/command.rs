@@ -5,11 +5,12 @@
     reason = "a test waits for a process, and nothing else waits meanwhile"
 )]
 
-use crate::served::{PATIENCE, Served};
+use crate::served::{PATIENCE, Served, eventually};
 use crate::weir;
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -419,5 +420,245 @@ fn every_line_of_a_json_log_is_json() {
             "{slipped:?}"
         );
         assert!(has(&slipped, "INFO", "state changed"), "{slipped:?}");
+    }
+}
+
+/// Goal: a table whose key is too short for its rows says so until its rows are unique again. Method: a key that is one
+/// number for two ids, then for one.
+#[tokio::test]
+async fn a_key_that_is_too_short_is_told() {
+    let case = Case::new();
+    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    case.write("pipeline.yaml", text.replace("key: [id]", "key: [n]"));
+    let record = |(offset, id): (i64, &str)| {
+        json!({"partition": 0, "offset": offset, "timestamp_ms": NOON_MS + offset * 1000, "value": {"id": id}}).to_string()
+    };
+    let records = (0..).zip(["a", "b", "a"]).map(record);
+    case.write("day/one.jsonl", records.collect::<Vec<_>>().join("\n"));
+    for (until, odd) in [("12:00:01", 1), ("12:00:02", 0)] {
+        let until = format!("2026-03-02T{until}Z");
+        let served = Served::start(
+            &case.path("pipeline.yaml"),
+            "127.0.0.1:0",
+            &case.path("day"),
+            &["--until", &until],
+        );
+        let status = served.ended().await;
+        let (_, ready) = served.get("/readyz").await;
+        let expected = match odd {
+            0 => json!([]),
+            _ => json!([{
+                "name": "rows", "keys": 1,
+                "error": "1 of its keys have several rows, of which it shows one: n do not tell them apart",
+            }]),
+        };
+        assert_eq!(
+            [&status["tables"], &ready["tables"]],
+            [&expected; 2],
+            "{until}"
+        );
+        let (_, rows) = served.get("/api/v1/tables/rows/rows").await;
+        assert_eq!(rows["total"], 2 - odd, "{rows}");
+        // Both from after the last epoch.
+        let expected = [("rows", 2 - odd), ("odd_keys", odd)]
+            .map(|(name, value)| format!("weir_table_{name}{{table=\"rows\"}} {value}"));
+        eventually("the table's metrics", async || {
+            let answer = served.request("/metrics").send().await.expect("an answer");
+            let metrics = answer.text().await.expect("text");
+            let has = |line: &String| metrics.lines().any(|found| found == line);
+            expected.iter().all(has).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Goal: what was refused of a recorded day is not sent to the topics. Method: brokers that nobody may call.
+#[tokio::test]
+async fn letters_of_a_recorded_day_are_not_sent() {
+    let case = Case::new();
+    let brokers = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    brokers.set_nonblocking(true).expect("a socket");
+    let at = brokers.local_addr().expect("it is bound").to_string();
+    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    case.write("pipeline.yaml", text.replace("127.0.0.1:1", &at));
+    let served = Served::start(
+        &case.path("pipeline.yaml"),
+        "127.0.0.1:0",
+        &case.path("day"),
+        &[],
+    );
+    assert_eq!(served.ended().await["dead_letters"], 1);
+    let origin = &*served.origin;
+    for more in [
+        &["--all"][..],
+        &["--record", "one/0/1"],
+        &["--all", "--dry-run"],
+    ] {
+        let args = [
+            &["dead-letters", "replay", "pipeline.yaml", "--at", origin],
+            more,
+        ]
+        .concat();
+        let (code, shown, told) = said(&mut case.weir(&args));
+        let expected = format!(
+            "weir: {origin} replays a recorded day: its records are not those of the topics, which are left as they are; \
+             mend the day's files, or name with --at a weir that reads the topics\n"
+        );
+        assert_eq!((code, &*shown, told), (Some(1), "", expected), "{more:?}");
+    }
+    let called = brokers.accept().map(|(_, caller)| caller);
+    let called = called.map_err(|error| error.kind());
+    assert_eq!(called, Err(ErrorKind::WouldBlock));
+    assert_eq!(served.get("/api/v1/status").await.1["dead_letters"], 1);
+}
+
+/// Goal: no pipeline reads what it writes. Method: a sink, and the dead letters, to the topic of a source.
+#[test]
+fn a_pipeline_may_not_read_what_it_writes() {
+    let case = Case::new();
+    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let begins = text.lines().count() + 1;
+    for (more, column, code, reads, hint) in [
+        (
+            "sinks:\n  out: { from: rows, kafka: { cluster: none, topic: two } }\n",
+            (1, 53),
+            "bad_value",
+            "the source `two` reads this topic: what is written would come in again",
+            "write a topic of the sink's own",
+        ),
+        (
+            "dead_letters: { kafka: { cluster: none, topic: one } }\n",
+            (0, 48),
+            "duplicate_name",
+            "the source `one` reads this topic",
+            "what is refused of it would be written to it again: give the dead letters a topic of their own",
+        ),
+    ] {
+        case.write("loop.yaml", format!("{text}{more}"));
+        let (line, column) = (begins + column.0, column.1);
+        let expected = format!("loop.yaml:{line}:{column}: {code}: {reads}\n  hint: {hint}\n");
+        let (exit, shown, told) = said(&mut case.weir(&["check", "--format", "text", "loop.yaml"]));
+        assert_eq!((exit, shown, &*told), (Some(2), expected.clone(), ""));
+        let run = [
+            "run",
+            "loop.yaml",
+            "--replay",
+            "day",
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        let (exit, shown, told) = said(&mut case.weir(&run));
+        assert_eq!((exit, &*shown, told), (Some(2), "", expected));
+    }
+}
+
+/// Goal: what comes from the environment is in no message and no log, and hiding it tears no word apart. Method: a word
+/// and a secret where each is wrong, then where they are right and everything is logged.
+#[test]
+fn what_the_environment_says_is_hidden() {
+    const SECRET: &str = "hunter2-Hunter3";
+    let case = Case::new();
+    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let hears = |args: &[&str], word: &str| {
+        let mut command = case.weir(args);
+        command.env("WORD", word).env("PASSWORD", SECRET);
+        let (code, shown, told) = said(command.env("WEIR_LOG", "trace"));
+        let all = shown + &told;
+        assert!(!all.contains(SECRET) && !all.contains("hunter2"), "{all}");
+        (code, all)
+    };
+    for (cluster, delivery, expected) in [
+        (
+            "none",
+            "${env:WORD}",
+            "`${env:WORD}` is not one of at_least_once, exactly_once",
+        ),
+        (
+            "${env:PASSWORD}",
+            "exactly_once",
+            "there is no cluster `${env:PASSWORD}`",
+        ),
+    ] {
+        let sink = format!(
+            "sinks:\n  out: {{ from: rows, kafka: {{ cluster: \"{cluster}\", topic: out, delivery: \"{delivery}\" }} }}\n"
+        );
+        case.write("wrong.yaml", text.clone() + &sink);
+        let run = ["run", "wrong.yaml", "--replay", "day"];
+        let run = [&run[..], &["--listen", "127.0.0.1:0"]].concat();
+        let json = ["check", "--format", "json", "wrong.yaml"];
+        for args in [&["check", "wrong.yaml"][..], &json, &run] {
+            let (code, told) = hears(args, "exactly");
+            assert!(code == Some(2) && told.contains(expected), "{told}");
+        }
+    }
+    let login = "127.0.0.1:1, security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, sasl.username: \"${env:WORD}\", \
+                 sasl.password: \"${env:PASSWORD}\"";
+    case.write("right.yaml", text.replace("127.0.0.1:1", login));
+    let run = [
+        "run",
+        "right.yaml",
+        "--replay",
+        "day",
+        "--until-end",
+        "--state",
+        "state",
+    ];
+    for format in ["text", "json"] {
+        let more = ["--fresh", "--listen", "127.0.0.1:0", "--log-format", format];
+        let (code, told) = hears(&[&run[..], &more].concat(), "exactly");
+        assert!(code == Some(0) && told.contains("state changed"), "{told}");
+    }
+}
+
+/// Goal: a currency that is none is refused before anything runs, with place and cure. Method: settings of the reference
+/// pipeline.
+#[test]
+fn a_currency_is_three_capital_letters() {
+    let check = |name: &str, value: &str| {
+        let mut command = Command::new(weir::binary());
+        command.current_dir(weir::root()).env(name, value);
+        said(command.args([
+            "check",
+            "--format",
+            "text",
+            "pipelines/treasury-liquidity.yaml",
+        ]))
+    };
+    let text = fs::read_to_string(weir::root().join("pipelines/treasury-liquidity.yaml"));
+    let text = text.expect("the pipeline is there");
+    for (name, key, hint) in [
+        (
+            "REPORTING_CURRENCY",
+            "reporting_currency",
+            "three capital letters",
+        ),
+        (
+            "SIGNIFICANT_CURRENCIES",
+            "significant_currencies",
+            "Codes with commas between them",
+        ),
+    ] {
+        let mut lines = (1..).zip(text.lines());
+        let place =
+            lines.find_map(|(number, line)| Some((number, line.find(&format!("{key}: "))?)));
+        let (line, column) = place.expect("the pipeline sets it");
+        let column = column + key.len() + 3;
+        for bad in ["usd", "US", "USDX", "USD,eur"] {
+            let (code, shown, told) = check(name, bad);
+            let place = format!(
+                "pipelines/treasury-liquidity.yaml:{line}:{column}: bad_config: the value does not match "
+            );
+            assert!(
+                code == Some(2) && shown.starts_with(&place),
+                "{name}={bad}: {shown}{told}"
+            );
+            let (_, hinted) = shown.split_once("\n  hint: ").expect("a hint");
+            assert!(
+                hinted.contains(hint) && hinted.lines().count() == 1,
+                "{shown}"
+            );
+        }
+        let (code, shown, told) = check(name, "EUR");
+        assert_eq!(code, Some(0), "{shown}{told}");
     }
 }

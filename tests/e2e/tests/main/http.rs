@@ -252,3 +252,46 @@ async fn strangers_are_turned_away() {
     })
     .await;
 }
+
+/// Goal: a server answers to names that it was given, with their port where they have one, and to no others; its pages may
+/// ask it by them.
+#[tokio::test]
+async fn names_that_are_given_are_answered() {
+    let given = ["--host", "desk.example", "--host", "other.example:9000"];
+    for (more, is_given) in [(&given[..], true), (&[], false)] {
+        let until = ["--until", "2026-03-02T06:30:00Z"];
+        let served = Served::replay(&day("sample-core"), &[&until[..], more].concat());
+        served.until("/readyz", |status, _| status == 200).await;
+        let own = served.address();
+        for (host, is_named) in [
+            (own, true),
+            ("desk.example", is_given),
+            ("desk.example:8443", is_given),
+            ("DESK.example", is_given),
+            ("other.example:9000", is_given),
+            ("other.example", false),
+            ("other.example:9001", false),
+            ("desk.example.evil.example", false),
+            ("evil.example", false),
+        ] {
+            let ask = |origin: Option<String>| {
+                let request = served.request("/api/v1/status").header("host", host);
+                match origin {
+                    Some(origin) => request.header("origin", origin),
+                    None => request,
+                }
+            };
+            for (origin, allowed) in [
+                (None, 200),
+                (Some(format!("http://{host}")), 200),
+                (Some(format!("https://{host}")), 200),
+                (Some("https://evil.example".to_owned()), 403),
+            ] {
+                let expected = if is_named { allowed } else { 421 };
+                let answer = ask(origin.clone()).send().await.expect("an answer");
+                let status = answer.status().as_u16();
+                assert_eq!(status, expected, "{host} {origin:?} {more:?}");
+            }
+        }
+    }
+}
