@@ -111,6 +111,13 @@ impl Schema {
                 wrong_choice(at, instance, &options)
             }
             Kind::Constant { expected_value } => wrong_choice(at, instance, &[expected_value]),
+            Kind::Pattern { pattern } if pattern != NUMBER => Violation {
+                hint: self
+                    .beside(error, "description")
+                    .and_then(Json::as_str)
+                    .map(str::to_owned),
+                ..Violation::new(at, What::Value, self.wrong_value(error))
+            },
             _ => Violation::new(at, What::Value, self.wrong_value(error)),
         });
     }
@@ -259,16 +266,18 @@ impl Schema {
 
     /// The keys that the mapping may have whose unexpected one (or number of them) `error` is about.
     fn properties_beside(&self, error: &ValidationError<'_>) -> Vec<&str> {
-        let place = error.schema_path().as_str();
-        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let properties = self
-            .json
-            .pointer(parent)
-            .and_then(|schema| schema.get("properties"));
+        let properties = self.beside(error, "properties");
         properties
             .and_then(Json::as_object)
             .map(|keys| keys.keys().map(String::as_str).collect())
             .unwrap_or_default()
+    }
+
+    /// What this word of the schema says beside the one that `error` is about.
+    fn beside(&self, error: &ValidationError<'_>, word: &str) -> Option<&Json> {
+        let place = error.schema_path().as_str();
+        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        self.json.pointer(parent)?.get(word)
     }
 }
 

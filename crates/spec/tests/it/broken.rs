@@ -431,6 +431,7 @@ fn plugins_that_do_not_fit() {
         regimes: [north, est]
         limit: -1
   h: { from: a, latest: { key: [whatever], version: nothing } }
+  i: { from: lines, wasm: { plugin: normalize, config: { currency: usd } } }
 "#,
         expect![[r#"
             p.yaml:14:37: plugin_missing: there is no plugin `nowhere` in plugins
@@ -449,7 +450,9 @@ fn plugins_that_do_not_fit() {
             p.yaml:26:9: bad_config: unknown key `curency`
               hint: did you mean `currency`?
             p.yaml:27:26: bad_config: `est` is not one of north, south
-            p.yaml:28:16: bad_config: the value is less than the minimum of 0"#]],
+            p.yaml:28:16: bad_config: the value is less than the minimum of 0
+            p.yaml:30:68: bad_config: the value does not match "^[A-Z]{3}$"
+              hint: Three capital letters."#]],
     );
 }
 

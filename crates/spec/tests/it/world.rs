@@ -110,7 +110,7 @@ impl Catalog for Made {
                 r#"{
             "type": "object", "additionalProperties": false,
             "properties": {
-                "currency": { "type": "string", "pattern": "^[A-Z]{3}$" },
+                "currency": { "type": "string", "pattern": "^[A-Z]{3}$", "description": "Three capital letters." },
                 "regimes": { "type": "array", "items": { "enum": ["north", "south"] } },
                 "limit": { "type": "integer", "minimum": 0 }
             }
