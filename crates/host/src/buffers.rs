@@ -58,9 +58,7 @@ impl Packed<'_> {
         let list = cx.realloc(0, 0, 4, PAIR)?;
         let memory = cx.as_slice_mut();
         self.fill(&mut memory[bytes..bytes + total]);
-        let pair = &mut memory[list..list + PAIR];
-        pair[..4].copy_from_slice(&u32::try_from(bytes)?.to_le_bytes());
-        pair[4..].copy_from_slice(&u32::try_from(total)?.to_le_bytes());
+        memory[list..list + PAIR].copy_from_slice(&pair_to([bytes, total])?);
         Ok(list)
     }
 }
@@ -99,8 +97,7 @@ unsafe impl Lower for Packed<'_> {
         offset: usize,
     ) -> wasmtime::Result<()> {
         let list = self.write(cx)?;
-        *cx.get(offset) = u32::try_from(list)?.to_le_bytes();
-        *cx.get(offset + 4) = 1_u32.to_le_bytes();
+        *cx.get(offset) = pair_to([list, 1])?;
         Ok(())
     }
 }
@@ -149,8 +146,7 @@ impl Gathered {
         let list = slice(memory, list, u64::from(len) * PAIR as u64).ok_or_else(outside)?;
         let (pairs, _) = list.as_chunks::<PAIR>();
         let buffers = pairs.iter().map(|pair| {
-            let [at, len] = [0, 4]
-                .map(|at| u32::from_le_bytes(pair[at..at + 4].try_into().expect("four bytes")));
+            let [at, len] = pair_of(*pair);
             slice(memory, at, u64::from(len))
         });
         let mut needed = 0;
@@ -166,6 +162,18 @@ impl Gathered {
 /// What a buffer takes, with where it stands.
 fn room(len: usize) -> usize {
     len.next_multiple_of(GATHERED) + size_of::<(usize, usize)>()
+}
+
+/// A pointer and a length as they stand in the memory.
+fn pair_to(pair: [usize; 2]) -> wasmtime::Result<[u8; PAIR]> {
+    let [at, len] = pair.map(u32::try_from);
+    let pair = u64::from(at?) | u64::from(len?) << 32;
+    Ok(pair.to_le_bytes())
+}
+
+fn pair_of(bytes: [u8; PAIR]) -> [u32; 2] {
+    let (words, _) = bytes.as_chunks();
+    [words[0], words[1]].map(u32::from_le_bytes)
 }
 
 fn slice(memory: &[u8], at: u32, len: u64) -> Option<&[u8]> {
@@ -199,8 +207,7 @@ unsafe impl Lift for Gathered {
         _ty: InterfaceType,
         from: &[u8],
     ) -> wasmtime::Result<Self> {
-        let [list, len] =
-            [0, 4].map(|at| u32::from_le_bytes(from[at..at + 4].try_into().expect("four bytes")));
+        let [list, len] = pair_of(*from.as_array().expect("a pointer and a length"));
         Self::read(cx, list, len)
     }
 }

@@ -43,6 +43,7 @@ impl Lowered {
         }
     }
 
+    /// Adds a buffer. Where one is behind 4 GiB is not told in a number: the call fails, as no plugin has the memory.
     fn span(&mut self, bytes: Buffer) -> Span {
         let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
         let span = Span {

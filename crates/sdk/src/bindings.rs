@@ -1,6 +1,6 @@
 //! The WebAssembly exports: from the WIT's types to the plain ones of this crate and back, by moving buffers.
 
-use crate::describe::{self, Kind, Shape};
+use crate::describe::{self, Shape};
 use crate::group::{Answers, Group, Grouped, Groups};
 use crate::table::Room;
 use crate::transform::{Output, Transform};
@@ -212,7 +212,7 @@ fn opened(
 fn head(field: &types::Field) -> Head {
     Head {
         name: field.name.clone().leak(),
-        kind: Kind::named(&field.kind),
+        kind: None,
         children: field.children,
     }
 }

@@ -29,39 +29,6 @@ pub enum Kind {
     List,
 }
 
-impl Kind {
-    /// The kind with this text, if a shape can ask for it.
-    pub fn named(text: &str) -> Option<Self> {
-        let decimal = |arguments: &str| {
-            let (precision, scale) = arguments.strip_suffix(')')?.split_once(',')?;
-            Some((precision.parse().ok()?, scale.parse().ok()?))
-        };
-        Some(match text.split_once('(') {
-            None => match text {
-                "bool" => Self::Bool,
-                "int32" => Self::Int32,
-                "int64" => Self::Int64,
-                "utf8" => Self::Utf8,
-                "binary" => Self::Binary,
-                "date32" => Self::Date32,
-                "struct" => Self::Struct,
-                "list" => Self::List,
-                _ => return None,
-            },
-            Some(("timestamp", "us)")) => Self::Timestamp,
-            Some(("decimal128", arguments)) => {
-                let (precision, scale) = decimal(arguments)?;
-                Self::Decimal128(precision, scale)
-            }
-            Some(("decimal256", arguments)) => {
-                let (precision, scale) = decimal(arguments)?;
-                Self::Decimal256(precision, scale)
-            }
-            Some(_) => return None,
-        })
-    }
-}
-
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

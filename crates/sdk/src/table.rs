@@ -104,8 +104,7 @@ const TEXT_BYTES: usize = 8;
 /// not taken costs as much as one that is.
 #[derive(Debug)]
 pub struct Builder {
-    name: &'static str,
-    kind: Kind,
+    head: Head,
     layout: Layout,
     /// For so many rows, and bytes of text, there is room from the first value on.
     rows: usize,
@@ -177,8 +176,7 @@ impl Layout {
 impl Builder {
     fn new(field: &Field, rows: usize, text: usize) -> Self {
         Self {
-            name: field.name,
-            kind: field.kind,
+            head: Head::of(field),
             layout: Layout::of(field),
             rows,
             text,
@@ -199,12 +197,7 @@ impl Builder {
     }
 
     fn expect(&self, layout: Layout) {
-        assert!(
-            self.layout == layout,
-            "output column `{}` is {}",
-            self.name,
-            self.kind
-        );
+        assert!(self.layout == layout, "output {}", self.head);
     }
 
     /// The last rows with values, without a gap.
@@ -440,11 +433,7 @@ impl Builder {
         };
         let validity = (has_nulls && !is_null).then(|| batch.buffer(self.valid));
         batch.columns.push(Column {
-            head: Head {
-                name: self.name,
-                kind: Some(self.kind),
-                children: u32::try_from(self.children.len()).expect("a struct has few fields"),
-            },
+            head: self.head,
             validity,
             data,
         });
@@ -608,11 +597,7 @@ mod tests {
                 bytes: batch.buffer(bytes.as_bytes().to_vec()),
             };
             batch.columns.push(Column {
-                head: Head {
-                    name: "text",
-                    kind: Some(Kind::Utf8),
-                    children: 0,
-                },
+                head: Head::of(&Field::new("text", Kind::Utf8, true)),
                 validity: None,
                 data: Wire::Varlen(values),
             });

@@ -44,30 +44,40 @@ pub enum Layout {
 pub struct Head {
     /// Its name.
     pub name: &'static str,
-    /// What it means; none: a kind that no shape asks for.
+    /// What it means; none: a column of the key, which no shape asks for.
     pub kind: Option<Kind>,
     /// How many children stand behind it.
     pub children: u32,
 }
 
 impl Head {
+    /// That of a field.
+    pub fn of(field: &Field) -> Self {
+        Self {
+            name: field.name,
+            kind: Some(field.kind),
+            children: u32::try_from(field.children.len()).expect("a struct has few fields"),
+        }
+    }
+
     /// Those of the fields, flat and depth first.
     pub fn flat(fields: &[Field]) -> Vec<Self> {
         let mut heads = Vec::new();
         for field in fields {
-            Self::push(field, &mut heads);
+            heads.push(Self::of(field));
+            heads.extend(Self::flat(&field.children));
         }
         heads
     }
+}
 
-    fn push(field: &Field, heads: &mut Vec<Self>) {
-        heads.push(Self {
-            name: field.name,
-            kind: Some(field.kind),
-            children: u32::try_from(field.children.len()).expect("a struct has few fields"),
-        });
-        for child in &field.children {
-            Self::push(child, heads);
+/// As a mistake is told.
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "column `{}` is ", self.name)?;
+        match self.kind {
+            Some(kind) => kind.fmt(f),
+            None => f.write_str("part of the key"),
         }
     }
 }

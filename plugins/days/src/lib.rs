@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::slice;
 use weir_sdk::columns::Columns;
 use weir_sdk::harness::{Ran, batch};
 use weir_sdk::wire::{Batch, Column, Head, Layout, Span, Varlen};
@@ -193,7 +192,7 @@ fn list(field: &Field, rows: &[Json], whole: &mut Batch) {
         (item, item_validity, Layout::None),
     ] {
         let column = Column {
-            head: Head::flat(slice::from_ref(field))[0],
+            head: Head::of(field),
             validity: Some(whole.buffer(validity)),
             data,
         };
@@ -204,13 +203,9 @@ fn list(field: &Field, rows: &[Json], whole: &mut Batch) {
     }
 }
 
-/// Adds another batch's column.
+/// Adds a column of a batch that the harness wrote.
 fn copy(column: &Column, from: &Batch, to: &mut Batch) {
     let mut span = |span: Span| to.buffer(from.bytes(span).to_vec());
-    let varlen = |values: Varlen, span: &mut dyn FnMut(Span) -> Span| Varlen {
-        offsets: span(values.offsets),
-        bytes: span(values.bytes),
-    };
     let column = Column {
         head: column.head,
         validity: column.validity.map(&mut span),
@@ -218,11 +213,11 @@ fn copy(column: &Column, from: &Batch, to: &mut Batch) {
             Layout::None => Layout::None,
             Layout::Bits(bits) => Layout::Bits(span(bits)),
             Layout::Fixed(values) => Layout::Fixed(span(values)),
-            Layout::Varlen(values) => Layout::Varlen(varlen(values, &mut span)),
-            Layout::Dictionary(keys, values) => {
-                Layout::Dictionary(span(keys), varlen(values, &mut span))
-            }
-            Layout::Nested(offsets) => Layout::Nested(span(offsets)),
+            Layout::Varlen(values) => Layout::Varlen(Varlen {
+                offsets: span(values.offsets),
+                bytes: span(values.bytes),
+            }),
+            Layout::Dictionary(..) | Layout::Nested(_) => unreachable!("it writes neither"),
         },
     };
     to.columns.push(column);

@@ -63,6 +63,10 @@ impl Case {
         fs::write(self.path(name), text).expect("a temporary file");
     }
 
+    fn pipeline(&self) -> String {
+        fs::read_to_string(self.path("pipeline.yaml")).expect("it was written")
+    }
+
     /// The binary in the case's folder.
     fn weir(&self, args: &[&str]) -> Command {
         let mut command = Command::new(weir::binary());
@@ -428,7 +432,7 @@ fn every_line_of_a_json_log_is_json() {
 #[tokio::test]
 async fn a_key_that_is_too_short_is_told() {
     let case = Case::new();
-    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let text = case.pipeline();
     case.write("pipeline.yaml", text.replace("key: [id]", "key: [n]"));
     let record = |(offset, id): (i64, &str)| {
         json!({"partition": 0, "offset": offset, "timestamp_ms": NOON_MS + offset * 1000, "value": {"id": id}}).to_string()
@@ -479,7 +483,7 @@ async fn letters_of_a_recorded_day_are_not_sent() {
     let brokers = TcpListener::bind("127.0.0.1:0").expect("a free port");
     brokers.set_nonblocking(true).expect("a socket");
     let at = brokers.local_addr().expect("it is bound").to_string();
-    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let text = case.pipeline();
     case.write("pipeline.yaml", text.replace("127.0.0.1:1", &at));
     let served = Served::start(
         &case.path("pipeline.yaml"),
@@ -516,7 +520,7 @@ async fn letters_of_a_recorded_day_are_not_sent() {
 #[test]
 fn a_pipeline_may_not_read_what_it_writes() {
     let case = Case::new();
-    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let text = case.pipeline();
     let begins = text.lines().count() + 1;
     for (more, column, code, reads, hint) in [
         (
@@ -558,7 +562,7 @@ fn a_pipeline_may_not_read_what_it_writes() {
 fn what_the_environment_says_is_hidden() {
     const SECRET: &str = "hunter2-Hunter3";
     let case = Case::new();
-    let text = fs::read_to_string(case.path("pipeline.yaml")).expect("it was written");
+    let text = case.pipeline();
     let hears = |args: &[&str], word: &str| {
         let mut command = case.weir(args);
         command.env("WORD", word).env("PASSWORD", SECRET);
