@@ -277,25 +277,31 @@ fn batch_in(batch: types::Batch, heads: &[Head]) -> Batch {
         heads.len(),
         "the host sends the columns of the shape"
     );
-    let column = |(column, head): (types::Column, &Head)| Column {
-        head: *head,
-        validity: column.validity.map(span_in),
-        data: match column.data {
+    let mut rows = Batch {
+        rows: batch.rows,
+        columns: Vec::with_capacity(heads.len()),
+        buffers: batch.buffers,
+    };
+    for (column, head) in batch.columns.into_iter().zip(heads) {
+        let validity = column.validity.map(span_in);
+        let data = match column.data {
             types::Layout::None => Layout::None,
             types::Layout::Bits(bits) => Layout::Bits(span_in(bits)),
             types::Layout::Fixed(bytes) => Layout::Fixed(span_in(bytes)),
             types::Layout::Varlen(values) => Layout::Varlen(varlen_in(values)),
             types::Layout::Dictionary(coded) => {
-                Layout::Dictionary(span_in(coded.keys), varlen_in(coded.values))
+                let (keys, values) = (span_in(coded.keys), varlen_in(coded.values));
+                Layout::Varlen(rows.plain(validity, keys, values))
             }
             types::Layout::Nested(offsets) => Layout::Nested(span_in(offsets)),
-        },
-    };
-    Batch {
-        rows: batch.rows,
-        columns: batch.columns.into_iter().zip(heads).map(column).collect(),
-        buffers: batch.buffers,
+        };
+        rows.columns.push(Column {
+            head: *head,
+            validity,
+            data,
+        });
     }
+    rows
 }
 
 fn span_in(span: types::Span) -> Span {
@@ -318,10 +324,6 @@ fn batch_out(batch: Batch) -> types::Batch {
             Layout::Bits(bits) => types::Layout::Bits(span_out(bits)),
             Layout::Fixed(bytes) => types::Layout::Fixed(span_out(bytes)),
             Layout::Varlen(values) => types::Layout::Varlen(varlen_out(values)),
-            Layout::Dictionary(keys, values) => types::Layout::Dictionary(types::Dictionary {
-                keys: span_out(keys),
-                values: varlen_out(values),
-            }),
             Layout::Nested(offsets) => types::Layout::Nested(span_out(offsets)),
         },
     };

@@ -13,17 +13,17 @@ use std::marker::PhantomData;
 #[inline]
 pub fn ascii(bytes: &[u8]) -> Option<&str> {
     // Many at a time, each time: in WebAssembly every turn of a loop looks at the clock.
-    let (chunks, rest) = bytes.as_chunks::<64>();
-    let any = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte);
-    let all = chunks.iter().fold([0; 64], |mut all, chunk| {
-        all.iter_mut()
-            .zip(chunk)
-            .for_each(|(all, byte)| *all |= byte);
+    let (chunks, rest) = bytes.as_chunks::<256>();
+    let all = chunks.iter().fold([0; 64], |mut all: [u8; 64], chunk| {
+        let (parts, _) = chunk.as_chunks::<64>();
+        for (at, all) in all.iter_mut().enumerate() {
+            *all |= parts[0][at] | parts[1][at] | parts[2][at] | parts[3][at];
+        }
         all
     });
+    let rest = rest.iter().fold(0, |all, byte| all | byte);
     // SAFETY: ASCII is UTF-8.
-    (any(&all) | any(rest))
-        .is_ascii()
+    (all.iter().fold(rest, |all, byte| all | byte).is_ascii())
         .then(|| unsafe { std::str::from_utf8_unchecked(bytes) })
 }
 
@@ -146,15 +146,13 @@ impl Bools<'_> {
     }
 }
 
-/// A column of text, plain or by dictionary.
+/// A column of text.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     validity: Option<&'a [u8]>,
-    /// How many texts there are, one a row; none of a column by dictionary.
-    plain: usize,
+    rows: usize,
     offsets: &'a [[u8; 4]],
     chars: &'a str,
-    keys: &'a [u8],
 }
 
 impl<'a> Text<'a> {
@@ -172,23 +170,14 @@ impl<'a> Text<'a> {
         if !is_valid(self.validity, row) {
             return None;
         }
-        let at = if row < self.plain { row } else { self.key(row) };
-        // SAFETY: there is one more offset than texts, and `checked` saw that they never fall, stay within the
+        assert!(row < self.rows, "the column has no such row");
+        // SAFETY: there is one more offset than rows, and `checked` saw that they never fall, stay within the
         // characters, and are where one begins.
         Some(unsafe {
-            let [start, end] = [at, at + 1].map(|at| *self.offsets.get_unchecked(at));
-            let [start, end] = [start, end].map(|offset| u32::from_le_bytes(offset) as usize);
+            let start = self.offsets.as_ptr().add(row);
+            let [start, end] = [start, start.add(1)].map(|at| u32::from_le_bytes(*at) as usize);
             self.chars.get_unchecked(start..end)
         })
-    }
-
-    /// Which of the dictionary's texts is that of the row.
-    #[cold]
-    fn key(&self, row: usize) -> usize {
-        let key = u32_at(self.keys, row);
-        let texts = self.offsets.len().saturating_sub(1);
-        assert!(key < texts, "the host sends keys of texts");
-        key
     }
 }
 
@@ -317,19 +306,17 @@ impl<'a> Columns<'a> {
     /// A column of text. Its offsets are looked at once, here, and not for each row.
     pub fn text(&self, name: &str) -> Text<'a> {
         let column = self.column(name);
-        let (keys, (offsets, bytes)) = match &column.data {
-            Layout::Varlen(values) => (None, self.parts(*values)),
-            Layout::Dictionary(keys, values) => (Some(self.bytes_of(*keys)), self.parts(*values)),
+        let (offsets, bytes) = match &column.data {
+            Layout::Varlen(values) => self.parts(*values),
             _ if is_null(column) => Default::default(),
             _ => misfit(column, "text"),
         };
         let (offsets, _) = offsets.as_chunks();
         Text {
             validity: self.validity(column),
-            plain: keys.map_or(offsets.len().saturating_sub(1), |_| 0),
+            rows: offsets.len().saturating_sub(1),
             offsets,
             chars: checked(offsets, bytes),
-            keys: keys.unwrap_or_default(),
         }
     }
 
@@ -366,26 +353,30 @@ fn checked<'a>(offsets: &[[u8; 4]], bytes: &'a [u8]) -> &'a str {
     let ascii = ascii(bytes);
     let chars = ascii.unwrap_or_else(|| std::str::from_utf8(bytes).expect("the host sends UTF-8"));
     let offset = |four: &[u8; 4]| u32::from_le_bytes(*four);
-    // Without an early end, and many at a time.
-    let falls = |starts: &[[u8; 4]], ends: &[[u8; 4]]| {
-        let pairs = starts.iter().zip(ends);
-        pairs.fold(0, |falls, (start, end)| {
-            falls | u32::from(offset(end) < offset(start))
-        })
+    // Without an early end, and many at a time: what is below 0 for an offset that falls, or passes 2^31.
+    let falls = |start: [u8; 4], end: [u8; 4]| {
+        let [start, end] = [start, end].map(i32::from_le_bytes);
+        end | end.wrapping_sub(start)
     };
     let ends = offsets.get(1..).unwrap_or_default();
-    let (start_chunks, starts_rest) = offsets[..ends.len()].as_chunks::<16>();
-    let (end_chunks, ends_rest) = ends.as_chunks::<16>();
-    let chunks = start_chunks.iter().zip(end_chunks);
-    let falls = chunks.fold(falls(starts_rest, ends_rest), |all, (starts, ends)| {
-        all | falls(starts, ends)
-    });
+    let (start_chunks, starts_rest) = offsets[..ends.len()].as_chunks::<32>();
+    let (end_chunks, ends_rest) = ends.as_chunks::<32>();
+    let mut all = [0; 16];
+    for (starts, ends) in start_chunks.iter().zip(end_chunks) {
+        for (at, all) in all.iter_mut().enumerate() {
+            *all |= falls(starts[at], ends[at]) | falls(starts[at + 16], ends[at + 16]);
+        }
+    }
+    let first = offsets.first().map_or(0, |first| i32::from_le_bytes(*first));
+    let rest = starts_rest.iter().zip(ends_rest);
+    let rest = rest.fold(first, |all, (start, end)| all | falls(*start, *end));
+    let falls = all.iter().fold(rest, |all, falls| all | falls);
     let is_within = offsets
         .last()
         .is_none_or(|last| offset(last) as usize <= bytes.len());
     let begins = |four| chars.is_char_boundary(offset(four) as usize);
     assert!(
-        falls == 0 && is_within && (ascii.is_some() || offsets.iter().all(begins)),
+        falls >= 0 && is_within && (ascii.is_some() || offsets.iter().all(begins)),
         "the host sends offsets of texts"
     );
     chars

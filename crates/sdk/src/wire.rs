@@ -1,5 +1,6 @@
 //! Batches as they cross the border: Arrow buffers, little-endian, nested columns flat and depth first.
 
+use crate::columns::{is_valid, u32_at};
 use crate::describe::{Field, Kind};
 
 /// Bytes `at` to `at + len` of buffer `of` of a batch.
@@ -33,8 +34,6 @@ pub enum Layout {
     Fixed(Span),
     /// Text or bytes.
     Varlen(Varlen),
-    /// A u32 key a row, and the values.
-    Dictionary(Span, Varlen),
     /// `rows + 1` u32 offsets into the one child.
     Nested(Span),
 }
@@ -118,6 +117,27 @@ impl Batch {
     /// The bytes of a span.
     pub fn bytes(&self, span: Span) -> &[u8] {
         bytes(&self.buffers, span)
+    }
+
+    /// Texts by dictionary, a key for each row, as texts: what a null row's key says is of no meaning.
+    pub fn plain(&mut self, validity: Option<Span>, keys: Span, values: Varlen) -> Varlen {
+        let (offsets, bytes) = (self.bytes(values.offsets), self.bytes(values.bytes));
+        let validity = validity.map(|span| self.bytes(span));
+        let texts = (offsets.len() / 4).saturating_sub(1);
+        let (mut ends, mut all) = (vec![[0; 4]], Vec::new());
+        for (row, key) in self.bytes(keys).as_chunks().0.iter().enumerate() {
+            if is_valid(validity, row) {
+                let key = u32::from_le_bytes(*key) as usize;
+                assert!(key < texts, "the host sends keys of texts");
+                all.extend_from_slice(&bytes[u32_at(offsets, key)..u32_at(offsets, key + 1)]);
+            }
+            let end = u32::try_from(all.len()).expect("a column holds less than 4 GiB");
+            ends.push(end.to_le_bytes());
+        }
+        Varlen {
+            offsets: self.buffer(ends.into_flattened()),
+            bytes: self.buffer(all),
+        }
     }
 
     /// Adds a buffer.
