@@ -57,27 +57,18 @@ pub fn fits(value: I256, digits: u8) -> bool {
 
 /// `a * b`.
 #[inline]
-pub fn product(a: i64, b: i64) -> i128 {
-    let magnitude = product_unsigned(a.unsigned_abs(), b.unsigned_abs()).cast_signed();
-    if (a < 0) == (b < 0) {
-        magnitude
-    } else {
-        -magnitude
-    }
-}
-
-/// `a * b`.
-#[cfg(not(target_arch = "wasm32"))]
-#[inline]
-fn product_unsigned(a: u64, b: u64) -> u128 {
-    u128::from(a) * u128::from(b)
+pub fn product(a: u64, b: u64) -> u128 {
+    #[cfg(target_arch = "wasm32")]
+    return product_by_halves(a, b);
+    #[cfg(not(target_arch = "wasm32"))]
+    return u128::from(a) * u128::from(b);
 }
 
 /// `a * b`: WebAssembly multiplies no further than 64 bits, and the compiler's own way is a call with the answer in
 /// memory.
 #[cfg(any(target_arch = "wasm32", test))]
 #[inline]
-pub(crate) fn product_unsigned_by_halves(a: u64, b: u64) -> u128 {
+pub(crate) fn product_by_halves(a: u64, b: u64) -> u128 {
     const HALF: u64 = u32::MAX as u64;
     let (a_high, a_low, b_high, b_low) = (a >> 32, a & HALF, b >> 32, b & HALF);
     let low = a_low * b_low;
@@ -87,8 +78,6 @@ pub(crate) fn product_unsigned_by_halves(a: u64, b: u64) -> u128 {
     u128::from(high) << 64 | u128::from(other << 32 | low & HALF)
 }
 
-#[cfg(target_arch = "wasm32")]
-use product_unsigned_by_halves as product_unsigned;
 
 /// The value, widened.
 #[inline]
@@ -96,6 +85,13 @@ pub fn from_i128(value: i128) -> I256 {
     let [low, high] = halves(value.cast_unsigned());
     let sign = if value < 0 { u64::MAX } else { 0 };
     I256::from_bits(U256::from_digits([low, high, sign, sign]))
+}
+
+/// Likewise.
+#[inline]
+pub fn from_u128(value: u128) -> I256 {
+    let [low, high] = halves(value);
+    I256::from_bits(U256::from_digits([low, high, 0, 0]))
 }
 
 /// The value, if 128 bits hold it.
@@ -230,7 +226,7 @@ fn strip(number: &mut u128, shift: &mut i32) {
 fn multiply(a: u128, b: u128) -> Option<u128> {
     match (u64::try_from(a), u64::try_from(b)) {
         (_, Ok(1)) => Some(a),
-        (Ok(a), Ok(b)) => Some(product_unsigned(a, b)),
+        (Ok(a), Ok(b)) => Some(product(a, b)),
         _ => a.checked_mul(b),
     }
 }

@@ -1,7 +1,7 @@
 //! Trade legs: what every normaliser of trades writes.
 
 use crate::number::Number;
-use weir_exact::{Decimal, mul_div_round};
+use weir_exact::{Decimal, checked_mul, from_i128, from_u128, mul_div_round, product};
 use weir_sdk::{I256, record};
 
 record! {
@@ -147,34 +147,34 @@ impl<'a> Trade<'a> {
 const AMOUNT_SCALE: u8 = 18;
 
 /// `a * b / c` as an amount, rounded half-even once.
-#[inline]
 pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
-    match (small(a.value), small(b.value)) {
-        (Some(one), Some(other)) if c == 1 && a.scale + b.scale == AMOUNT_SCALE => {
-            weir_exact::from_i128(weir_exact::product(one, other))
-        }
-        _ => rounded(a, b, c),
-    }
-}
-
-fn small(value: I256) -> Option<i64> {
-    i64::try_from(weir_exact::to_i128(value)?).ok()
-}
-
-#[inline(never)]
-fn rounded(a: Decimal, b: Decimal, c: i128) -> I256 {
     let amount = mul_div_round(a, b, Decimal::from_i128(c, 0), AMOUNT_SCALE);
     amount
         .expect("factors below 10^18 and a day count fit 76 digits")
         .value
 }
 
-/// An amount as received, below 10^18, at the scale of those that are worked out: 36 digits, which 128 bits hold.
+/// `amount * price`, both as received and below 10^18: the decimals of both together are those of the answer.
+#[inline]
+pub fn priced_amount(amount: i128, price: i128) -> I256 {
+    const _: () = assert!(Number::AMOUNT.scale + Number::PRICE.scale == AMOUNT_SCALE);
+    match (u64::try_from(amount), u64::try_from(price)) {
+        (Ok(amount), Ok(price)) => from_u128(product(amount, price)),
+        _ => wide_product(amount, price),
+    }
+}
+
+/// An amount as received, below 10^18, at the scale of those that are worked out.
 #[inline]
 pub fn received_amount(digits: i128) -> I256 {
-    const ZEROS: i64 = 10_i64.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
-    weir_exact::from_i128(match i64::try_from(digits) {
-        Ok(digits) => weir_exact::product(digits, ZEROS),
-        Err(_) => digits * i128::from(ZEROS),
-    })
+    const ZEROS: u64 = 10_u64.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
+    match u64::try_from(digits) {
+        Ok(digits) => from_u128(product(digits, ZEROS)),
+        Err(_) => wide_product(digits, i128::from(ZEROS)),
+    }
+}
+
+#[cold]
+fn wide_product(a: i128, b: i128) -> I256 {
+    checked_mul(from_i128(a), from_i128(b)).expect("factors of 36 and fewer digits fit 76")
 }

@@ -19,7 +19,7 @@ pub use currency::Currency;
 pub use date::{Date, date_of, parse_date};
 pub use inflows::EuInflows;
 pub use instant::{Instant, parse_instant};
-pub use leg::{Action, Leg, Trade, amount, received_amount};
+pub use leg::{Action, Leg, Trade, amount, priced_amount, received_amount};
 pub use number::{Number, parse_number};
 pub use refusal::{Code, Refusal};
 pub use terms::Terms;

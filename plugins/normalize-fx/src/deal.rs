@@ -1,9 +1,9 @@
 //! One message of the FX blotter, read and checked.
 
 use fields::{
-    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, amount, received_amount,
+    Action, Cell, Currency, Date, Leg, Number, Refusal, Terms, Trade, priced_amount,
+    received_amount,
 };
-use weir_exact::Decimal;
 use weir_sdk::{I256, Output, record};
 
 record! {
@@ -53,7 +53,7 @@ record! {
 /// What is paid.
 enum Flows {
     /// Two currencies, once or twice.
-    Exchanges([Option<Exchange>; 2]),
+    Exchanges(Exchange, Option<Exchange>),
     /// One amount: above 0 is received.
     Difference(i128, Currency),
 }
@@ -76,9 +76,8 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         action: action.one_of_or(&Action::SPELLINGS, Action::New)?,
         asset_class: "FX",
     };
-    let mut leg = trade.bare_leg();
     if trade.action == Action::Cancel {
-        out.push(row, &leg);
+        out.push(row, &trade.bare_leg());
         return Ok(());
     }
     let product = Cell::new("product", message.product);
@@ -86,50 +85,41 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     let quoted = Quoted::read(message)?;
     let flows = quoted.flows(product)?;
     let terms = quoted.terms(product);
-    leg.product = Some(product.as_str());
-    leg.entity = Some(Cell::new("entity", message.entity).required()?);
-    leg.book = Some(Cell::new("book", message.book).required()?);
-    leg.counterparty = Some(Cell::new("cpty", message.counterparty).required()?);
-    leg.netting_agreement = Cell::new("nettingAgreement", message.netting_agreement).optional();
-    leg.trade_date = Some(Cell::new("tradeDate", message.trade_date).date()?);
-    leg.kind = Some("CASH");
-    leg.terms = terms.as_str();
+    let mut leg = Leg {
+        product: Some(product.as_str()),
+        entity: Some(Cell::new("entity", message.entity).required()?),
+        book: Some(Cell::new("book", message.book).required()?),
+        counterparty: Some(Cell::new("cpty", message.counterparty).required()?),
+        netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
+        trade_date: Some(Cell::new("tradeDate", message.trade_date).date()?),
+        maturity_date: Some(quoted.date),
+        kind: Some("CASH"),
+        exchange: Some(1),
+        payment_date: Some(quoted.date),
+        terms: terms.as_str(),
+        ..trade.bare_leg()
+    };
     match &flows {
-        Flows::Exchanges(exchanges) => {
-            let dates = exchanges.iter().flatten().map(|exchange| exchange.date);
-            leg.maturity_date = dates.max();
-            for exchange in exchanges.iter().flatten() {
-                leg.exchange = Some(exchange.number);
-                leg.payment_date = Some(exchange.date);
-                let (base, quote) = (quoted.base_amount(), quoted.quote_amount(exchange.rate));
-                pay(&mut leg, exchange.buys, base, quoted.base.as_str());
-                out.push(row, &leg);
-                leg.leg += 1;
-                pay(&mut leg, !exchange.buys, quote, quoted.quote.as_str());
-                out.push(row, &leg);
-                leg.leg += 1;
+        Flows::Exchanges(near, far) => {
+            leg.maturity_date = far.map(|far| far.date.max(near.date)).or(leg.maturity_date);
+            quoted.exchange(near, &mut leg, row, out);
+            if let Some(far) = far {
+                quoted.exchange(far, &mut leg, row, out);
             }
         }
         Flows::Difference(settled, currency) => {
-            leg.maturity_date = Some(quoted.date);
-            leg.exchange = Some(1);
-            leg.payment_date = Some(quoted.date);
-            pay(
-                &mut leg,
-                *settled >= 0,
-                received_amount(settled.abs()),
-                currency.as_str(),
-            );
+            let amount = received_amount(settled.abs());
+            pay(&mut leg, *settled >= 0, amount, currency);
             out.push(row, &leg);
         }
     }
     Ok(())
 }
 
-fn pay<'a>(leg: &mut Leg<'a>, receives: bool, amount: I256, currency: &'a str) {
+fn pay<'a>(leg: &mut Leg<'a>, receives: bool, amount: I256, currency: &'a Currency) {
     leg.direction = Some(if receives { "RECEIVE" } else { "PAY" });
     leg.amount = Some(amount);
-    leg.currency = Some(currency);
+    leg.currency = Some(currency.as_str());
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -175,11 +165,12 @@ struct Quoted {
 impl Quoted {
     fn read(message: &Message<'_>) -> Result<Self, Refusal> {
         let (base, quote) = Cell::new("ccyPair", message.pair).currency_pair()?;
-        let sides = [("BUY", true), ("SELL", false), ("B", true), ("S", false)];
+        const SIDES: [(&str, bool); 4] =
+            [("BUY", true), ("SELL", false), ("B", true), ("S", false)];
         Ok(Self {
             base,
             quote,
-            buys: Cell::new("side", message.side).one_of(&sides)?,
+            buys: Cell::new("side", message.side).one_of(&SIDES)?,
             notional: Cell::new("notional", message.notional).positive(Number::AMOUNT)?,
             rate: Cell::new("rate", message.rate).positive(Number::PRICE)?,
             date: Cell::new("settlementDate", message.settlement_date).date()?,
@@ -206,7 +197,7 @@ impl Quoted {
             Product::Swap => Some(self.far()?),
             _ => None,
         };
-        Ok(Flows::Exchanges([Some(near), far]))
+        Ok(Flows::Exchanges(near, far))
     }
 
     /// The other way round.
@@ -235,15 +226,42 @@ impl Quoted {
 
     /// In the quote currency.
     fn quote_amount(&self, rate: i128) -> I256 {
-        let notional = Decimal::from_i128(self.notional, Number::AMOUNT.scale);
-        amount(notional, Decimal::from_i128(rate, Number::PRICE.scale), 1)
+        priced_amount(self.notional, rate)
     }
 
-    /// What the legs do not show: a difference hides what it is the difference of, and any other product the fields
-    /// that it has no use for.
+    /// Both legs of an exchange.
+    fn exchange<'a>(&'a self, of: &Exchange, leg: &mut Leg<'a>, row: u32, out: &mut Output) {
+        leg.exchange = Some(of.number);
+        leg.payment_date = Some(of.date);
+        pay(leg, of.buys, self.base_amount(), &self.base);
+        out.push(row, leg);
+        leg.leg += 1;
+        pay(leg, !of.buys, self.quote_amount(of.rate), &self.quote);
+        out.push(row, leg);
+        leg.leg += 1;
+    }
+
+    /// What the legs do not show: mostly nothing.
     fn terms(&self, product: Product) -> Terms {
+        let has_far = self.far_date.is_some() || self.far_rate.is_some();
+        let settles = self.settle_amount.is_some() || self.settle_currency.is_some();
+        match product {
+            Product::Spot | Product::Forward if !has_far && !settles => Terms::default(),
+            Product::Swap if !settles => Terms::default(),
+            _ => self.hidden(product),
+        }
+    }
+
+    /// A difference hides what it is the difference of, and any other product the fields that it has no use for.
+    #[cold]
+    fn hidden(&self, product: Product) -> Terms {
         let terms = match product {
-            Product::Ndf => self.hidden(),
+            Product::Ndf => Terms::default()
+                .code("base", Some(self.base.as_str()))
+                .code("quote", Some(self.quote.as_str()))
+                .code("side", Some(if self.buys { "BUY" } else { "SELL" }))
+                .digits("notional", Some(self.notional))
+                .digits("rate", Some(self.rate)),
             Product::Spot | Product::Forward | Product::Swap => Terms::default()
                 .digits("settle_amount", self.settle_amount)
                 .code(
@@ -257,14 +275,5 @@ impl Quoted {
                 .digits("far_date", self.far_date)
                 .digits("far_rate", self.far_rate),
         }
-    }
-
-    fn hidden(&self) -> Terms {
-        Terms::default()
-            .code("base", Some(self.base.as_str()))
-            .code("quote", Some(self.quote.as_str()))
-            .code("side", Some(if self.buys { "BUY" } else { "SELL" }))
-            .digits("notional", Some(self.notional))
-            .digits("rate", Some(self.rate))
     }
 }
