@@ -55,9 +55,11 @@ impl Transformer {
         let (mut origin, mut refusals) = (Vec::new(), Vec::new());
         for (part, mut answer) in divided.answered {
             let first = index(part.start);
-            answer.origin.iter_mut().for_each(|row| *row += first);
-            let refused = answer.refusals.iter_mut();
-            refused.for_each(|refusal| refusal.row += first);
+            if first > 0 {
+                answer.origin.iter_mut().for_each(|row| *row += first);
+                let refused = answer.refusals.iter_mut();
+                refused.for_each(|refusal| refusal.row += first);
+            }
             origin.append(&mut answer.origin);
             refusals.append(&mut answer.refusals);
             parts.push(answer.batch);

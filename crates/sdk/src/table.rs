@@ -413,14 +413,16 @@ impl Builder {
         let rows = batch.len();
         let has_nulls = self.run() != (0..rows);
         let is_null = has_nulls && self.run().end == 0 && self.layout != Layout::STRUCT;
-        self.settle();
-        if self.layout == Layout::VARLEN && !is_null {
-            self.offsets.resize(rows + 1, offset_of(self.end));
+        if !is_null {
+            self.settle();
+            if self.layout == Layout::VARLEN {
+                self.offsets.resize(rows + 1, offset_of(self.end));
+            }
+            if has_nulls {
+                self.end_run(rows);
+            }
+            self.values.resize(self.layout.bytes(rows, self.end), 0);
         }
-        if has_nulls && !is_null {
-            self.end_run(rows);
-        }
-        self.values.resize(self.layout.bytes(rows, self.end), 0);
         let data = match self.layout {
             Layout::STRUCT => Wire::None,
             _ if is_null => Wire::None,
