@@ -17,8 +17,8 @@ pub use decimal::{Decimal, Factor, mul_div_round};
 pub use sum::Sum;
 pub use text::{format, parse, parse_json};
 pub use wide::{
-    DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, from_le_bytes, from_u128,
-    pow10, product, rescale_half_even, to_i128, to_le_bytes,
+    DIGITS_MAX, I256, checked_add, checked_mul, checked_sub, fits, from_i128, from_le_bytes,
+    from_u128, pow10, product, rescale_half_even, to_i128, to_le_bytes,
 };
 
 /// Why there is no exact answer.

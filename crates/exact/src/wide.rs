@@ -78,7 +78,6 @@ pub(crate) fn product_by_halves(a: u64, b: u64) -> u128 {
     u128::from(high) << 64 | u128::from(other << 32 | low & HALF)
 }
 
-
 /// The value, widened.
 #[inline]
 pub fn from_i128(value: i128) -> I256 {

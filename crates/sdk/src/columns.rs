@@ -367,7 +367,9 @@ fn checked<'a>(offsets: &[[u8; 4]], bytes: &'a [u8]) -> &'a str {
             *all |= falls(starts[at], ends[at]) | falls(starts[at + 16], ends[at + 16]);
         }
     }
-    let first = offsets.first().map_or(0, |first| i32::from_le_bytes(*first));
+    let first = offsets
+        .first()
+        .map_or(0, |first| i32::from_le_bytes(*first));
     let rest = starts_rest.iter().zip(ends_rest);
     let rest = rest.fold(first, |all, (start, end)| all | falls(*start, *end));
     let falls = all.iter().fold(rest, |all, falls| all | falls);

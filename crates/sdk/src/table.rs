@@ -4,7 +4,6 @@ use crate::columns::Value;
 use crate::describe::{Field, Kind};
 use crate::wire::{Batch, Column, Head, Layout as Wire, Varlen};
 use std::hint::assert_unchecked;
-use std::ops::Range;
 
 /// The rows of one output. Written through [`crate::Record`].
 #[derive(Debug)]
@@ -109,8 +108,8 @@ pub struct Builder {
     /// For so many rows, and bytes of text, there is room from the first value on.
     rows: usize,
     text: usize,
-    /// Bits, filled with 0 as far as there is room; or values of one width, or text, as far as the last value when the
-    /// last run began: what it wrote stands behind the vector's end, until [`Builder::settle`].
+    /// Bits, filled with 0 as far as there is room; or values of one width, or text, as far as the last value before the
+    /// last null: what came since stands behind the vector's end, until [`Builder::settle`].
     values: Vec<u8>,
     /// How much text there is.
     end: usize,
@@ -122,9 +121,7 @@ pub struct Builder {
     last_row: i64,
     /// Up to this end of the text there is room for a short one.
     last_end: i64,
-    /// The first row of the last rows with values, without a gap.
-    first: usize,
-    /// One bit a row, for the runs before that.
+    /// One bit a row, once there was a null: 0 for each null so far, 1 for all other rows and rows to come.
     valid: Vec<u8>,
     children: Vec<Builder>,
 }
@@ -186,7 +183,6 @@ impl Builder {
             next: 0,
             last_row: -1,
             last_end: -1,
-            first: 0,
             valid: Vec::new(),
             children: field
                 .children
@@ -200,16 +196,16 @@ impl Builder {
         assert!(self.layout == layout, "output {}", self.head);
     }
 
-    /// The last rows with values, without a gap.
-    fn run(&self) -> Range<usize> {
+    /// The row behind the last value.
+    fn end_row(&self) -> usize {
         let end = u32::from_le_bytes(*self.next.to_le_bytes().first_chunk().expect("eight bytes"));
-        self.first..end as usize
+        end as usize
     }
 
     /// Whether there is no value in this row yet.
     #[doc(hidden)]
     pub fn lacks(&self, row: usize) -> bool {
-        self.run().end != row + 1
+        self.end_row() != row + 1
     }
 
     /// 0 if this row is the next one of a column of this layout, and there is room.
@@ -342,10 +338,7 @@ impl Builder {
             "a table has less than 2^32 rows"
         );
         self.settle();
-        if row != self.run().end {
-            self.end_run(row);
-            self.first = row;
-        }
+        self.nulls_to(row);
         let number = |of: usize| i64::try_from(of).expect("a buffer is smaller than 2^63 bytes");
         let rows = match self.layout {
             Layout::STRUCT => 0,
@@ -377,12 +370,12 @@ impl Builder {
         self.next = self.layout.at(row);
     }
 
-    /// Takes in what the last run wrote behind the vectors' ends.
+    /// Takes in what was written behind the vectors' ends.
     #[expect(unsafe_code, reason = "room that is not filled before it is written")]
     fn settle(&mut self) {
-        let rows = self.run().end;
-        // SAFETY: texts, values and offsets were written one behind the other from the vectors' ends on, as many as the
-        // rows of the last run, within the capacity.
+        let rows = self.end_row();
+        // SAFETY: texts, values and offsets were written one behind the other from the vectors' ends on, as far as the
+        // last row with a value, within the capacity.
         unsafe {
             match self.layout {
                 Layout::BITS | Layout::STRUCT => {}
@@ -395,31 +388,38 @@ impl Builder {
         }
     }
 
-    /// Notes which rows were not null up to row `row`, and where their texts end: those that are missing have none.
-    fn end_run(&mut self, row: usize) {
-        self.valid.resize(row.div_ceil(8), 0);
-        let run = self.run();
-        let (first, last) = (run.start.div_ceil(8), run.end / 8);
-        if first < last {
-            self.valid[first..last].fill(0xff);
+    /// Notes the rows from the last value up to row `row`, which are null.
+    fn nulls_to(&mut self, row: usize) {
+        let nulls = self.end_row()..row;
+        if nulls.is_empty() {
+            return;
         }
-        for row in (run.start..run.end.min(first * 8)).chain(run.start.max(last * 8)..run.end) {
-            self.valid[row / 8] |= 1 << (row % 8);
+        let bytes = row.div_ceil(8);
+        if self.valid.len() < bytes {
+            let bytes = bytes.max(self.rows.div_ceil(8)).max(self.valid.len() * 2);
+            self.valid.resize(bytes, 0xff);
+        }
+        let (first, last) = (nulls.start.div_ceil(8), row / 8);
+        let (before, behind) = if first < last {
+            self.valid[first..last].fill(0);
+            (nulls.start..first * 8, last * 8..row)
+        } else {
+            (nulls, 0..0)
+        };
+        for row in before.chain(behind) {
+            self.valid[row / 8] &= !(1 << (row % 8));
         }
     }
 
     /// The column, then its children, depth first. One without any value is sent without buffers.
     fn finish(mut self, batch: &mut Batch) {
         let rows = batch.len();
-        let has_nulls = self.run() != (0..rows);
-        let is_null = has_nulls && self.run().end == 0 && self.layout != Layout::STRUCT;
+        let is_null = rows > 0 && self.end_row() == 0 && self.layout != Layout::STRUCT;
         if !is_null {
             self.settle();
+            self.nulls_to(rows);
             if self.layout == Layout::VARLEN {
                 self.offsets.resize(rows + 1, offset_of(self.end));
-            }
-            if has_nulls {
-                self.end_run(rows);
             }
             self.values.resize(self.layout.bytes(rows, self.end), 0);
         }
@@ -433,7 +433,13 @@ impl Builder {
             }),
             Layout(_) => Wire::Fixed(batch.buffer(self.values)),
         };
-        let validity = (has_nulls && !is_null).then(|| batch.buffer(self.valid));
+        let validity = (!self.valid.is_empty()).then(|| {
+            self.valid.resize(rows.div_ceil(8), 0xff);
+            if let Some(last) = self.valid.last_mut() {
+                *last &= 0xff >> (rows.next_multiple_of(8) - rows);
+            }
+            batch.buffer(self.valid)
+        });
         batch.columns.push(Column {
             head: self.head,
             validity,

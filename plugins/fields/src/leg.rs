@@ -1,7 +1,9 @@
 //! Trade legs: what every normaliser of trades writes.
 
 use crate::number::Number;
-use weir_exact::{Decimal, checked_mul, from_i128, from_u128, mul_div_round, product};
+use weir_exact::{
+    Decimal, checked_mul, from_i128, from_le_bytes, from_u128, mul_div_round, product, to_le_bytes,
+};
 use weir_sdk::{I256, record};
 
 record! {
@@ -158,23 +160,29 @@ pub fn amount(a: Decimal, b: Decimal, c: i128) -> I256 {
 #[inline]
 pub fn priced_amount(amount: i128, price: i128) -> I256 {
     const _: () = assert!(Number::AMOUNT.scale + Number::PRICE.scale == AMOUNT_SCALE);
-    match (u64::try_from(amount), u64::try_from(price)) {
-        (Ok(amount), Ok(price)) => from_u128(product(amount, price)),
-        _ => wide_product(amount, price),
-    }
+    exact_product(amount, price)
 }
 
 /// An amount as received, below 10^18, at the scale of those that are worked out.
 #[inline]
 pub fn received_amount(digits: i128) -> I256 {
-    const ZEROS: u64 = 10_u64.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
-    match u64::try_from(digits) {
-        Ok(digits) => from_u128(product(digits, ZEROS)),
-        Err(_) => wide_product(digits, i128::from(ZEROS)),
-    }
+    const ZEROS: i128 = 10_i128.pow((AMOUNT_SCALE - Number::AMOUNT.scale) as u32);
+    exact_product(digits, ZEROS)
+}
+
+/// `a * b`, of 36 and fewer digits each.
+#[inline]
+fn exact_product(a: i128, b: i128) -> I256 {
+    // By the bytes, so that the usual answer never stands in memory, where the unusual one is.
+    let bytes = match (u64::try_from(a), u64::try_from(b)) {
+        (Ok(a), Ok(b)) => to_le_bytes(from_u128(product(a, b))),
+        _ => wide_product(a, b),
+    };
+    from_le_bytes(bytes)
 }
 
 #[cold]
-fn wide_product(a: i128, b: i128) -> I256 {
-    checked_mul(from_i128(a), from_i128(b)).expect("factors of 36 and fewer digits fit 76")
+fn wide_product(a: i128, b: i128) -> [u8; 32] {
+    let product = checked_mul(from_i128(a), from_i128(b));
+    to_le_bytes(product.expect("factors of 36 and fewer digits fit 76"))
 }

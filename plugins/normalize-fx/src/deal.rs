@@ -50,14 +50,6 @@ record! {
     }
 }
 
-/// What is paid.
-enum Flows {
-    /// Two currencies, once or twice.
-    Exchanges(Exchange, Option<Exchange>),
-    /// One amount: above 0 is received.
-    Difference(i128, Currency),
-}
-
 /// One exchange of the two currencies.
 #[derive(Clone, Copy)]
 struct Exchange {
@@ -83,8 +75,16 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     let product = Cell::new("product", message.product);
     let product = product.one_of_or(&Product::SPELLINGS, Product::Spot)?;
     let quoted = Quoted::read(message)?;
-    let flows = quoted.flows(product)?;
-    let terms = quoted.terms(product);
+    let (far, difference) = match product {
+        Product::Spot | Product::Forward => (None, None),
+        Product::Swap => (Some(quoted.far()?), None),
+        Product::Ndf => (None, Some(quoted.difference()?)),
+    };
+    let terms = if quoted.shows_all(product) {
+        Terms::default()
+    } else {
+        hidden(message, product)?
+    };
     let mut leg = Leg {
         product: Some(product.as_str()),
         entity: Some(Cell::new("entity", message.entity).required()?),
@@ -92,26 +92,32 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         counterparty: Some(Cell::new("cpty", message.counterparty).required()?),
         netting_agreement: Cell::new("nettingAgreement", message.netting_agreement).optional(),
         trade_date: Some(Cell::new("tradeDate", message.trade_date).date()?),
-        maturity_date: Some(quoted.date),
+        maturity_date: Some(far.map_or(quoted.date, |far| quoted.date.max(far.date))),
         kind: Some("CASH"),
         exchange: Some(1),
         payment_date: Some(quoted.date),
         terms: terms.as_str(),
         ..trade.bare_leg()
     };
-    match &flows {
-        Flows::Exchanges(near, far) => {
-            leg.maturity_date = far.map(|far| far.date.max(near.date)).or(leg.maturity_date);
-            quoted.exchange(near, &mut leg, row, out);
-            if let Some(far) = far {
-                quoted.exchange(far, &mut leg, row, out);
-            }
-        }
-        Flows::Difference(settled, currency) => {
-            let amount = received_amount(settled.abs());
-            pay(&mut leg, *settled >= 0, amount, currency);
-            out.push(row, &leg);
-        }
+    if let Some((settled, currency)) = difference {
+        let amount = received_amount(settled.abs());
+        pay(&mut leg, settled >= 0, amount, &currency);
+        out.push(row, &leg);
+        return Ok(());
+    }
+    let (base, quote) = (quoted.base, quoted.quote);
+    let (mut due, mut then) = (Some(quoted.near()), far);
+    while let Some(of) = due {
+        due = then.take();
+        leg.exchange = Some(of.number);
+        leg.payment_date = Some(of.date);
+        pay(&mut leg, of.buys, received_amount(quoted.notional), &base);
+        out.push(row, &leg);
+        leg.leg += 1;
+        let amount = priced_amount(quoted.notional, of.rate);
+        pay(&mut leg, !of.buys, amount, &quote);
+        out.push(row, &leg);
+        leg.leg += 1;
     }
     Ok(())
 }
@@ -163,6 +169,7 @@ struct Quoted {
 }
 
 impl Quoted {
+    #[inline(always)]
     fn read(message: &Message<'_>) -> Result<Self, Refusal> {
         let (base, quote) = Cell::new("ccyPair", message.pair).currency_pair()?;
         const SIDES: [(&str, bool); 4] =
@@ -183,21 +190,13 @@ impl Quoted {
         })
     }
 
-    fn flows(&self, product: Product) -> Result<Flows, Refusal> {
-        if let Product::Ndf = product {
-            return self.difference();
-        }
-        let near = Exchange {
+    fn near(&self) -> Exchange {
+        Exchange {
             number: 1,
             buys: self.buys,
             rate: self.rate,
             date: self.date,
-        };
-        let far = match product {
-            Product::Swap => Some(self.far()?),
-            _ => None,
-        };
-        Ok(Flows::Exchanges(near, far))
+        }
     }
 
     /// The other way round.
@@ -211,69 +210,50 @@ impl Quoted {
         })
     }
 
-    fn difference(&self) -> Result<Flows, Refusal> {
+    /// The one amount, above 0 received, and its currency.
+    fn difference(&self) -> Result<(i128, Currency), Refusal> {
         let missing = |field| move || Refusal::missing(field);
-        Ok(Flows::Difference(
+        Ok((
             self.settle_amount.ok_or_else(missing("settleAmount"))?,
             self.settle_currency.ok_or_else(missing("settleCcy"))?,
         ))
     }
 
-    /// In the base currency.
-    fn base_amount(&self) -> I256 {
-        received_amount(self.notional)
-    }
-
-    /// In the quote currency.
-    fn quote_amount(&self, rate: i128) -> I256 {
-        priced_amount(self.notional, rate)
-    }
-
-    /// Both legs of an exchange.
-    fn exchange<'a>(&'a self, of: &Exchange, leg: &mut Leg<'a>, row: u32, out: &mut Output) {
-        leg.exchange = Some(of.number);
-        leg.payment_date = Some(of.date);
-        pay(leg, of.buys, self.base_amount(), &self.base);
-        out.push(row, leg);
-        leg.leg += 1;
-        pay(leg, !of.buys, self.quote_amount(of.rate), &self.quote);
-        out.push(row, leg);
-        leg.leg += 1;
-    }
-
-    /// What the legs do not show: mostly nothing.
-    fn terms(&self, product: Product) -> Terms {
+    /// Whether the legs show all that was agreed: mostly so.
+    fn shows_all(&self, product: Product) -> bool {
         let has_far = self.far_date.is_some() || self.far_rate.is_some();
         let settles = self.settle_amount.is_some() || self.settle_currency.is_some();
         match product {
-            Product::Spot | Product::Forward if !has_far && !settles => Terms::default(),
-            Product::Swap if !settles => Terms::default(),
-            _ => self.hidden(product),
+            Product::Spot | Product::Forward => !has_far && !settles,
+            Product::Swap => !settles,
+            Product::Ndf => false,
         }
     }
+}
 
-    /// A difference hides what it is the difference of, and any other product the fields that it has no use for.
-    #[cold]
-    fn hidden(&self, product: Product) -> Terms {
-        let terms = match product {
-            Product::Ndf => Terms::default()
-                .code("base", Some(self.base.as_str()))
-                .code("quote", Some(self.quote.as_str()))
-                .code("side", Some(if self.buys { "BUY" } else { "SELL" }))
-                .digits("notional", Some(self.notional))
-                .digits("rate", Some(self.rate)),
-            Product::Spot | Product::Forward | Product::Swap => Terms::default()
-                .digits("settle_amount", self.settle_amount)
-                .code(
-                    "settle_currency",
-                    self.settle_currency.as_ref().map(Currency::as_str),
-                ),
-        };
-        match product {
-            Product::Swap => terms,
-            Product::Spot | Product::Forward | Product::Ndf => terms
-                .digits("far_date", self.far_date)
-                .digits("far_rate", self.far_rate),
-        }
-    }
+/// What the legs do not show: a difference hides what it is the difference of, and any other product the fields that
+/// it has no use for. They are read once more, as it is seldom.
+#[cold]
+fn hidden(message: &Message<'_>, product: Product) -> Result<Terms, Refusal> {
+    let quoted = Quoted::read(message)?;
+    let terms = match product {
+        Product::Ndf => Terms::default()
+            .code("base", Some(quoted.base.as_str()))
+            .code("quote", Some(quoted.quote.as_str()))
+            .code("side", Some(if quoted.buys { "BUY" } else { "SELL" }))
+            .digits("notional", Some(quoted.notional))
+            .digits("rate", Some(quoted.rate)),
+        Product::Spot | Product::Forward | Product::Swap => Terms::default()
+            .digits("settle_amount", quoted.settle_amount)
+            .code(
+                "settle_currency",
+                quoted.settle_currency.as_ref().map(Currency::as_str),
+            ),
+    };
+    Ok(match product {
+        Product::Swap => terms,
+        Product::Spot | Product::Forward | Product::Ndf => terms
+            .digits("far_date", quoted.far_date)
+            .digits("far_rate", quoted.far_rate),
+    })
 }
