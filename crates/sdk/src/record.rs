@@ -1,13 +1,15 @@
 //! Rows as structs: `record!` declares the columns of an input or an output once.
 
 use crate::columns::Columns;
-use crate::describe::Field;
+use crate::describe::{Field, Kind};
 use crate::table::Builder;
 
 /// A row of known columns. Written by [`record!`](crate::record!).
 pub trait Record<'a>: Sized {
     /// Typed views of the columns of one batch.
     type Views: std::fmt::Debug;
+    /// What the columns hold.
+    const KINDS: &'static [Kind];
     /// The columns, for a [`crate::Shape`].
     fn fields() -> Vec<Field>;
     /// The views of these columns; panics when the shape asks for others.
@@ -15,8 +17,16 @@ pub trait Record<'a>: Sized {
     /// Row `row`.
     fn read(views: &Self::Views, row: usize) -> Self;
     /// Writes one value to each column, whose row this is; called by [`Table::push`](crate::Table::push).
-    fn write(&self, row: usize, columns: &mut [Builder]);
-    /// Likewise, of the columns that have no value in this row yet.
+    ///
+    /// # Safety
+    ///
+    /// The columns hold [`Record::KINDS`], and those with a value have room for the row.
+    #[expect(
+        unsafe_code,
+        reason = "what is seen once is not looked at for each cell"
+    )]
+    unsafe fn write(&self, row: usize, columns: &mut [Builder]);
+    /// Likewise, of the columns that have no value in this row yet, whatever they hold.
     fn write_rest(&self, row: usize, columns: &mut [Builder]);
 }
 
@@ -56,6 +66,8 @@ macro_rules! __record {
             }
             impl<$lt> $crate::Record<$lt> for $self {
                 type Views = Views<$lt>;
+                const KINDS: &'static [$crate::Kind] =
+                    &[$($crate::__cell!(@kind $kind $(($($arg)*))?)),*];
                 fn fields() -> ::std::vec::Vec<$crate::Field> {
                     ::std::vec![$($crate::__cell!(@field
                         $crate::__cell!(@name $field $($column)?), [$kind $(($($arg)*))?] $($req)?)),*]
@@ -76,7 +88,7 @@ macro_rules! __record {
                     Self { $($field: $crate::__cell!(@get views.$field, row, [$kind $(($($arg)*))?] $($req)?)),* }
                 }
                 #[inline]
-                fn write(&self, row: usize, columns: &mut [$crate::table::Builder]) {
+                unsafe fn write(&self, row: usize, columns: &mut [$crate::table::Builder]) {
                     let all = columns.first_chunk_mut().expect("the output's columns are the record's");
                     let [$($field),*] = all;
                     $(
@@ -151,6 +163,7 @@ macro_rules! __cell {
     (@kind timestamp) => { $crate::Kind::Timestamp };
     (@kind utf8) => { $crate::Kind::Utf8 };
     (@kind binary) => { $crate::Kind::Binary };
+    (@kind record $args:tt) => { $crate::Kind::Struct };
     (@kind decimal128($p:expr, $s:expr)) => { $crate::Kind::Decimal128($p, $s) };
     (@kind decimal256($p:expr, $s:expr)) => { $crate::Kind::Decimal256($p, $s) };
 
@@ -174,11 +187,23 @@ macro_rules! __cell {
     (@try $to:ident, $row:ident, $from:expr, [$($kind:tt)*] required) => {
         $crate::__cell!(@try $to, $row, ::core::option::Option::Some($from), [$($kind)*])
     };
-    (@try $to:ident, $row:ident, $from:expr, [bool]) => { $to.try_bool($row, $from) };
-    (@try $to:ident, $row:ident, $from:expr, [utf8]) => { $to.try_bytes($row, $from.map(str::as_bytes)) };
-    (@try $to:ident, $row:ident, $from:expr, [binary]) => { $to.try_bytes($row, $from) };
+    (@try $to:ident, $row:ident, $from:expr, [bool]) => {
+        // SAFETY: as the caller of `write` knows.
+        unsafe { $to.try_bool($row, $from) }
+    };
+    (@try $to:ident, $row:ident, $from:expr, [utf8]) => {
+        // SAFETY: as the caller of `write` knows.
+        unsafe { $to.try_bytes($row, $from.map(str::as_bytes)) }
+    };
+    (@try $to:ident, $row:ident, $from:expr, [binary]) => {
+        // SAFETY: as the caller of `write` knows.
+        unsafe { $to.try_bytes($row, $from) }
+    };
     (@try $to:ident, $row:ident, $from:expr, [record($inner:ident)]) => { $from.is_none() };
-    (@try $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => { $to.try_fixed($row, $from) };
+    (@try $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => {
+        // SAFETY: as the caller of `write` knows.
+        unsafe { $to.try_fixed($row, $from) }
+    };
 
     (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*] required) => {
         $crate::__cell!(@put $to, $row, ::core::option::Option::Some($from), [$($kind)*])
@@ -188,7 +213,7 @@ macro_rules! __cell {
     (@put $to:ident, $row:ident, $from:expr, [binary]) => { $to.bytes($row, $from) };
     (@put $to:ident, $row:ident, $from:expr, [record($inner:ident)]) => {
         if let ::core::option::Option::Some(inner) = &$from {
-            $to.fields($row, |columns| <$inner<'_> as $crate::Record<'_>>::write(inner, $row, columns));
+            $to.fields($row, |columns| <$inner<'_> as $crate::Record<'_>>::write_rest(inner, $row, columns));
         }
     };
     (@put $to:ident, $row:ident, $from:expr, [$($kind:tt)*]) => { $to.fixed($row, $from) };

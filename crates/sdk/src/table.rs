@@ -9,6 +9,10 @@ use std::hint::assert_unchecked;
 #[derive(Debug)]
 pub struct Table {
     rows: u32,
+    /// For so many rows there is room in each column that has a value.
+    room: usize,
+    /// The kinds of the records written last, which the columns were seen to hold.
+    known: &'static [Kind],
     columns: Vec<Builder>,
 }
 
@@ -37,13 +41,15 @@ impl Table {
         });
         Self {
             rows: 0,
+            room: rows,
+            known: &[],
             columns: columns.collect(),
         }
     }
 
-    /// How many rows there is room for from the start.
+    /// How many rows there is room for.
     pub(crate) fn rows_expected(&self) -> usize {
-        self.columns.first().map_or(0, |column| column.rows)
+        self.room
     }
 
     /// How much it holds.
@@ -66,9 +72,35 @@ impl Table {
 
     /// Appends a row.
     #[inline]
+    #[expect(
+        unsafe_code,
+        reason = "what is seen once is not looked at for each cell"
+    )]
     pub fn push<'r, R: crate::Record<'r>>(&mut self, row: &R) {
-        row.write(self.rows as usize, &mut self.columns);
+        if self.len() >= self.room || !std::ptr::eq(self.known, R::KINDS) {
+            self.prepare(R::KINDS);
+        }
+        // SAFETY: the columns hold these kinds, and those with a value have room for the row.
+        unsafe { row.write(self.rows as usize, &mut self.columns) };
         self.rows += 1;
+    }
+
+    /// Makes room for another row, twice as much as before; sees that the columns hold these kinds.
+    #[cold]
+    fn prepare(&mut self, kinds: &'static [Kind]) {
+        if self.len() >= self.room {
+            self.room = (self.room * 2).max(self.len() + 1).max(16);
+            let columns = self.columns.iter_mut();
+            columns.for_each(|column| column.make_room(self.room));
+        }
+        assert!(
+            kinds.len() <= self.columns.len(),
+            "the output's columns are the record's"
+        );
+        for (column, kind) in self.columns.iter().zip(kinds) {
+            column.expect(Layout::of(*kind));
+        }
+        self.known = kinds;
     }
 
     /// Appends a row whose columns are not known when the plugin is compiled: `write` gets the row's index and gives
@@ -115,18 +147,19 @@ pub struct Builder {
     end: usize,
     /// Where texts begin and end, as far as `values`.
     offsets: Vec<[u8; 4]>,
-    /// The row behind the last value, and the layout above; no layout as long as there is no room.
-    next: u64,
-    /// The last row that there is room for.
-    last_row: i64,
+    /// The row behind the last value; [`NO_ROOM`] before the first.
+    next: usize,
     /// Up to this end of the text there is room for a short one.
-    last_end: i64,
+    last_end: usize,
     /// One bit a row, once there was a null: 0 for each null so far, 1 for all other rows and rows to come.
     valid: Vec<u8>,
     children: Vec<Builder>,
 }
 
-/// How a column's values lie: in one number, so that a cell costs one comparison.
+/// The row behind the last value where there is none, and no room for any.
+const NO_ROOM: usize = usize::MAX;
+
+/// How a column's values lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout(usize);
 
@@ -140,8 +173,8 @@ impl Layout {
         Self(width)
     }
 
-    fn of(field: &Field) -> Self {
-        match field.kind {
+    fn of(kind: Kind) -> Self {
+        match kind {
             Kind::Bool => Self::BITS,
             Kind::Int32 | Kind::Date32 => Self::fixed(4),
             Kind::Int64 | Kind::Timestamp => Self::fixed(8),
@@ -149,7 +182,7 @@ impl Layout {
             Kind::Decimal256(..) => Self::fixed(32),
             Kind::Utf8 | Kind::Binary => Self::VARLEN,
             Kind::Struct => Self::STRUCT,
-            Kind::List => panic!("column `{}`: lists are read, not written", field.name),
+            Kind::List => panic!("lists are read, not written"),
         }
     }
 
@@ -162,27 +195,20 @@ impl Layout {
             Self(width) => rows * width,
         }
     }
-
-    /// [`Builder::next`] of a column of this layout whose next value is that of `row`.
-    #[inline]
-    const fn at(self, row: usize) -> u64 {
-        (self.0 as u64) << 32 | row as u64
-    }
 }
 
 impl Builder {
     fn new(field: &Field, rows: usize, text: usize) -> Self {
         Self {
             head: Head::of(field),
-            layout: Layout::of(field),
+            layout: Layout::of(field.kind),
             rows,
             text,
             values: Vec::new(),
             end: 0,
             offsets: Vec::new(),
-            next: 0,
-            last_row: -1,
-            last_end: -1,
+            next: NO_ROOM,
+            last_end: 0,
             valid: Vec::new(),
             children: field
                 .children
@@ -198,8 +224,7 @@ impl Builder {
 
     /// The row behind the last value.
     fn end_row(&self) -> usize {
-        let end = u32::from_le_bytes(*self.next.to_le_bytes().first_chunk().expect("eight bytes"));
-        end as usize
+        if self.next == NO_ROOM { 0 } else { self.next }
     }
 
     /// Whether there is no value in this row yet.
@@ -208,24 +233,31 @@ impl Builder {
         self.end_row() != row + 1
     }
 
-    /// 0 if this row is the next one of a column of this layout, and there is room.
+    /// Before a value of this layout, which is not null, is written to this row.
     #[inline]
-    fn misfit(&self, row: usize, layout: Layout) -> u64 {
-        let lack = self.last_row.wrapping_sub_unsigned(row as u64);
-        (self.next ^ layout.at(row)) | (lack >> 63).cast_unsigned()
+    fn ready(&mut self, row: usize, layout: Layout) {
+        if self.next != row || row >= self.rows || self.layout != layout {
+            self.expect(layout);
+            self.prepare(row, 0);
+        }
     }
 
     /// Writes a value of one width.
     #[inline]
+    #[expect(unsafe_code, reason = "as its own answer says")]
     pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
-        if !self.try_fixed(row, value) {
-            self.expect(Layout::fixed(size_of::<T::Bytes>()));
-            self.prepare(row, 0);
-            self.try_fixed(row, value);
+        if value.is_some() {
+            self.ready(row, Layout::fixed(size_of::<T::Bytes>()));
+            // SAFETY: this is the column's layout, and there is room.
+            unsafe { self.try_fixed(row, value) };
         }
     }
 
-    /// Writes a value behind that of the row before, where there is room: whether it does.
+    /// Writes a value behind that of the row before, where there is one: whether it does.
+    ///
+    /// # Safety
+    ///
+    /// The column has this layout, and, if it has a value, room for the row.
     #[doc(hidden)]
     #[expect(
         clippy::inline_always,
@@ -236,54 +268,65 @@ impl Builder {
         reason = "another look at the room costs as much as the rest"
     )]
     #[inline(always)]
-    pub fn try_fixed<T: Value>(&mut self, row: usize, value: Option<T>) -> bool {
+    pub unsafe fn try_fixed<T: Value>(&mut self, row: usize, value: Option<T>) -> bool {
         let Some(value) = value else { return true };
-        if self.misfit(row, Layout::fixed(size_of::<T::Bytes>())) != 0 {
+        if self.next != row {
             return false;
         }
         let values = self.values.as_mut_ptr().cast::<T::Bytes>();
-        // SAFETY: `values` has capacity for values of this width up to `last_row`, which `row` is not past.
+        // SAFETY: the values are of this width, and there is room for that of `row`, as the caller knows.
         unsafe { values.add(row).write_unaligned(value.bytes()) };
-        self.next += 1;
+        self.next = row + 1;
         true
     }
 
     /// Writes true, false or null.
     #[inline]
+    #[expect(unsafe_code, reason = "as its own answer says")]
     pub fn bool(&mut self, row: usize, value: Option<bool>) {
-        if !self.try_bool(row, value) {
-            self.expect(Layout::BITS);
-            self.prepare(row, 0);
-            self.try_bool(row, value);
+        if value.is_some() {
+            self.ready(row, Layout::BITS);
+            // SAFETY: this is the column's layout, and there is room.
+            unsafe { self.try_bool(row, value) };
         }
     }
 
     /// Likewise.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Builder::try_fixed`].
     #[doc(hidden)]
+    #[expect(unsafe_code, reason = "written like the others")]
     #[inline]
-    pub fn try_bool(&mut self, row: usize, value: Option<bool>) -> bool {
+    pub unsafe fn try_bool(&mut self, row: usize, value: Option<bool>) -> bool {
         let Some(value) = value else { return true };
-        if self.misfit(row, Layout::BITS) != 0 {
+        if self.next != row {
             return false;
         }
         self.values[row / 8] |= u8::from(value) << (row % 8);
-        self.next += 1;
+        self.next = row + 1;
         true
     }
 
     /// Writes text or bytes.
     #[inline]
+    #[expect(unsafe_code, reason = "as its own answer says")]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
-        if !self.try_bytes(row, value)
-            && let Some(value) = value
-        {
-            self.expect(Layout::VARLEN);
-            self.prepare(row, value.len());
-            self.long(row, value);
+        let Some(text) = value else { return };
+        self.ready(row, Layout::VARLEN);
+        // SAFETY: this is the column's layout, and there is room.
+        if !unsafe { self.try_bytes(row, value) } {
+            self.prepare(row, text.len());
+            self.long(row, text);
         }
     }
 
-    /// Writes a text that is short, behind the text of the row before, where there is room: whether it does.
+    /// Writes a text that is short, behind the text of the row before, where there is one, and room: whether it does.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Builder::try_fixed`]; the room of the text is looked at here.
     #[doc(hidden)]
     #[expect(
         clippy::inline_always,
@@ -294,23 +337,23 @@ impl Builder {
         reason = "another look at the room costs as much as the rest"
     )]
     #[inline(always)]
-    pub fn try_bytes(&mut self, row: usize, value: Option<&[u8]>) -> bool {
+    pub unsafe fn try_bytes(&mut self, row: usize, value: Option<&[u8]>) -> bool {
         let Some(value) = value else { return true };
-        let lack = self.last_end.wrapping_sub_unsigned(self.end as u64);
-        let long = value.len() as u64 & !(SHORT_BYTES_MAX as u64 - 1);
-        if self.misfit(row, Layout::VARLEN) | long | (lack >> 63).cast_unsigned() != 0 {
+        let lack = (self.last_end.wrapping_sub(self.end)).cast_signed() >> (isize::BITS - 1);
+        let long = value.len() & !(SHORT_BYTES_MAX - 1);
+        if (self.next ^ row) | long | lack.cast_unsigned() != 0 {
             return false;
         }
         let end = self.end + value.len();
         // SAFETY: from `last_end` on `values` has capacity for a short text, and `end` is not past it; `offsets` has
-        // capacity for the end of `last_row`, which `row` is not past.
+        // capacity for the end of `row`, as the caller knows.
         unsafe {
             assert_unchecked(value.len() < SHORT_BYTES_MAX);
             copy(self.values.as_mut_ptr().add(self.end), value);
             *self.offsets.as_mut_ptr().add(row + 1) = offset_of(end);
         }
         self.end = end;
-        self.next += 1;
+        self.next = row + 1;
         true
     }
 
@@ -318,7 +361,7 @@ impl Builder {
         self.values.extend_from_slice(value);
         self.end = self.values.len();
         self.offsets.push(offset_of(self.end));
-        self.next = self.layout.at(row + 1);
+        self.next = row + 1;
     }
 
     /// Writes a struct: `write` gives each of its fields a value.
@@ -326,11 +369,11 @@ impl Builder {
         self.expect(Layout::STRUCT);
         self.prepare(row, 0);
         write(&mut self.children);
-        self.next += 1;
+        self.next = row + 1;
     }
 
-    /// Before a value of so many bytes of text: makes room for all rows that are expected, or twice as many as before,
-    /// and catches up with the rows since the last value, which are null.
+    /// Before a value of so many bytes of text: makes room, and catches up with the rows since the last value, which are
+    /// null.
     #[cold]
     fn prepare(&mut self, row: usize, text: usize) {
         assert!(
@@ -339,35 +382,51 @@ impl Builder {
         );
         self.settle();
         self.nulls_to(row);
-        let number = |of: usize| i64::try_from(of).expect("a buffer is smaller than 2^63 bytes");
-        let rows = match self.layout {
-            Layout::STRUCT => 0,
-            Layout::BITS => {
-                let bytes = self.rows.max(row * 2).div_ceil(8);
-                if row / 8 >= self.values.len() {
-                    self.values.resize(bytes + 1, 0);
-                }
-                self.values.len() * 8
-            }
+        if row >= self.rows {
+            self.rows = (self.rows * 2).max(row + 1);
+        }
+        match self.layout {
+            Layout::STRUCT | Layout::BITS => {}
             Layout::VARLEN => {
                 self.offsets.resize(row + 1, offset_of(self.end));
-                reserve(&mut self.offsets, 1, self.rows + 1);
                 reserve(
                     &mut self.values,
                     text + SHORT_BYTES_MAX,
                     self.text + 2 * SHORT_BYTES_MAX,
                 );
-                self.last_end = number(self.values.capacity() - SHORT_BYTES_MAX);
-                self.offsets.capacity() - 1
+                self.last_end = self.values.capacity() - SHORT_BYTES_MAX;
+            }
+            Layout(width) => self.values.resize(row * width, 0),
+        }
+        self.reserve_rows();
+        self.next = row;
+    }
+
+    /// Makes room for so many rows, now or when the first value comes.
+    fn make_room(&mut self, rows: usize) {
+        self.rows = self.rows.max(rows);
+        if self.next != NO_ROOM {
+            self.settle();
+            self.reserve_rows();
+        }
+    }
+
+    fn reserve_rows(&mut self) {
+        match self.layout {
+            Layout::STRUCT => {}
+            Layout::BITS => {
+                let bytes = self.rows.div_ceil(8).max(self.values.len());
+                self.values.resize(bytes, 0);
+            }
+            Layout::VARLEN => {
+                let more = (self.rows + 1).saturating_sub(self.offsets.len());
+                self.offsets.reserve_exact(more);
             }
             Layout(width) => {
-                self.values.resize(row * width, 0);
-                reserve(&mut self.values, width, self.rows * width);
-                self.values.capacity() / width
+                let more = (self.rows * width).saturating_sub(self.values.len());
+                self.values.reserve_exact(more);
             }
-        };
-        self.last_row = number(rows) - 1;
-        self.next = self.layout.at(row);
+        }
     }
 
     /// Takes in what was written behind the vectors' ends.
@@ -522,71 +581,6 @@ mod tests {
                 // SAFETY: there is room for a short text.
                 unsafe { copy(to.as_mut_ptr(), &source[from..from + length]) };
                 assert_eq!(to[..length], source[from..from + length], "length {length}");
-            }
-        }
-    }
-
-    /// Whatever is written, to whatever room there is, is read back: runs of values and of nulls, texts short and long.
-    #[test]
-    fn cells_come_back() {
-        let fields = [
-            Field::new("text", Kind::Utf8, true),
-            Field::new("number", Kind::Int32, true),
-            Field::new("flag", Kind::Bool, true),
-        ];
-        let mut seed = 1_u64;
-        let mut random = |below: usize| {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from(seed >> 33).unwrap() % below
-        };
-        for _ in 0..2_000 {
-            let (rows, change) = (random(60), 1 + random(20));
-            let mut there = [0, 1, 2].map(|_| random(2) == 0);
-            let mut table = Table::new(&fields, random(40));
-            let mut cells = Vec::new();
-            for _ in 0..rows {
-                there = there.map(|is| is != (random(change) == 0));
-                let number = i32::try_from(random(45)).unwrap();
-                let text = "aß€😀".chars().cycle().take(random(45)).collect::<String>();
-                cells.push((
-                    there[0].then_some(text),
-                    there[1].then_some(number),
-                    there[2].then_some(number % 2 == 0),
-                ));
-            }
-            for (text, number, flag) in &cells {
-                table.push_with(|at, columns| {
-                    columns[0].bytes(at, text.as_deref().map(str::as_bytes));
-                    columns[1].fixed(at, *number);
-                    columns[2].bool(at, *flag);
-                });
-            }
-            let batch = table.into_batch();
-            let columns = crate::Columns::of(&batch);
-            let texts = columns.text("text");
-            let (numbers, flags) = (columns.fixed::<i32>("number"), columns.bools("flag"));
-            for (row, (text, number, flag)) in cells.iter().enumerate() {
-                assert_eq!(texts.get(row), text.as_deref());
-                assert_eq!(numbers.get(row), *number);
-                assert_eq!(flags.get(row), *flag);
-            }
-            let values = [
-                cells.iter().filter(|cell| cell.0.is_some()).count(),
-                cells.iter().filter(|cell| cell.1.is_some()).count(),
-                cells.iter().filter(|cell| cell.2.is_some()).count(),
-            ];
-            for (column, values) in batch.columns.iter().zip(values) {
-                assert_eq!(column.validity.is_some(), 0 < values && values < rows);
-                assert_eq!(column.data == Wire::None, values == 0 && rows > 0);
-                let bits = column.validity.map(|span| batch.bytes(span));
-                let set: u32 = bits
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|byte| byte.count_ones())
-                    .sum();
-                assert!(column.validity.is_none() || set as usize == values);
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Two small plugins as their authors write them, run natively.
+//! Two small plugins as their authors write them, run natively; and tables, written and read back.
 
 use weir_sdk::harness;
+use weir_sdk::wire::Layout;
 use weir_sdk::{
-    Answers, Batch, Data, Description, Failure, Group, Groups, Json, Output, Record, Shape,
-    Transform, record,
+    Answers, Batch, Columns, Data, Description, Failure, Field, Group, Groups, Json, Kind, Output,
+    Record, Shape, Table, Transform, record,
 };
 
 record! {
@@ -180,4 +181,97 @@ fn a_group_sees_the_rows_of_each_input() {
         ran.to_string(),
         "open 0: trade=a open=6\nopen 1: trade=b open=5\nrefused 3: over_filled: 4 more than is open\n"
     );
+}
+
+record! {
+    struct Cells<'a> {
+        text: utf8,
+        number: int32,
+        flag: bool,
+    }
+}
+
+/// A record whose columns are not those that the table has is the author's mistake.
+#[test]
+#[should_panic(expected = "output column `text` is int32")]
+fn columns_of_another_kind_are_seen() {
+    let mut fields = <Cells<'_> as Record<'_>>::fields();
+    fields[0] = Field::new("text", Kind::Int32, true);
+    let mut table = Table::new(&fields, 1);
+    table.push_with(|at, columns| columns[0].fixed(at, Some(1)));
+    table.push(&Cells {
+        text: Some("a"),
+        number: None,
+        flag: None,
+    });
+}
+
+/// Whatever is written, either way, to whatever room there is, is read back: runs of values and of nulls, texts short
+/// and long.
+#[test]
+fn cells_come_back() {
+    let fields = <Cells<'_> as Record<'_>>::fields();
+    let mut seed = 1_u64;
+    let mut random = |below: usize| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    for _ in 0..2_000 {
+        let (rows, change) = (random(60), 1 + random(20));
+        let mut there = [0, 1, 2].map(|_| random(2) == 0);
+        let mut table = Table::new(&fields, random(40));
+        let mut cells = Vec::new();
+        for _ in 0..rows {
+            there = there.map(|is| is != (random(change) == 0));
+            let number = i32::try_from(random(45)).unwrap();
+            let text = "aß€😀".chars().cycle().take(random(45)).collect::<String>();
+            cells.push((
+                there[0].then_some(text),
+                there[1].then_some(number),
+                there[2].then_some(number % 2 == 0),
+            ));
+        }
+        for (text, number, flag) in &cells {
+            if random(3) > 0 {
+                table.push(&Cells {
+                    text: text.as_deref(),
+                    number: *number,
+                    flag: *flag,
+                });
+                continue;
+            }
+            table.push_with(|at, columns| {
+                columns[0].bytes(at, text.as_deref().map(str::as_bytes));
+                columns[1].fixed(at, *number);
+                columns[2].bool(at, *flag);
+            });
+        }
+        let batch = table.into_batch();
+        let columns = Columns::of(&batch);
+        let texts = columns.text("text");
+        let (numbers, flags) = (columns.fixed::<i32>("number"), columns.bools("flag"));
+        for (row, (text, number, flag)) in cells.iter().enumerate() {
+            assert_eq!(texts.get(row), text.as_deref());
+            assert_eq!(numbers.get(row), *number);
+            assert_eq!(flags.get(row), *flag);
+        }
+        let values = [
+            cells.iter().filter(|cell| cell.0.is_some()).count(),
+            cells.iter().filter(|cell| cell.1.is_some()).count(),
+            cells.iter().filter(|cell| cell.2.is_some()).count(),
+        ];
+        for (column, values) in batch.columns.iter().zip(values) {
+            assert_eq!(column.validity.is_some(), 0 < values && values < rows);
+            assert_eq!(column.data == Layout::None, values == 0 && rows > 0);
+            let bits = column.validity.map(|span| batch.bytes(span));
+            let set: u32 = bits
+                .unwrap_or_default()
+                .iter()
+                .map(|byte| byte.count_ones())
+                .sum();
+            assert!(column.validity.is_none() || set as usize == values);
+        }
+    }
 }

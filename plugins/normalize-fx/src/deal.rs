@@ -101,31 +101,33 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
     };
     if let Some((settled, currency)) = difference {
         let amount = received_amount(settled.abs());
-        pay(&mut leg, settled >= 0, amount, &currency);
+        pay(&mut leg, settled >= 0, amount, currency.as_str());
         out.push(row, &leg);
         return Ok(());
     }
     let (base, quote) = (quoted.base, quoted.quote);
+    // Not an array of them: it would stand in memory.
     let (mut due, mut then) = (Some(quoted.near()), far);
     while let Some(of) = due {
         due = then.take();
         leg.exchange = Some(of.number);
         leg.payment_date = Some(of.date);
-        pay(&mut leg, of.buys, received_amount(quoted.notional), &base);
+        let amount = received_amount(quoted.notional);
+        pay(&mut leg, of.buys, amount, base.as_str());
         out.push(row, &leg);
         leg.leg += 1;
         let amount = priced_amount(quoted.notional, of.rate);
-        pay(&mut leg, !of.buys, amount, &quote);
+        pay(&mut leg, !of.buys, amount, quote.as_str());
         out.push(row, &leg);
         leg.leg += 1;
     }
     Ok(())
 }
 
-fn pay<'a>(leg: &mut Leg<'a>, receives: bool, amount: I256, currency: &'a Currency) {
+fn pay<'a>(leg: &mut Leg<'a>, receives: bool, amount: I256, currency: &'a str) {
     leg.direction = Some(if receives { "RECEIVE" } else { "PAY" });
     leg.amount = Some(amount);
-    leg.currency = Some(currency.as_str());
+    leg.currency = Some(currency);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,9 +173,9 @@ struct Quoted {
 impl Quoted {
     #[inline(always)]
     fn read(message: &Message<'_>) -> Result<Self, Refusal> {
-        let (base, quote) = Cell::new("ccyPair", message.pair).currency_pair()?;
         const SIDES: [(&str, bool); 4] =
             [("BUY", true), ("SELL", false), ("B", true), ("S", false)];
+        let (base, quote) = Cell::new("ccyPair", message.pair).currency_pair()?;
         Ok(Self {
             base,
             quote,
