@@ -156,7 +156,7 @@ pub fn ns_per_row<T: Transform>(
     rows: &str,
     batch_rows: usize,
 ) -> Result<f64, Failure> {
-    const MEASURE: Duration = Duration::from_secs(3);
+    const MEASURE: Duration = Duration::from_secs(2);
     let (plugin, shape) = open(config, T::description, |config| T::open(config, data))?;
     let lines: Vec<&str> = rows.lines().collect();
     let chunks = lines.chunks(batch_rows);
