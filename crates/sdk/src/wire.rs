@@ -159,3 +159,40 @@ pub(crate) fn bytes(buffers: &[Vec<u8>], span: Span) -> &[u8] {
     let at = span.at as usize;
     &buffers[span.of as usize][at..at + span.len as usize]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts of rows with these keys into `a`, `bc` and an empty text; row 1 is null.
+    fn texts(keys: [u32; 4]) -> Vec<String> {
+        let numbers = |of: &[u32]| of.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut batch = Batch {
+            rows: 4,
+            ..Batch::default()
+        };
+        let (keys, validity) = (batch.buffer(numbers(&keys)), batch.buffer(vec![0b1101]));
+        let values = Varlen {
+            offsets: batch.buffer(numbers(&[0, 1, 3, 3])),
+            bytes: batch.buffer(b"abc".to_vec()),
+        };
+        let Varlen { offsets, bytes } = batch.plain(Some(validity), keys, values);
+        let text = |row| {
+            let at = u32_at(batch.bytes(offsets), row)..u32_at(batch.bytes(offsets), row + 1);
+            String::from_utf8_lossy(&batch.bytes(bytes)[at]).into_owned()
+        };
+        (0..4).map(text).collect()
+    }
+
+    #[test]
+    fn a_dictionary_is_written_out() {
+        // What the key of a null row says is of no meaning.
+        assert_eq!(texts([1, 77, 2, 0]), ["bc", "", "", "a"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the host sends keys of texts")]
+    fn a_key_of_no_text_is_seen() {
+        texts([1, 0, 3, 0]);
+    }
+}
