@@ -182,7 +182,7 @@ impl Layout {
             Kind::Decimal256(..) => Self::fixed(32),
             Kind::Utf8 | Kind::Binary => Self::VARLEN,
             Kind::Struct => Self::STRUCT,
-            Kind::List => panic!("lists are read, not written"),
+            Kind::List => unreachable!("no column is written as a list"),
         }
     }
 
@@ -199,6 +199,11 @@ impl Layout {
 
 impl Builder {
     fn new(field: &Field, rows: usize, text: usize) -> Self {
+        assert!(
+            field.kind != Kind::List,
+            "column `{}`: lists are read, not written",
+            field.name
+        );
         Self {
             head: Head::of(field),
             layout: Layout::of(field.kind),
@@ -244,7 +249,7 @@ impl Builder {
 
     /// Writes a value of one width.
     #[inline]
-    #[expect(unsafe_code, reason = "as its own answer says")]
+    #[expect(unsafe_code, reason = "the column is made ready for the cell first")]
     pub fn fixed<T: Value>(&mut self, row: usize, value: Option<T>) {
         if value.is_some() {
             self.ready(row, Layout::fixed(size_of::<T::Bytes>()));
@@ -282,7 +287,7 @@ impl Builder {
 
     /// Writes true, false or null.
     #[inline]
-    #[expect(unsafe_code, reason = "as its own answer says")]
+    #[expect(unsafe_code, reason = "the column is made ready for the cell first")]
     pub fn bool(&mut self, row: usize, value: Option<bool>) {
         if value.is_some() {
             self.ready(row, Layout::BITS);
@@ -311,7 +316,7 @@ impl Builder {
 
     /// Writes text or bytes.
     #[inline]
-    #[expect(unsafe_code, reason = "as its own answer says")]
+    #[expect(unsafe_code, reason = "the column is made ready for the cell first")]
     pub fn bytes(&mut self, row: usize, value: Option<&[u8]>) {
         let Some(text) = value else { return };
         self.ready(row, Layout::VARLEN);
