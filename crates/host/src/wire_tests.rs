@@ -395,6 +395,11 @@ fn messages_name_column_and_cause() {
     );
     check_text([0, 1, 2, 4], b"ab\xff\xfe", "UTF");
     check_text([0, 1, 2, 3], "aü".as_bytes(), "UTF");
+    for at in 0..300 {
+        let mut bytes = [b'a'; 300];
+        bytes[at] = 0x80;
+        check_text([0, 1, 2, 300], &bytes, "UTF");
+    }
     let key = wrong(&schema, |answer| {
         if let Layout::Dictionary(coded) = answer.columns[4].data {
             answer.buffers[coded.keys.of as usize][0] = 3;

@@ -593,14 +593,14 @@ mod tests {
     /// Offsets that fall, end too late or part a character are the host's mistake, and are not read.
     #[test]
     fn wrong_offsets_are_seen() {
-        let is_read = |offsets: [u32; 3], bytes: &str| {
-            let offsets = offsets.iter().flat_map(|offset| offset.to_le_bytes());
+        let is_read = |offsets: &[u32], bytes: &str| {
+            let numbers = offsets.iter().flat_map(|offset| offset.to_le_bytes());
             let mut batch = Batch {
-                rows: 2,
+                rows: u32::try_from(offsets.len() - 1).unwrap(),
                 ..Batch::default()
             };
             let values = Varlen {
-                offsets: batch.buffer(offsets.collect()),
+                offsets: batch.buffer(numbers.collect()),
                 bytes: batch.buffer(bytes.as_bytes().to_vec()),
             };
             batch.columns.push(Column {
@@ -611,11 +611,35 @@ mod tests {
             std::panic::catch_unwind(|| crate::Columns::of(&batch).text("text").get(1).is_some())
                 .is_ok()
         };
-        assert!(is_read([0, 2, 3], "abc"));
-        assert!(is_read([0, 1, 3], "aü"));
-        assert!(!is_read([0, 2, 3], "aü"));
-        assert!(!is_read([0, 2, 1], "abc"));
-        assert!(!is_read([0, 1, 4], "abc"));
+        assert!(is_read(&[0, 2, 3], "abc"));
+        assert!(is_read(&[0, 1, 3], "aü"));
+        assert!(!is_read(&[0, 2, 3], "aü"));
+        assert!(!is_read(&[0, 2, 1], "abc"));
+        assert!(!is_read(&[0, 1, 4], "abc"));
+        let text = "a".repeat(100);
+        let good: Vec<u32> = (0..=100).collect();
+        assert!(is_read(&good, &text));
+        for at in 0..100 {
+            for wrong in [good[at + 1] + 1, u32::MAX, 1 << 31] {
+                let mut offsets = good.clone();
+                offsets[at] = wrong;
+                assert!(!is_read(&offsets, &text), "offset {at} is {wrong}");
+            }
+        }
+    }
+
+    /// A byte that is not ASCII is seen wherever it is.
+    #[test]
+    fn what_is_not_ascii_is_seen() {
+        for length in [1, 64, 255, 256, 257, 300, 512, 600] {
+            let mut bytes = vec![b'a'; length];
+            assert_eq!(crate::ascii(&bytes).map(str::len), Some(length));
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert_eq!(crate::ascii(&bytes), None);
+                bytes[at] = b'a';
+            }
+        }
     }
 
     /// Nulls in any place, rows past the room that was reserved, a column without nulls has no bitmap and one of nulls no values.
