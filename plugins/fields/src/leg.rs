@@ -186,3 +186,25 @@ fn wide_product(a: i128, b: i128) -> [u8; 32] {
     let product = checked_mul(from_i128(a), from_i128(b));
     to_le_bytes(product.expect("factors of 36 and fewer digits fit 76"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prop_assert_eq, proptest};
+
+    proptest! {
+        /// Small and large, above and below 0, as the plain way has them.
+        #[test]
+        fn products_are_those_of_decimals(
+            one in -(10_i128.pow(24))..10_i128.pow(24),
+            other in -(10_i128.pow(30))..10_i128.pow(30),
+            shift in 0_u32..60,
+        ) {
+            let (one, other) = (one >> shift, other >> shift);
+            let decimal = |digits, number: Number| Decimal::from_i128(digits, number.scale);
+            let (money, price) = (decimal(one, Number::AMOUNT), decimal(other, Number::PRICE));
+            prop_assert_eq!(priced_amount(one, other), amount(money, price, 1));
+            prop_assert_eq!(received_amount(one), amount(money, Decimal::from_i128(1, 0), 1));
+        }
+    }
+}
