@@ -329,8 +329,11 @@ pub(crate) fn indexes(
         .chunks_exact(4)
         .map(|four| u32::from_le_bytes(four.try_into().expect("four bytes")))
         .collect();
-    let highest = indexes.iter().copied().fold(0, u32::max);
-    if count > 0 && highest >= below {
+    if indexes
+        .iter()
+        .max()
+        .is_some_and(|highest| *highest >= below)
+    {
         return Err(format!("{what} name an input row of {below} and more"));
     }
     Ok(indexes)

@@ -2,6 +2,7 @@
 //! mistake (the host passes what the shape asks for), so it panics with the column's name.
 
 use crate::I256;
+use crate::table::offset_of;
 use crate::wire::{Batch, Column, Layout, Span, Varlen, bytes};
 use std::marker::PhantomData;
 
@@ -197,6 +198,28 @@ impl<'a> Bytes<'a> {
             return None;
         }
         Some(&self.values[range_at(self.offsets, row)])
+    }
+}
+
+impl Batch {
+    /// Texts by dictionary, a key for each row, as texts: what a null row's key says is of no meaning.
+    pub fn plain(&mut self, validity: Option<Span>, keys: Span, values: Varlen) -> Varlen {
+        let (offsets, bytes) = (self.bytes(values.offsets), self.bytes(values.bytes));
+        let validity = validity.map(|span| self.bytes(span));
+        let texts = (offsets.len() / 4).saturating_sub(1);
+        let (mut ends, mut all) = (vec![offset_of(0)], Vec::new());
+        for (row, key) in self.bytes(keys).as_chunks().0.iter().enumerate() {
+            if is_valid(validity, row) {
+                let key = u32::from_le_bytes(*key) as usize;
+                assert!(key < texts, "the host sends keys of texts");
+                all.extend_from_slice(&bytes[range_at(offsets, key)]);
+            }
+            ends.push(offset_of(all.len()));
+        }
+        Varlen {
+            offsets: self.buffer(ends.into_flattened()),
+            bytes: self.buffer(all),
+        }
     }
 }
 
@@ -400,4 +423,41 @@ fn is_null(column: &Column) -> bool {
 
 fn misfit(column: &Column, wanted: &str) -> ! {
     panic!("{}, not {wanted}", column.head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts of rows with these keys into `a`, `bc` and an empty text; row 1 is null.
+    fn texts(keys: [u32; 4]) -> Vec<String> {
+        let numbers = |of: &[u32]| of.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut batch = Batch {
+            rows: 4,
+            ..Batch::default()
+        };
+        let (keys, validity) = (batch.buffer(numbers(&keys)), batch.buffer(vec![0b1101]));
+        let values = Varlen {
+            offsets: batch.buffer(numbers(&[0, 1, 3, 3])),
+            bytes: batch.buffer(b"abc".to_vec()),
+        };
+        let Varlen { offsets, bytes } = batch.plain(Some(validity), keys, values);
+        let text = |row| {
+            let at = range_at(batch.bytes(offsets), row);
+            String::from_utf8_lossy(&batch.bytes(bytes)[at]).into_owned()
+        };
+        (0..4).map(text).collect()
+    }
+
+    #[test]
+    fn a_dictionary_is_written_out() {
+        // What the key of a null row says is of no meaning.
+        assert_eq!(texts([1, 77, 2, 0]), ["bc", "", "", "a"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the host sends keys of texts")]
+    fn a_key_of_no_text_is_seen() {
+        texts([1, 0, 3, 0]);
+    }
 }

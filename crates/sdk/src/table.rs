@@ -515,7 +515,8 @@ impl Builder {
     }
 }
 
-fn offset_of(end: usize) -> [u8; 4] {
+/// Where a text ends, as an offset.
+pub(crate) fn offset_of(end: usize) -> [u8; 4] {
     let end = u32::try_from(end).expect("a column holds less than 4 GiB");
     end.to_le_bytes()
 }
@@ -564,7 +565,7 @@ unsafe fn copy(to: *mut u8, from: &[u8]) {
 }
 
 /// Makes room for `more`; when there is too little, for `first` in all, or twice as many as before.
-fn reserve<T>(values: &mut Vec<T>, more: usize, first: usize) {
+fn reserve(values: &mut Vec<u8>, more: usize, first: usize) {
     if values.capacity() - values.len() < more {
         let capacity = first.max(values.capacity() * 2).max(values.len() + more);
         values.reserve_exact(capacity - values.len());

@@ -1,6 +1,5 @@
 //! Batches as they cross the border: Arrow buffers, little-endian, nested columns flat and depth first.
 
-use crate::columns::{is_valid, u32_at};
 use crate::describe::{Field, Kind};
 
 /// Bytes `at` to `at + len` of buffer `of` of a batch.
@@ -119,27 +118,6 @@ impl Batch {
         bytes(&self.buffers, span)
     }
 
-    /// Texts by dictionary, a key for each row, as texts: what a null row's key says is of no meaning.
-    pub fn plain(&mut self, validity: Option<Span>, keys: Span, values: Varlen) -> Varlen {
-        let (offsets, bytes) = (self.bytes(values.offsets), self.bytes(values.bytes));
-        let validity = validity.map(|span| self.bytes(span));
-        let texts = (offsets.len() / 4).saturating_sub(1);
-        let (mut ends, mut all) = (vec![[0; 4]], Vec::new());
-        for (row, key) in self.bytes(keys).as_chunks().0.iter().enumerate() {
-            if is_valid(validity, row) {
-                let key = u32::from_le_bytes(*key) as usize;
-                assert!(key < texts, "the host sends keys of texts");
-                all.extend_from_slice(&bytes[u32_at(offsets, key)..u32_at(offsets, key + 1)]);
-            }
-            let end = u32::try_from(all.len()).expect("a column holds less than 4 GiB");
-            ends.push(end.to_le_bytes());
-        }
-        Varlen {
-            offsets: self.buffer(ends.into_flattened()),
-            bytes: self.buffer(all),
-        }
-    }
-
     /// Adds a buffer.
     pub fn buffer(&mut self, bytes: Vec<u8>) -> Span {
         let number = |of: usize| u32::try_from(of).expect("a buffer holds less than 4 GiB");
@@ -158,41 +136,4 @@ impl Batch {
 pub(crate) fn bytes(buffers: &[Vec<u8>], span: Span) -> &[u8] {
     let at = span.at as usize;
     &buffers[span.of as usize][at..at + span.len as usize]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The texts of rows with these keys into `a`, `bc` and an empty text; row 1 is null.
-    fn texts(keys: [u32; 4]) -> Vec<String> {
-        let numbers = |of: &[u32]| of.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut batch = Batch {
-            rows: 4,
-            ..Batch::default()
-        };
-        let (keys, validity) = (batch.buffer(numbers(&keys)), batch.buffer(vec![0b1101]));
-        let values = Varlen {
-            offsets: batch.buffer(numbers(&[0, 1, 3, 3])),
-            bytes: batch.buffer(b"abc".to_vec()),
-        };
-        let Varlen { offsets, bytes } = batch.plain(Some(validity), keys, values);
-        let text = |row| {
-            let at = u32_at(batch.bytes(offsets), row)..u32_at(batch.bytes(offsets), row + 1);
-            String::from_utf8_lossy(&batch.bytes(bytes)[at]).into_owned()
-        };
-        (0..4).map(text).collect()
-    }
-
-    #[test]
-    fn a_dictionary_is_written_out() {
-        // What the key of a null row says is of no meaning.
-        assert_eq!(texts([1, 77, 2, 0]), ["bc", "", "", "a"]);
-    }
-
-    #[test]
-    #[should_panic(expected = "the host sends keys of texts")]
-    fn a_key_of_no_text_is_seen() {
-        texts([1, 0, 3, 0]);
-    }
 }

@@ -105,8 +105,8 @@ pub(crate) fn write(message: &Message<'_>, row: u32, out: &mut Output) -> Result
         out.push(row, &leg);
         return Ok(());
     }
+    // Neither these two within what was quoted, nor the exchanges as an array: all of it would stand in memory.
     let (base, quote) = (quoted.base, quoted.quote);
-    // Not an array of them: it would stand in memory.
     let (mut due, mut then) = (Some(quoted.near()), far);
     while let Some(of) = due {
         due = then.take();
@@ -171,6 +171,7 @@ struct Quoted {
 }
 
 impl Quoted {
+    // The answer of a call goes through memory in WebAssembly.
     #[inline(always)]
     fn read(message: &Message<'_>) -> Result<Self, Refusal> {
         const SIDES: [(&str, bool); 4] =
